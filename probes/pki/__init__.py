@@ -1,0 +1,1 @@
+"""Certificates as values: reading them, matching names, building paths, judging chains. Pure: bytes in, values out."""

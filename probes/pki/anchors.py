@@ -1,0 +1,146 @@
+"""Trust anchors: certificates that are believed, found by subject and key.
+
+Reading a store is I/O and not done here: `Anchors.from_pem` takes text. Building is cheap (no root is parsed until
+it is asked for), because every cold command line pays for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+from probes.pki import der, distinguished
+from probes.pki.certificate import Certificate, Unreadable, parse
+
+_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+_CERTIFICATE_LABELS = ("CERTIFICATE", "X509 CERTIFICATE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """One member of a store. *added*: by the user, beside the default store."""
+
+    der: bytes
+    subject_der: bytes
+    spki: bytes
+    source: str
+    added: bool
+
+    @property
+    def subject(self) -> distinguished.Name:
+        return distinguished.read(self.subject_der)
+
+    @property
+    def certificate(self) -> Certificate:
+        """The whole certificate, parsed on first need."""
+        parsed = parse(self.der)
+        if isinstance(parsed, Unreadable):
+            raise AssertionError("an anchor without dates was let into the store")
+        return parsed
+
+
+@dataclass(frozen=True, eq=False)
+class Anchors:
+    """A store of trust anchors; any certificate may be one, also an intermediate or a leaf.
+
+    Equal when the members are (by bytes and label). *unreadable* tells of blocks that were left out, and why.
+    """
+
+    members: tuple[Anchor, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    _by_subject: dict[distinguished.Key, tuple[Anchor, ...]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        index: dict[distinguished.Key, tuple[Anchor, ...]] = {}
+        for member in self.members:
+            key = member.subject.key
+            index[key] = (*index.get(key, ()), member)
+        object.__setattr__(self, "_by_subject", index)
+
+    @classmethod
+    def from_pem(cls, text: str, *, source: str, added: bool = False) -> Anchors:
+        """Every certificate of a PEM bundle; *source* says where it is from, *added* that the user put it there."""
+        ders: list[bytes] = []
+        complaints: list[str] = []
+        for number, block in enumerate(_BLOCK.finditer(text), 1):
+            label, body = block.group(1), block.group(2)
+            if label not in _CERTIFICATE_LABELS:
+                complaints.append(f"block {number} of {source} is a {label}, not a certificate")
+                continue
+            try:
+                ders.append(base64.b64decode("".join(body.split()), validate=True))
+            except (binascii.Error, ValueError) as wrong:
+                complaints.append(f"block {number} of {source} is not base64: {wrong}")
+        if not ders and not complaints:
+            complaints.append(f"{source} holds no PEM certificate")
+        found = cls.from_ders(ders, source=source, added=added)
+        return cls(found.members, (*complaints, *found.unreadable))
+
+    @classmethod
+    def from_ders(cls, ders: Iterable[bytes], *, source: str, added: bool = False) -> Anchors:
+        """Anchors from DER certificates."""
+        members: dict[bytes, Anchor] = {}
+        complaints: list[str] = []
+        for number, data in enumerate(ders, 1):
+            try:
+                frame = der.skeleton(data)
+                der.validity(frame.validity)
+            except der.Malformed as malformed:
+                complaints.append(f"certificate {number} of {source} is unreadable: {malformed}")
+                continue
+            members[data] = Anchor(der=data, subject_der=frame.subject, spki=frame.spki, source=source, added=added)
+        return cls(tuple(members.values()), tuple(complaints))
+
+    def __or__(self, other: Anchors) -> Anchors:
+        """Both stores; what both hold keeps the label it has here."""
+        members = {member.der: member for member in (*other.members, *self.members)}
+        return Anchors(tuple(members.values()), (*self.unreadable, *other.unreadable))
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __bool__(self) -> bool:
+        return bool(self.members)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Anchors) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the members, whatever their order."""
+        digests = sorted(hashlib.sha256(member.der + bytes([member.added])).digest() for member in self.members)
+        return hashlib.sha256(b"".join(digests)).hexdigest()
+
+    @cached_property
+    def added(self) -> tuple[Anchor, ...]:
+        """What the user trusts beside the default store."""
+        return tuple(member for member in self.members if member.added)
+
+    def named(self, subject: distinguished.Key) -> tuple[Anchor, ...]:
+        """The anchors of this name, whatever their keys."""
+        return self._by_subject.get(subject, ())
+
+    def holding(self, certificate: Certificate) -> tuple[Anchor, ...]:
+        """The anchors that are this authority: same subject, same key. Their dates may differ (re-issued roots)."""
+        named = self._by_subject.get(certificate.subject_name.key, ())
+        return tuple(member for member in named if member.spki == certificate.spki)
+
+
+@lru_cache(maxsize=8)
+def organisations(anchors: Anchors) -> frozenset[str]:
+    """The organisations that the anchors' subjects name, folded for comparing."""
+    found = (member.subject.organisation for member in anchors.members)
+    return frozenset(folded(name) for name in found if name)
+
+
+def folded(text: str) -> str:
+    """Text for comparing organisations: case, space and punctuation aside."""
+    return " ".join(re.sub(r"[^\w]+", " ", text.casefold()).split())
