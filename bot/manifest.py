@@ -1,0 +1,63 @@
+"""The Slack app as its manifest describes it: data. `manifest.yml` says the same for people (checked by `make check`).
+
+Kept in the package so that the local workspace installs exactly the app that a real one would.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+COMMAND = "/tls"
+USAGE = "check api.example.com:8443 · history api.example.com · help"
+
+MANIFEST: dict[str, Any] = {
+    "_metadata": {"major_version": 2, "minor_version": 1},
+    "display_information": {
+        "name": "clienthello",
+        "description": "Names the root cause of a failing TLS handshake, in the thread of the incident.",
+        "long_description": (
+            "Type /tls check api.example.com:8443 and read, in a thread, why that TLS handshake fails: for whom, at "
+            "which of its addresses, the evidence, the fix, and the one command that confirms it by hand. "
+            "clienthello makes the connections itself, compares what it sees from several kinds of clients, keeps a "
+            "history of every check, and says what changed since the last one."
+        ),
+        "background_color": "#1f3a5f",
+    },
+    "features": {
+        "app_home": {
+            "home_tab_enabled": False,
+            "messages_tab_enabled": True,
+            "messages_tab_read_only_enabled": False,
+        },
+        "bot_user": {"display_name": "clienthello", "always_online": True},
+        "slash_commands": [
+            {
+                "command": COMMAND,
+                "description": "Why does this TLS handshake fail?",
+                "usage_hint": USAGE,
+                "should_escape": False,
+            }
+        ],
+    },
+    "oauth_config": {
+        "scopes": {
+            "bot": [
+                "app_mentions:read",
+                "channels:history",
+                "chat:write",
+                "commands",
+                "files:read",
+                "files:write",
+                "groups:history",
+                "im:history",
+            ]
+        }
+    },
+    "settings": {
+        "event_subscriptions": {"bot_events": ["app_mention", "message.im"]},
+        "interactivity": {"is_enabled": True},
+        "org_deploy_enabled": False,
+        "socket_mode_enabled": True,
+        "token_rotation_enabled": False,
+    },
+}
