@@ -1,0 +1,14 @@
+"""Every case of the lab, family by family: data. The order is that of the welcome list."""
+
+from probes.lab.cases import balancer, chain, healthy, negotiation, reach, sni, validity
+from probes.lab.spec import Spec
+
+SPECS: tuple[Spec, ...] = (
+    *validity.SPECS,
+    *chain.SPECS,
+    *sni.SPECS,
+    *negotiation.SPECS,
+    *reach.SPECS,
+    *balancer.SPECS,
+    *healthy.SPECS,
+)

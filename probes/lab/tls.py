@@ -1,0 +1,196 @@
+"""A TLS server on OpenSSL that does what it is told, over memory buffers inside asyncio.
+
+After the handshake it answers one HTTP request, in HTTP/1.1 or HTTP/2, and closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias, cast
+
+from cryptography import x509
+from cryptography.hazmat.bindings.openssl.binding import Binding
+from OpenSSL import SSL
+
+from probes.lab.gate import Peer
+from probes.lab.h2 import Http2
+from probes.lab.http import Requests, response
+from probes.lab.issue import Issued, Key
+
+Version: TypeAlias = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
+
+_VERSIONS: dict[Version, int] = {
+    "TLSv1": SSL.TLS1_VERSION,
+    "TLSv1.1": SSL.TLS1_1_VERSION,
+    "TLSv1.2": SSL.TLS1_2_VERSION,
+    "TLSv1.3": SSL.TLS1_3_VERSION,
+}
+_openssl = Binding().lib
+_CHUNK = 16_384 + 256 + 5  # the longest record on the wire (RFC 8446 section 5.2)
+_SECLEVEL_0 = ":@SECLEVEL=0"  # OpenSSL refuses TLS 1.1, SHA-1 and short RSA keys above this level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a server presents and agrees to. The defaults are healthy."""
+
+    chain: tuple[x509.Certificate, ...]  # as sent, leaf first
+    key: Key
+    oldest: Version = "TLSv1.2"
+    newest: Version = "TLSv1.3"
+    ciphers: str = "ECDHE+AESGCM:ECDHE+CHACHA20"  # TLS 1.2 and older, in OpenSSL's notation
+    groups: str | None = None  # None: OpenSSL's own list, X25519MLKEM768 first
+    signatures: str | None = None  # the server's own signature algorithms; None: OpenSSL's list
+    alpn: tuple[bytes, ...] = (b"h2", b"http/1.1")
+    alpn_required: bool = False  # nothing in common: alert 120 (RFC 7301 section 3.2)
+    clock: timedelta = timedelta(0)  # how far the Date of the answer is off
+    greeting: str = "healthy"
+
+
+def terms(issued: Issued, *above: Issued, **changes: object) -> Terms:
+    """Terms for *issued* and the certificates sent with it; *changes* are fields of Terms."""
+    chain = (issued.certificate, *(ca.certificate for ca in above))
+    return Terms(chain=chain, key=issued.key, **changes)  # type: ignore[arg-type]
+
+
+def serving(terms: Terms) -> Peer:
+    """A server under *terms*."""
+    context = _context(terms)
+    return lambda: TlsServer(context, terms)
+
+
+def stalling(terms: Terms, *, after_records: int = 1) -> Peer:
+    """A server whose flight stops after *after_records* records: after one, that is the ServerHello."""
+    context = _context(terms)
+    return lambda: _StallingServer(context, terms, after_records)
+
+
+def _context(terms: Terms) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_min_proto_version(_VERSIONS[terms.oldest])
+    context.set_max_proto_version(_VERSIONS[terms.newest])
+    context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE)
+    context.set_cipher_list((terms.ciphers + _SECLEVEL_0).encode())
+    context.use_certificate(terms.chain[0])
+    for certificate in terms.chain[1:]:
+        context.add_extra_chain_cert(certificate)
+    context.use_privatekey(terms.key)
+    # pyOpenSSL has no method for these two; the binding beneath it does.
+    if terms.groups:
+        _accepted(_openssl.SSL_CTX_set1_curves_list(context._context, terms.groups.encode()))
+    if terms.signatures:
+        _accepted(_openssl.SSL_CTX_set1_sigalgs_list(context._context, terms.signatures.encode()))
+    context.set_alpn_select_callback(_alpn(terms))
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    return context
+
+
+def _accepted(result: int) -> None:
+    if result != 1:
+        raise ValueError("OpenSSL does not know one of these groups or signature algorithms")
+
+
+class _NoProtocol(Exception):
+    """Raised inside OpenSSL's ALPN callback, which turns any exception into alert 120."""
+
+
+def _alpn(terms: Terms) -> Callable[[SSL.Connection, list[bytes]], bytes | SSL._NoOverlappingProtocols]:
+    def select(_: SSL.Connection, offered: list[bytes]) -> bytes | SSL._NoOverlappingProtocols:
+        for protocol in terms.alpn:
+            if protocol in offered:
+                return protocol
+        if terms.alpn_required:
+            raise _NoProtocol
+        return SSL.NO_OVERLAPPING_PROTOCOLS
+
+    return select
+
+
+class TlsServer(asyncio.Protocol):
+    """One connection: handshake, one request, one answer, close_notify, FIN."""
+
+    def __init__(self, context: SSL.Context, terms: Terms) -> None:
+        self._tls = SSL.Connection(context, None)
+        self._tls.set_accept_state()
+        self._terms = terms
+        self._established = False
+        self._application: Requests | Http2 | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        while data and not self._transport.is_closing():
+            written = self._tls.bio_write(data[:_CHUNK])
+            data = data[written:]
+            self._advance()
+
+    def send(self, records: bytes) -> None:
+        """Everything for the wire passes here."""
+        self._transport.write(records)
+
+    def _advance(self) -> None:
+        try:
+            if not self._established:
+                self._tls.do_handshake()
+                self._established = True
+            self._converse()
+        except SSL.WantReadError:
+            self._flush()
+        except (SSL.Error, _NoProtocol):  # the alert for it lies in the buffer; ZeroReturn is the peer's close_notify
+            self._flush()
+            self._transport.close()
+
+    def _converse(self) -> None:
+        """Read what there is; the end of it is WantReadError."""
+        while True:
+            data = self._tls.recv(_CHUNK)
+            if answer := self._answer(data):
+                self._tls.sendall(answer)
+            if self._finished(answer):
+                self._tls.shutdown()
+                self._flush()
+                self._transport.close()
+                return
+
+    def _answer(self, data: bytes) -> bytes:
+        now = datetime.now().astimezone() + self._terms.clock
+        if self._application is None:
+            self._application = Http2() if self._tls.get_alpn_proto_negotiated() == b"h2" else Requests()
+        if isinstance(self._application, Http2):
+            return self._application.receive(data, now=now, greeting=self._terms.greeting)
+        request = self._application.receive(data)
+        return response(request, now=now, greeting=self._terms.greeting) if request else b""
+
+    def _finished(self, answer: bytes) -> bool:
+        if isinstance(self._application, Http2):
+            return self._application.finished
+        return bool(answer)
+
+    def _flush(self) -> None:
+        records = bytearray()
+        while True:
+            try:
+                records += self._tls.bio_read(_CHUNK)
+            except SSL.WantReadError:
+                break
+        if records:
+            self.send(bytes(records))
+
+
+class _StallingServer(TlsServer):
+    """Lets only the first records of its flight out."""
+
+    def __init__(self, context: SSL.Context, terms: Terms, records: int) -> None:
+        super().__init__(context, terms)
+        self._left = records
+
+    def send(self, records: bytes) -> None:
+        while self._left and records:
+            end = 5 + int.from_bytes(records[3:5], "big")
+            super().send(records[:end])
+            records = records[end:]
+            self._left -= 1
