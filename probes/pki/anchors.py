@@ -6,12 +6,11 @@ it is asked for), because every cold command line pays for it.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from probes.pki import der, distinguished
@@ -53,14 +52,6 @@ class Anchors:
 
     members: tuple[Anchor, ...] = ()
     unreadable: tuple[str, ...] = ()
-    _by_subject: dict[distinguished.Key, tuple[Anchor, ...]] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        index: dict[distinguished.Key, tuple[Anchor, ...]] = {}
-        for member in self.members:
-            key = member.subject.key
-            index[key] = (*index.get(key, ()), member)
-        object.__setattr__(self, "_by_subject", index)
 
     @classmethod
     def from_pem(cls, text: str, *, source: str, added: bool = False) -> Anchors:
@@ -73,8 +64,8 @@ class Anchors:
                 complaints.append(f"block {number} of {source} is a {label}, not a certificate")
                 continue
             try:
-                ders.append(base64.b64decode("".join(body.split()), validate=True))
-            except (binascii.Error, ValueError) as wrong:
+                ders.append(binascii.a2b_base64(body))
+            except ValueError as wrong:
                 complaints.append(f"block {number} of {source} is not base64: {wrong}")
         if not ders and not complaints:
             complaints.append(f"{source} holds no PEM certificate")
@@ -124,14 +115,31 @@ class Anchors:
         """What the user trusts beside the default store."""
         return tuple(member for member in self.members if member.added)
 
-    def named(self, subject: distinguished.Key) -> tuple[Anchor, ...]:
-        """The anchors of this name, whatever their keys."""
-        return self._by_subject.get(subject, ())
+    def named(self, name: bytes) -> tuple[Anchor, ...]:
+        """The anchors whose subject is this DER name, whatever their keys.
+
+        The name as it is written is looked for first, and only without a hit as RFC 5280 section 7.1 compares names:
+        that takes reading every subject of the store.
+        """
+        return self._by_bytes.get(name) or self._by_name.get(distinguished.read(name).key, ())
 
     def holding(self, certificate: Certificate) -> tuple[Anchor, ...]:
         """The anchors that are this authority: same subject, same key. Their dates may differ (re-issued roots)."""
-        named = self._by_subject.get(certificate.subject_name.key, ())
-        return tuple(member for member in named if member.spki == certificate.spki)
+        return tuple(member for member in self.named(certificate.subject_der) if member.spki == certificate.spki)
+
+    @cached_property
+    def _by_bytes(self) -> dict[bytes, tuple[Anchor, ...]]:
+        index: dict[bytes, tuple[Anchor, ...]] = {}
+        for member in self.members:
+            index[member.subject_der] = (*index.get(member.subject_der, ()), member)
+        return index
+
+    @cached_property
+    def _by_name(self) -> dict[distinguished.Key, tuple[Anchor, ...]]:
+        index: dict[distinguished.Key, tuple[Anchor, ...]] = {}
+        for member in self.members:
+            index[member.subject.key] = (*index.get(member.subject.key, ()), member)
+        return index
 
 
 @lru_cache(maxsize=8)

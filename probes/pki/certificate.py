@@ -116,9 +116,9 @@ class Extensions:
     policies: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Certificate:
-    """A certificate, read. *defects* names what a strict parser refuses: clients refuse such a certificate, too.
+    """A certificate, read; equal to another of the same bytes. *defects* names what a strict parser refuses: clients refuse such a certificate, too.
 
     Dates are aware UTC. Key usages carry their RFC 5280 names, extended ones are dotted OIDs (`eku_names` has names).
     *key_bits* is None where the kind says it all; *signature_hash* is None where the scheme brings its own hash.
@@ -142,6 +142,12 @@ class Certificate:
     extensions: Extensions
     unknown_critical: tuple[str, ...]
     defects: tuple[str, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Certificate) and self.der == other.der
+
+    def __hash__(self) -> int:
+        return hash(self.der)
 
     @property
     def subject(self) -> str:

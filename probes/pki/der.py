@@ -6,6 +6,7 @@ anchors is indexed without parsing each root. It raises Malformed and nothing el
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ OBJECT_IDENTIFIER = 0x06
 BOOLEAN = 0x01
 UTC_TIME = 0x17
 GENERALIZED_TIME = 0x18
+_TIME = re.compile(r"[0-9]{14}Z")
 
 
 class Malformed(ValueError):
@@ -174,8 +176,11 @@ def _time(tag: int, body: bytes) -> datetime:
         text = ("19" if text[:2] >= "50" else "20") + text
     elif tag != GENERALIZED_TIME:
         raise Malformed("a date that is neither UTCTime nor GeneralizedTime")
+    if not _TIME.fullmatch(text):
+        raise Malformed(f"a date that reads {text[:32]!r}")
     try:
-        return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+        month, day, hour, minute, second = (int(text[at : at + 2]) for at in range(4, 14, 2))
+        return datetime(int(text[:4]), month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as wrong:
         raise Malformed(f"a date that reads {text[:32]!r}") from wrong
 

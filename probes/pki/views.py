@@ -1,0 +1,62 @@
+"""How a family of clients builds and judges paths, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Search = Literal[
+    "full",  # every path is tried until one holds: browsers, Go, Java, rustls
+    "first-issuer",  # one path, at each step the store before what the server sent: OpenSSL since 1.1
+    "server-order",  # one path, what the server sent before the store, no second try: OpenSSL 1.0.2
+    "strict",  # each certificate sent must certify the one before it (RFC 5246 section 7.4.2): embedded stacks
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What one family of clients insists on. The store, and whether AIA is fetched, are handed to the search.
+
+    *partial_chain*: any member of the store ends a path, not self-signed ones alone.
+    *minds_key_identifiers*: an issuer whose SKI is not the AKI wanted is no issuer.
+    *wants_signing_usage*: a leaf with a keyUsage must allow digitalSignature, as ECDHE and TLS 1.3 use it.
+    """
+
+    name: str
+    search: Search = "full"
+    partial_chain: bool = True
+    ignores_anchor_expiry: bool = False
+    minds_key_identifiers: bool = False
+    refuses_ca_leaf: bool = True
+    wants_signing_usage: bool = True
+    min_rsa_bits: int = 2048
+    forbidden_hashes: frozenset[str] = frozenset({"md2", "md5", "sha1"})
+
+
+MODERN = View(name="modern")
+TRUSTED_FIRST = View(
+    name="trusted-first",
+    search="first-issuer",
+    partial_chain=False,
+    minds_key_identifiers=True,
+    refuses_ca_leaf=False,
+    wants_signing_usage=False,
+)
+SERVER_ORDER = View(
+    name="server-order",
+    search="server-order",
+    partial_chain=False,
+    minds_key_identifiers=True,
+    refuses_ca_leaf=False,
+    wants_signing_usage=False,
+    min_rsa_bits=1024,
+    forbidden_hashes=frozenset({"md2", "md5"}),
+)
+STRICT = View(
+    name="strict",
+    search="strict",
+    refuses_ca_leaf=False,
+    wants_signing_usage=False,
+    min_rsa_bits=1024,
+    forbidden_hashes=frozenset({"md2", "md5"}),
+)
