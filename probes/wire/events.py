@@ -1,0 +1,209 @@
+"""What a client sees during a handshake, as values: the events of ``client.ClientHandshake``.
+
+Versions, suites, groups and schemes are code points (``registry`` names them). Events come in the order in which the
+peer's bytes say them, whatever the pieces in which the bytes arrived.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from probes.wire.messages import (
+    CertificateRequest,
+    EncryptedExtensions,
+    NewSessionTicket,
+    ServerHello,
+    ServerKeyExchange,
+)
+
+Stage = Literal[
+    "server_hello",
+    "encrypted_extensions",
+    "certificate",
+    "certificate_status",
+    "server_key_exchange",
+    "certificate_verify",
+    "server_hello_done",
+    "change_cipher_spec",
+    "finished",
+    "application_data",
+]
+"""The message that is awaited next; with several legal ones, the one that cannot be left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerHelloSeen:
+    """``group`` is TLS 1.3's choice (for a retry: the group asked for), ``alpn`` that of TLS 1.2 and before."""
+
+    version: int
+    cipher: int
+    group: int | None
+    is_retry: bool
+    alpn: str | None
+    message: ServerHello
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptedExtensionsSeen:
+    alpn: str | None
+    message: EncryptedExtensions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateSeen:
+    """DER, in the order sent (the leaf should be first). ``staple`` here is TLS 1.3's; StapleSeen covers all versions."""
+
+    chain: tuple[bytes, ...]
+    staple: bytes | None
+    scts: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StapleSeen:
+    """The OCSP response (DER) stapled for the leaf, in any version."""
+
+    response: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRequestSeen:
+    """The server asks for a client certificate. ``ca_names`` are DER Names."""
+
+    ca_names: tuple[bytes, ...]
+    signature_algorithms: tuple[int, ...]
+    message: CertificateRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerKeyExchangeSeen:
+    """The ephemeral key of TLS 1.2 and before. ``bits`` is the size of a DHE modulus."""
+
+    group: int | None
+    bits: int | None
+    scheme: int | None
+    message: ServerKeyExchange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureChecked:
+    """Whether the server proved to hold the leaf's key. ``scheme`` is a name; ``why`` is empty when ``ok``."""
+
+    ok: bool
+    scheme: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFinishedSeen:
+    """Whether both sides saw the same handshake."""
+
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandshakeComplete:
+    """Our Finished is queued in ``outgoing`` (TLS 1.3) or was answered (TLS 1.2 and before): application data may flow."""
+
+    version: int
+    cipher: int
+    group: int | None
+    alpn: str | None
+    client_certificate_sent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketSeen:
+    lifetime_s: int
+    max_early_data: int | None
+    ticket: bytes
+    message: NewSessionTicket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSeen:
+    """An alert from the peer. ``level`` is "warning", "fatal" or the number; ``stage`` what was awaited when it came."""
+
+    level: str
+    code: int
+    name: str
+    encrypted: bool
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationData:
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotTls:
+    """The answer is no TLS. ``protocol`` names it where recognised; ``first_bytes`` are those that decided."""
+
+    protocol: str | None
+    first_bytes: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """The server broke the protocol in a way that can be looked past, such as choosing what was not offered.
+
+    ``what``: version, cipher, group, alpn, session_id, compression, extension, signature_scheme, certificate, record.
+    """
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsupported:
+    """Legal, but not computable here. When ``fatal`` nothing more can be read; else only a check is missing.
+
+    ``what``: version, cipher, group, kex, signature, certificate, compressed_certificate.
+    """
+
+    what: str
+    why: str
+    fatal: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Malformed:
+    """Bytes that cannot be TLS at this point; nothing after them is read."""
+
+    why: str
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerClosed:
+    """``eof()`` was told. ``stage`` is what was awaited; ``partial`` how many octets of it had come already.
+
+    ``clean`` means that a close_notify came before; ``bytes_received`` counts the peer's stream from its start.
+    """
+
+    stage: Stage
+    partial: int
+    clean: bool
+    bytes_received: int
+
+
+Event = (
+    ServerHelloSeen
+    | EncryptedExtensionsSeen
+    | CertificateSeen
+    | StapleSeen
+    | CertificateRequestSeen
+    | ServerKeyExchangeSeen
+    | SignatureChecked
+    | ServerFinishedSeen
+    | HandshakeComplete
+    | TicketSeen
+    | AlertSeen
+    | ApplicationData
+    | NotTls
+    | Violation
+    | Unsupported
+    | Malformed
+    | PeerClosed
+)
