@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import cycle
 from typing import TypeAlias, cast
+
+from probes.wire.hello import ClientHello, parse_client_hello
+from probes.wire.octets import WireError
 
 Peer: TypeAlias = Callable[[], asyncio.Protocol]
 
@@ -28,6 +31,13 @@ class FirstFlight:
 
     record: bytes
     segments: int
+
+    def hello(self) -> ClientHello | None:
+        """The ClientHello in it; None when it is something else, or goes on in another record."""
+        try:
+            return parse_client_hello(self.record[_RECORD_HEADER:])
+        except WireError:
+            return None
 
 
 Decision: TypeAlias = Callable[["Gate", FirstFlight], None]
@@ -123,6 +133,24 @@ def delayed(peer: Peer, *, delay_s: float) -> Peer:
         asyncio.get_running_loop().call_later(delay_s, connection.hand_over, peer)
 
     return gate(decide)
+
+
+def by_hello(choose: Callable[[ClientHello], Peer]) -> Peer:
+    """The peer that *choose* names for the ClientHello; alert 50 (decode_error) to what is none."""
+
+    def decide(connection: Gate, flight: FirstFlight) -> None:
+        hello = flight.hello()
+        if hello is None:
+            connection.close(fatal_alert(50))
+        else:
+            connection.hand_over(choose(hello))
+
+    return gate(decide)
+
+
+def by_name(names: Mapping[str | None, Peer], *, otherwise: Peer) -> Peer:
+    """A virtual host for each server name; the key None is for clients that send none."""
+    return by_hello(lambda hello: names.get(hello.server_name, otherwise))
 
 
 def in_turn(peers: Iterable[Peer]) -> Peer:

@@ -1,9 +1,10 @@
 """Mode 3: client and server find no parameters in common, or only old ones."""
 
-from probes.lab.gate import alerting
+from probes.lab.gate import alerting, by_hello
 from probes.lab.spec import Service, Site, Spec
 from probes.lab.tls import Terms, serving, terms
 
+_X25519MLKEM768 = 0x11EC
 _CBC = "ECDHE+AES:AES"
 
 
@@ -14,6 +15,11 @@ def _under(site: Site, **changes: object) -> Terms:
 def _ed448(site: Site) -> tuple[Service, ...]:
     trust = site.trust
     return (serving(terms(trust.leaf(site.name, key="ed448", issuer=trust.issuing_e), trust.issuing_e)),)
+
+
+def _post_quantum_intolerant(site: Site) -> tuple[Service, ...]:
+    good, bad = serving(_under(site, groups="X25519:P-256:P-384")), alerting(40)
+    return (by_hello(lambda hello: bad if _X25519MLKEM768 in (hello.groups or ()) else good),)
 
 
 SPECS = (
@@ -48,6 +54,14 @@ SPECS = (
         status="broken",
         description="X448 is the only key-exchange group: no browser offers it",
         build=lambda site: (serving(_under(site, groups="X448")),),
+    ),
+    Spec(
+        name="post-quantum-intolerant.lab",
+        mode=3,
+        expected="negotiation.group",
+        status="broken",
+        description="fails (alert 40) as soon as a client offers post-quantum key exchange, as current browsers do",
+        build=_post_quantum_intolerant,
     ),
     Spec(
         name="no-common-signature.lab",
