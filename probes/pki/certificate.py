@@ -118,7 +118,9 @@ class Extensions:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Certificate:
-    """A certificate, read; equal to another of the same bytes. *defects* names what a strict parser refuses: clients refuse such a certificate, too.
+    """A certificate, read; equal to another of the same bytes.
+
+    *defects* names what a strict parser refuses: clients refuse such a certificate, too.
 
     Dates are aware UTC. Key usages carry their RFC 5280 names, extended ones are dotted OIDs (`eku_names` has names).
     *key_bits* is None where the kind says it all; *signature_hash* is None where the scheme brings its own hash.

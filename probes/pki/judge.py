@@ -131,11 +131,8 @@ def assess(
     extras = tuple(each for each in map(parse, extra) if isinstance(each, Certificate) and each not in certificates)
     direct = search(leaf, pool, anchors, at, view=view)
     wider = search(leaf, (*pool, *extras), anchors, at, view=view) if extras else direct
-    best = wider.paths[0]
-    anchored = direct.paths[0].anchor is not None
-    top = best.verified[-1] if anchored else max(wider.paths, key=_reach).verified[-1]
-    reached = direct.paths[0] if anchored else max(direct.paths, key=_reach)
-    repair = best if best.anchor else max(wider.paths, key=_reach)
+    reached, repaired = _furthest(direct), _furthest(wider)
+    anchored = reached.anchor is not None
     return ChainFacts(
         served=served,
         leaf=leaf,
@@ -144,13 +141,15 @@ def assess(
         at=at,
         paths=direct.paths,
         repaired=wider.paths,
-        completes_with=() if anchored else tuple(each for each in repair.verified if each in extras),
-        reaches_anchor=best.anchor is not None,
+        completes_with=() if anchored else tuple(each for each in repaired.verified if each in extras),
+        reaches_anchor=repaired.anchor is not None,
         missing=None if anchored else _missing(reached),
-        top=top,
+        top=repaired.verified[-1],
         wrong_issuers=() if anchored else _wrong_issuers(leaf, pool, direct, wider, anchors),
         order=order_of(leaf, certificates, direct, host),
-        root=None if best.anchor else roots.decide(top, leaf, anchors, _untrusted_root(wider.paths)),
+        root=None
+        if repaired.anchor
+        else roots.decide(repaired.verified[-1], leaf, anchors, _untrusted_root(wider.paths)),
         old_clients=tuple(search(leaf, pool, anchors, at, view=each).paths[0] for each in (SERVER_ORDER, STRICT)),
         truncated=direct.truncated or wider.truncated,
     )
@@ -229,9 +228,12 @@ def _fault_of_anchored(path: Path) -> ChainCode:
     return "chain.weak"
 
 
-def _reach(path: Path) -> tuple[bool, int]:
-    """How far a path without anchor gets: to a complete root, else by the number of signatures that hold."""
-    return path.has("self_signed_untrusted"), len(path.verified)
+def _furthest(found: Found) -> Path:
+    """The best path to the store; without any, one to a complete root, else that with the most signatures that hold."""
+    best = found.paths[0]
+    if best.anchor:
+        return best
+    return max(found.paths, key=lambda path: (path.has("self_signed_untrusted"), len(path.verified)))
 
 
 def _untrusted_root(paths: tuple[Path, ...]) -> Certificate | None:

@@ -128,8 +128,8 @@ class _Builder:
             self.truncated = True
             return
         top = chain[-1]
-        if top.is_self_issued and self._signs(top, top):
-            self._dead_end(chain, "self_signed_untrusted", "it is a root that is not in the store")
+        if self._is_root(top):
+            self._stop(chain)
             return
         roots, named = self._candidates(chain)
         if len(chain) > DEPTH:
@@ -184,22 +184,21 @@ class _Builder:
         if pinned:
             self._finish(chain, pinned)
             return
-        while not (chain[-1].is_self_issued and self._signs(chain[-1], chain[-1])):
+        while not self._is_root(chain[-1]) and len(chain) <= DEPTH:
             following = self._first_named(chain, ())
-            if following is None or len(chain) > DEPTH:
+            if following is None:
                 break
             if not self._signs(chain[-1], following):
                 self._no_issuer(chain, [following])
                 return
             chain = (*chain, following)
-        else:
-            # A root that the server sent is dropped, and the store is asked for its own copy.
-            chain = chain[:-1] if len(chain) > 1 else chain
-        anchors, _ = self._anchors_named(chain[-1])
+        # A root that the server sent is dropped, and the store is asked for its own copy.
+        below = chain[:-1] if len(chain) > 1 and self._is_root(chain[-1]) else chain
+        anchors, _ = self._anchors_named(below[-1])
         if anchors:
-            self._end_at(chain, anchors[0])
-            return
-        self._onward(chain, ())
+            self._end_at(below, anchors[0])
+        else:
+            self._stop(chain)
 
     def strict(self) -> None:
         chain: Chain = (self.leaf,)
@@ -207,25 +206,31 @@ class _Builder:
         if pinned:
             self._finish(chain, pinned)
             return
-        for following in (*self.pool, None):
+        for following in (*self.pool[:DEPTH], None):
             anchors, _ = self._anchors_named(chain[-1])
             issuing = [anchor for anchor in anchors if self._signs(chain[-1], anchor.certificate)]
             if issuing:
                 self._finish((*chain, issuing[0].certificate), issuing[0])
                 return
-            if following is None or len(chain) > DEPTH:
+            if following is None:
                 break
             if following.subject_name.key != chain[-1].issuer_name.key or not self._signs(chain[-1], following):
                 self._dead_end(chain, "issuer_missing", f"the next certificate sent is {following.subject}")
                 return
             chain = (*chain, following)
-        self._onward(chain, ())
+        self._stop(chain)
+
+    def _stop(self, chain: Chain) -> None:
+        if self._is_root(chain[-1]):
+            self._dead_end(chain, "self_signed_untrusted", "it is a root that is not in the store")
+        else:
+            self._no_issuer(chain, [])
 
     def _onward(self, chain: Chain, led_on: tuple[Certificate, ...]) -> Chain | None:
         """The chain with its one next issuer; None when it ends here, which is recorded."""
         top = chain[-1]
-        if top.is_self_issued and self._signs(top, top):
-            self._dead_end(chain, "self_signed_untrusted", "it is a root that is not in the store")
+        if self._is_root(top):
+            self._stop(chain)
             return None
         following = self._first_named(chain, led_on)
         if following is None:
@@ -250,6 +255,9 @@ class _Builder:
     def _pinned(self) -> Anchor | None:
         """The leaf itself in the store, byte for byte: whoever put it there trusts this server."""
         return next((a for a in self.anchors.holding(self.leaf) if a.der == self.leaf.der and self._ends(a)), None)
+
+    def _is_root(self, certificate: Certificate) -> bool:
+        return certificate.is_self_issued and self._signs(certificate, certificate)
 
     def _ends(self, anchor: Anchor) -> bool:
         return self.view.partial_chain or anchor.certificate.is_self_issued
