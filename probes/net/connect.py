@@ -1,0 +1,101 @@
+"""A TCP connection to one address, or why there is none: errors by their number, never by their text."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+
+from probes.model import Endpoint, Unreached
+from probes.net.egress import Permit, refusal
+
+SYN_TIMEOUT_S = 2.5
+# What this machine lacks says nothing about the far end: descriptors, memory, ports, the protocol family.
+_OUR_LACK = frozenset(
+    (
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.EADDRNOTAVAIL,
+        errno.EADDRINUSE,
+        errno.EAGAIN,
+        errno.EAFNOSUPPORT,
+        errno.EPROTONOSUPPORT,
+        errno.EINVAL,
+    )
+)
+_REFUSED = frozenset((errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED))
+_NO_ROUTE = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL))
+
+
+async def connect(
+    endpoint: Endpoint, *, permit: Permit | None, deadline: float, patience_s: float = SYN_TIMEOUT_S
+) -> socket.socket | Unreached:
+    """A connected, non-blocking socket that the caller closes. *deadline* is loop time.
+
+    *permit* is asked first, for the address as it will be connected to.
+    """
+    why = refusal(permit, endpoint.address, endpoint.port)
+    if why is not None:
+        return Unreached(kind="local", detail=why)
+    loop = asyncio.get_running_loop()
+    patience = min(loop.time() + patience_s, deadline)
+    try:
+        family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        return unreached(endpoint, error)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        async with asyncio.timeout_at(patience):
+            await loop.sock_connect(sock, _sockaddr(endpoint))
+    except TimeoutError as error:
+        sock.close()
+        # ETIMEDOUT is a TimeoutError too: then the kernel gave up, not we
+        return Unreached(kind="timeout", detail="ETIMEDOUT" if error.errno else f"no answer to SYN in {patience_s:g} s")
+    except OSError as error:
+        sock.close()
+        return unreached(endpoint, error)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def unreached(endpoint: Endpoint, error: OSError) -> Unreached:
+    """What a failed socket() or connect() means for *endpoint*."""
+    code = error.errno or 0
+    name = errno.errorcode.get(code, type(error).__name__)
+    if code in _REFUSED:
+        return Unreached(kind="refused", detail=name)
+    if code in _OUR_LACK:
+        return Unreached(kind="local", detail=f"{name}: this machine cannot connect ({error.strerror})")
+    if code in _NO_ROUTE and not _has_route(endpoint):
+        # A prober without IPv6 is a gap; without IPv4 it could not say anything about anybody.
+        is_v6 = ":" in endpoint.address
+        return Unreached(kind="local" if is_v6 else "unreachable", detail=f"{name}: no route from this machine")
+    if code in {errno.EACCES, errno.EPERM}:
+        return Unreached(kind="unreachable", detail=f"{name}: prohibited by this machine or a firewall")
+    return Unreached(kind="unreachable", detail=f"{name}, said on the path")
+
+
+def _has_route(endpoint: Endpoint) -> bool:
+    """Connecting a UDP socket looks the route up and sends nothing."""
+    try:
+        family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect(_sockaddr(endpoint))
+    except OSError:
+        return False
+    return True
+
+
+def _sockaddr(endpoint: Endpoint) -> tuple[str, int] | tuple[str, int, int, int]:
+    """With a zone (`fe80::1%eth0`) the interface goes in as a number, so that asyncio starts no thread for it."""
+    address, _, zone = endpoint.address.partition("%")
+    if not zone:
+        return address, endpoint.port
+    scope = int(zone) if zone.isdigit() else socket.if_nametoindex(zone)
+    return address, endpoint.port, 0, scope
