@@ -1,0 +1,169 @@
+"""The workspace on a port of this machine: routes, the page's files, uploads and downloads."""
+
+import errno
+import mimetypes
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from aiohttp import web
+
+from bot.local import api_chat, api_rooms, api_views, client, hooks, webapi
+from bot.local.errors import ApiError, PortInUse
+from bot.local.files import MAX_FILE_BYTES
+from bot.local.security import Guard
+from bot.local.workspace import Workspace
+
+METHODS = {**api_chat.METHODS, **api_rooms.METHODS, **api_views.METHODS}
+PAGE = Path(__file__).parent / "page"
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_LOGIN_PAGE = """<!DOCTYPE html><html lang="en"><head><title>Slack</title></head>
+<body><h1>Sign in to your workspace</h1></body></html>
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A workspace that is being served; ``await close()`` ends it."""
+
+    workspace: Workspace
+    url: str
+    _runner: web.AppRunner
+
+    @property
+    def api_url(self) -> str:
+        """The base of the Web API, with the slash that slack_sdk needs."""
+        return f"{self.url}/api/"
+
+    @property
+    def bot_token(self) -> str:
+        """The app's bot token, new in every run."""
+        return self.workspace.bot_token
+
+    @property
+    def app_token(self) -> str:
+        """The app-level token for Socket Mode, new in every run."""
+        return self.workspace.app_token
+
+    @property
+    def signing_secret(self) -> str:
+        """What requests to the app are signed with in HTTP mode, new in every run."""
+        return self.workspace.signing_secret
+
+    async def close(self) -> None:
+        """Stop serving and drop every connection."""
+        await self.workspace.close()
+        await self._runner.cleanup()
+
+
+async def serve(workspace: Workspace, *, port: int, host: str = "127.0.0.1", page: Path = PAGE) -> Running:
+    """Serve *workspace* on a loopback address; port 0 takes any free one. Raises PortInUse."""
+    if host not in _LOOPBACK:
+        raise ValueError(f"a local workspace is served on this machine only, not on {host}")
+    guard = Guard()
+    runner = web.AppRunner(_application(workspace, guard, page), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port)
+    try:
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(f"port {port} is in use by another program; set LOCAL_PORT to a free one") from error
+        raise
+    guard.port = int(runner.addresses[0][1])
+    url = f"http://{'[::1]' if host == '::1' else host}:{guard.port}"
+    workspace.base_url = workspace.files.base_url = url
+    return Running(workspace=workspace, url=url, _runner=runner)
+
+
+def _application(workspace: Workspace, guard: Guard, page: Path) -> web.Application:
+    app = web.Application(middlewares=[guard.middleware()], client_max_size=MAX_FILE_BYTES + 65_536)
+    app.on_response_prepare.append(guard.dress)
+
+    async def index(request: web.Request) -> web.StreamResponse:
+        response = _page_file(page, "index.html")
+        if response is None:
+            response = web.Response(status=404, text="the page is not installed")
+        response.set_cookie(guard.cookie, guard.session, httponly=True, samesite="Strict", path="/")
+        return response
+
+    async def page_file(request: web.Request) -> web.StreamResponse:
+        return _page_file(page, request.match_info["path"]) or web.Response(status=404, text="no such file")
+
+    async def api(request: web.Request) -> web.StreamResponse:
+        if (request.content_length or 0) > webapi.MAX_BODY_BYTES:
+            return web.json_response({"ok": False, "error": "request_too_large"}, status=413)
+        return await webapi.serve_method(workspace, METHODS, request)
+
+    async def link(request: web.Request) -> web.StreamResponse:
+        return await workspace.socket_mode.accept(request)
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        return await hooks.respond(workspace, request)
+
+    async def receive_upload(request: web.Request) -> web.StreamResponse:
+        return await hooks.receive_upload(workspace, request)
+
+    async def download(request: web.Request) -> web.StreamResponse:
+        return _download(workspace, guard, request)
+
+    async def page_socket(request: web.Request) -> web.StreamResponse:
+        return await client.page_socket(workspace, request)
+
+    async def upload(request: web.Request) -> web.StreamResponse:
+        return await client.upload(workspace, request)
+
+    async def act(request: web.Request) -> web.StreamResponse:
+        if (request.content_length or 0) > webapi.MAX_BODY_BYTES:
+            return web.json_response({"ok": False, "error": "request_too_large"}, status=413)
+        return await client.act(workspace, request)
+
+    app.router.add_get("/", index)
+    app.router.add_get("/page/{path:.+}", page_file)
+    app.router.add_route("*", "/api/{method}", api)
+    app.router.add_get("/link/", link)
+    app.router.add_post("/hooks/{kind}/{team}/{secret}", respond)
+    app.router.add_post("/upload/v1/{ticket}", receive_upload)
+    app.router.add_get("/files/{id}/{name}", download)
+    app.router.add_get("/client/ws", page_socket)
+    app.router.add_post("/client/upload", upload)
+    app.router.add_post("/client/{verb}", act)
+    return app
+
+
+def _page_file(page: Path, path: str) -> web.Response | None:
+    """A file of the page; ``None`` for what is not one, wherever ``..`` or a link may point."""
+    root = page.resolve()
+    if "\0" in path:
+        return None
+    file = (root / path).resolve()
+    if not file.is_relative_to(root) or not file.is_file():
+        return None
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    kind = "text/javascript" if file.suffix in {".js", ".mjs"} else kind
+    is_text = kind.startswith("text/") or kind == "image/svg+xml"
+    headers = {"Content-Type": f"{kind}; charset=utf-8" if is_text else kind, "Cache-Control": "no-cache"}
+    return web.Response(body=file.read_bytes(), headers=headers)
+
+
+def _download(workspace: Workspace, guard: Guard, request: web.Request) -> web.Response:
+    """A file, for the app's token with files:read or for our page; everybody else gets a login page, status 200."""
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    is_app = token == workspace.bot_token and "files:read" in workspace.team.app.scopes
+    is_page = guard.has_session(request) and request.headers.get("Sec-Fetch-Site", "none") in {"same-origin", "none"}
+    if not is_app and not is_page:
+        return web.Response(text=_LOGIN_PAGE, content_type="text/html")
+    try:
+        file = workspace.files.file(request.match_info["id"])
+    except ApiError:
+        return web.Response(status=404, text="file_not_found")
+    if file.content is None:
+        return web.Response(status=404, text="file_not_found")
+    headers = {
+        "Content-Type": file.mimetype,
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
+        # Whatever was uploaded runs nowhere, not even when it is opened in a tab of its own.
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+    return web.Response(body=file.content, headers=headers)
