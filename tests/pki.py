@@ -23,6 +23,7 @@ __all__ = [
     "NOW",
     "SERVER_AUTH",
     "Issued",
+    "KeyKind",
     "authority",
     "chain",
     "cross_sign",

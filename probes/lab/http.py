@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 
 _LIMIT = 16_384
@@ -53,8 +53,6 @@ def response(
 
 def http_date(now: datetime) -> str:
     """IMF-fixdate (RFC 9110 section 5.6.7)."""
-    from datetime import UTC
-
     return format_datetime(now.astimezone(UTC), usegmt=True)
 
 

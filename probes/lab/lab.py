@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from probes.lab.cases import SPECS
-from probes.lab.listen import UNROUTED, Sockets, bind, has_many_addresses, is_unrouted
+from probes.lab.listen import UNROUTED, NotPossible, Sockets, bind, has_many_addresses, is_unrouted
 from probes.lab.plain import http
 from probes.lab.spec import Site, Spec
 from probes.lab.trust import Trust, establish
@@ -28,7 +28,7 @@ class Case:
     expected: str | None  # the cause; None: healthy
     status: Status
     description: str  # one line for the welcome list
-    mode: int
+    mode: int | None  # the family it belongs to; None: simply healthy
     notice: str | None = None  # a notice that must stand among the findings
     resolution: ResolutionFailure | None = None
     origin: str | None = None  # ADDR:PORT for --origin: the server behind the balancer
@@ -129,11 +129,11 @@ async def start(*, port: int = DEFAULT_PORT, many_addresses: bool | None = None)
         cases: list[Case] = []
         left_out: list[LeftOut] = []
         for spec in SPECS:
-            why = _why_not(spec, many_addresses)
-            if why:
-                left_out.append(LeftOut(name=spec.name, why=why))
-            else:
+            try:
+                _check_possible(spec, many_addresses)
                 cases.append(await opening.open(spec))
+            except NotPossible as reason:
+                left_out.append(LeftOut(name=spec.name, why=str(reason)))
     except BaseException:
         await sockets.close()
         raise
@@ -152,12 +152,11 @@ def _addresses() -> Iterator[str]:
     return (f"127.0.0.{last}" for last in range(2, 255))
 
 
-def _why_not(spec: Spec, many_addresses: bool) -> str:
+def _check_possible(spec: Spec, many_addresses: bool) -> None:
     if spec.addresses > 1 and not many_addresses:
-        return "this machine has one IPv4 loopback address, and the case needs several"
+        raise NotPossible("this machine has one IPv4 loopback address, and the case needs several")
     if spec.unrouted and not is_unrouted(UNROUTED, DEFAULT_PORT):
-        return "this machine has no address that fails for want of a route without a packet leaving it"
-    return ""
+        raise NotPossible("this machine has no address that fails for want of a route without a packet leaving it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

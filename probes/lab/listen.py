@@ -17,6 +17,10 @@ _TRIES = 20
 _FULL_AFTER_S = 0.1
 
 
+class NotPossible(Exception):
+    """This machine cannot show that; the text says why."""
+
+
 class Sockets:
     """Everything that is open, so that `close` can end it."""
 
@@ -26,7 +30,7 @@ class Sockets:
         self._held: list[socket.socket] = []
 
     async def open(self, bound: socket.socket, service: Service) -> None:
-        """Put *service* behind a bound socket."""
+        """Put *service* behind a bound socket. NotPossible where the machine does not play along."""
         match service:
             case Deaf.REFUSING:
                 self._held.append(bound)
@@ -68,7 +72,7 @@ class _Door(asyncio.Protocol):
 
 
 async def _fill(listener: socket.socket) -> list[socket.socket]:
-    """Fill the accept queue of *listener* and return what fills it.
+    """Fill the accept queue of *listener* and return what fills it; NotPossible when it has no end.
 
     A queue of length 0 takes one connection on Linux, more elsewhere; from then on SYNs are dropped.
     """
@@ -84,7 +88,9 @@ async def _fill(listener: socket.socket) -> list[socket.socket]:
             client.close()
             return waiting
         waiting.append(client)
-    return waiting
+    for client in waiting:
+        client.close()
+    raise NotPossible("this machine's accept queues do not fill up")
 
 
 def bind(addresses: Sequence[str], port: int) -> list[socket.socket]:

@@ -40,7 +40,7 @@ class Spec:
     """One line of the table. `build` returns one service for each address, the origin's last."""
 
     name: str  # "" stands for the case's own address: an IP literal is asked for
-    mode: int
+    mode: int | None  # the catalogue's, by which the list is grouped; None: simply healthy
     expected: str | None  # the cause a check must name; None: a healthy endpoint
     status: Status
     description: str

@@ -45,7 +45,7 @@ def _two_addresses(site: Site) -> tuple[Service, ...]:
 SPECS = (
     Spec(
         name="healthy.lab",
-        mode=0,
+        mode=None,
         expected=None,
         status="ok",
         description="nothing is wrong here: TLS 1.2 and 1.3, RSA, one intermediate, h2",
@@ -53,7 +53,7 @@ SPECS = (
     ),
     Spec(
         name="healthy-ecdsa.lab",
-        mode=0,
+        mode=None,
         expected=None,
         status="ok",
         description="healthy, with an ECDSA certificate",
@@ -61,7 +61,7 @@ SPECS = (
     ),
     Spec(
         name="healthy-short-lived.lab",
-        mode=0,
+        mode=None,
         expected=None,
         status="ok",
         description="healthy: a 6-day certificate with 4 days left",
@@ -69,7 +69,7 @@ SPECS = (
     ),
     Spec(
         name="healthy.wildcard.lab",
-        mode=0,
+        mode=None,
         expected=None,
         status="ok",
         description="healthy, under a wildcard certificate",
@@ -77,7 +77,7 @@ SPECS = (
     ),
     Spec(
         name="",
-        mode=0,
+        mode=None,
         expected=None,
         status="ok",
         description="healthy, asked for by address: the certificate has an IP address",
@@ -85,7 +85,7 @@ SPECS = (
     ),
     Spec(
         name="healthy-post-quantum.lab",
-        mode=0,
+        mode=None,
         expected=None,
         status="ok",
         description="healthy: post-quantum key exchange first, X25519 for the others",
@@ -93,7 +93,7 @@ SPECS = (
     ),
     Spec(
         name="healthy-classical.lab",
-        mode=0,
+        mode=None,
         expected=None,
         status="ok",
         description="healthy, without post-quantum key exchange",
@@ -101,7 +101,7 @@ SPECS = (
     ),
     Spec(
         name="healthy-hello-retry.lab",
-        mode=0,
+        mode=None,
         expected=None,
         status="ok",
         description="healthy, but P-384 alone: most clients are asked for another key share first",
@@ -109,7 +109,7 @@ SPECS = (
     ),
     Spec(
         name="healthy-tls1.2-only.lab",
-        mode=0,
+        mode=None,
         expected=None,
         status="ok",
         description="healthy, with TLS 1.2 alone",
@@ -117,7 +117,7 @@ SPECS = (
     ),
     Spec(
         name="healthy-http1.lab",
-        mode=0,
+        mode=None,
         expected=None,
         status="ok",
         description="healthy, with HTTP/1.1 alone",
@@ -125,7 +125,7 @@ SPECS = (
     ),
     Spec(
         name="healthy-no-alpn.lab",
-        mode=0,
+        mode=None,
         expected=None,
         status="ok",
         description="healthy, and takes no notice of ALPN",
@@ -133,7 +133,7 @@ SPECS = (
     ),
     Spec(
         name="healthy-two-intermediates.lab",
-        mode=0,
+        mode=None,
         expected=None,
         status="ok",
         description="healthy, over two intermediates in the right order",
@@ -141,7 +141,7 @@ SPECS = (
     ),
     Spec(
         name="healthy-two-addresses.lab",
-        mode=0,
+        mode=None,
         expected=None,
         status="ok",
         description="healthy, on two addresses that are alike",

@@ -91,8 +91,8 @@ SPECS = (
         name="alpn.lab",
         mode=3,
         expected="negotiation.alpn",
-        status="warning",
-        description="insists on a protocol that browsers do not offer (alert 120)",
+        status="broken",
+        description="insists on a protocol that browsers do not offer: whoever sends ALPN gets alert 120",
         build=lambda site: (serving(_under(site, alpn=(b"mqtt",), alpn_required=True)),),
     ),
     Spec(
