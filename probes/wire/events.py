@@ -6,7 +6,7 @@ peer's bytes say them, whatever the pieces in which the bytes arrived.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from probes.wire.messages import (
@@ -21,7 +21,6 @@ Stage = Literal[
     "server_hello",
     "encrypted_extensions",
     "certificate",
-    "certificate_status",
     "server_key_exchange",
     "certificate_verify",
     "server_hello_done",
@@ -52,7 +51,7 @@ class EncryptedExtensionsSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateSeen:
-    """DER, in the order sent (the leaf should be first). ``staple`` here is TLS 1.3's; StapleSeen covers all versions."""
+    """DER, in the order sent (the leaf should be first). ``staple`` is TLS 1.3's; StapleSeen covers all versions."""
 
     chain: tuple[bytes, ...]
     staple: bytes | None
@@ -103,7 +102,7 @@ class ServerFinishedSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandshakeComplete:
-    """Our Finished is queued in ``outgoing`` (TLS 1.3) or was answered (TLS 1.2 and before): application data may flow."""
+    """Our Finished is queued in ``outgoing`` (TLS 1.3) or was answered (TLS 1.2 and before)."""
 
     version: int
     cipher: int
@@ -114,15 +113,18 @@ class HandshakeComplete:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketSeen:
+    """``secret`` resumes with it: the PSK in TLS 1.3, the master secret before."""
+
     lifetime_s: int
     max_early_data: int | None
     ticket: bytes
+    secret: bytes = field(repr=False)
     message: NewSessionTicket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertSeen:
-    """An alert from the peer. ``level`` is "warning", "fatal" or the number; ``stage`` what was awaited when it came."""
+    """An alert from the peer. ``level`` is "warning", "fatal" or the number; ``stage`` what was awaited then."""
 
     level: str
     code: int
@@ -159,7 +161,8 @@ class Violation:
 class Unsupported:
     """Legal, but not computable here. When ``fatal`` nothing more can be read; else only a check is missing.
 
-    ``what``: version, cipher, group, kex, signature, certificate, compressed_certificate.
+    ``what``: version, cipher, group, kex, signature, certificate, compressed_certificate, client_certificate,
+    renegotiation, post_handshake_auth.
     """
 
     what: str

@@ -42,7 +42,7 @@ class Hello:
     """An offer. Empty tuples, None and False leave the extension out; ``extensions=False`` leaves all of them out.
 
     Extensions are written in a fixed order, ``extra`` (type, body) before padding. ``session_id`` None means 32 random
-    octets (the TLS 1.3 compatibility mode), b"" means none. ``server_name`` must not be an IP literal (RFC 6066
+    octets where TLS 1.3 is offered (its compatibility mode) and none elsewhere. ``server_name`` must not be an IP literal (RFC 6066
     section 3): the caller's job. ``padded_to`` is the least size in octets of the handshake message, its 4-octet header
     included (RFC 7685); up to 4 more where the gap is smaller than an empty padding extension.
     """
@@ -98,11 +98,15 @@ def draw_secrets(hello: Hello, entropy: Callable[[int], bytes]) -> HelloSecrets:
 
     UnsupportedError when ``key_shares`` has a group without an implementation.
     """
+    tls13 = hello.extensions and TLS13 in hello.versions
+    session_id = hello.session_id
+    if session_id is None:
+        session_id = entropy(32) if tls13 else b""
     return HelloSecrets(
         random=entropy(32),
-        session_id=entropy(32) if hello.session_id is None else hello.session_id,
+        session_id=session_id,
         grease=entropy(4) if hello.grease else bytes(4),
-        shares={group: generate(group, entropy) for group in hello.key_shares or ()} if hello.extensions else {},
+        shares={group: generate(group, entropy) for group in hello.key_shares or ()} if tls13 else {},
         entropy=entropy,
     )
 

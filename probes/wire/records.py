@@ -47,14 +47,12 @@ def frame(kind: int, version: int, payload: bytes, *, limit: int = MAX_PLAINTEXT
 
 
 def looks_like_tls(first_bytes: bytes) -> bool | None:
-    """Whether a stream can begin so; None while up to 5 bytes are too few to say."""
+    """Whether a stream can begin so: a record type, then major version 3. None while too few octets are here."""
     if not first_bytes:
         return None
-    if not CHANGE_CIPHER_SPEC <= first_bytes[0] <= HEARTBEAT or (len(first_bytes) > 1 and first_bytes[1] != 3):
+    if not CHANGE_CIPHER_SPEC <= first_bytes[0] <= HEARTBEAT:
         return False
-    if len(first_bytes) < HEADER:
-        return None
-    return 0 < int.from_bytes(first_bytes[3:5], "big") <= MAX_RECORD
+    return first_bytes[1] == 3 if len(first_bytes) > 1 else None
 
 
 class RecordReader:

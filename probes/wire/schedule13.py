@@ -157,9 +157,15 @@ class Transcript:
         assert self._digest is not None
         return self._hash.copy().digest()
 
+    def digest_with(self, message: bytes) -> bytes:
+        """The hash as it would be with *message* added."""
+        ahead = self._hash.copy()
+        ahead.update(message)
+        return ahead.digest()
+
 
 class KeySchedule:
-    """Secrets from (PSK and) the shared secret to the application traffic keys, in the order of RFC 8446 section 7.1."""
+    """From (PSK and) shared secret to the application traffic keys, in the order of RFC 8446 section 7.1."""
 
     __slots__ = ("_secret", "_size", "_zeros", "client_handshake", "digest", "server_handshake", "suite")
 

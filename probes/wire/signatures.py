@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from probes.wire.octets import MessageError, UnsupportedError
-from probes.wire.registry import LEGACY_SCHEMES, SIGNATURE_SCHEMES, TLS12, TLS13, SignatureScheme, scheme_name
+from probes.wire.registry import LEGACY_SCHEMES, SIGNATURE_SCHEMES, TLS13, SignatureScheme, scheme_name
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
@@ -21,12 +21,13 @@ _SERVER_CONTEXT = b" " * 64 + b"TLS 1.3, server CertificateVerify\0"
 _CLIENT_CONTEXT = b" " * 64 + b"TLS 1.3, client CertificateVerify\0"
 
 _RSA_PSS_OID = bytes.fromhex("06092a864886f70d01010a")
+_PLAIN_FAMILIES = ("ed25519", "ed448", "dsa", "mldsa44", "mldsa65", "mldsa87")
 _RSA_OID = bytes.fromhex("06092a864886f70d010101")
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A certificate's key with the scheme family it can sign for: rsa, rsa-pss, ec, ed25519, ed448, dsa."""
+    """A certificate's key with the scheme family it can sign for: rsa, rsa-pss, ec, ed25519, ed448, dsa, mldsa44…87."""
 
     family: str
     curve: str | None
@@ -75,9 +76,9 @@ def public_key(certificate: bytes) -> PublicKey:
     curve: Any = getattr(key, "curve", None)
     if curve is not None:
         return PublicKey("ec", curve.name, key)
-    for name, known in (("Ed25519", "ed25519"), ("Ed448", "ed448"), ("DSA", "dsa")):
-        if kind.startswith(name):
-            return PublicKey(known, None, key)
+    family = kind.removesuffix("PublicKey").removeprefix("_").lower()
+    if family in _PLAIN_FAMILIES:
+        return PublicKey(family, None, key)
     raise UnsupportedError(f"no check of signatures by a key of type {kind}")
 
 
@@ -89,9 +90,8 @@ def check13(key: PublicKey, scheme: int, content: bytes, signature: bytes) -> Ve
         return Verdict(False, name, "the scheme is unknown")
     if not known.tls13:
         return Verdict(False, name, f"TLS 1.3 does not admit {name} in a handshake signature")
-    if known.curve is not None and key.family == "ec" and key.curve is not None:
-        if key.curve.lower() != known.curve.lower():
-            return Verdict(False, name, f"{name} needs a key on {known.curve}, the certificate's is on {key.curve}")
+    if known.curve is not None and key.curve is not None and key.curve.lower() != known.curve.lower():
+        return Verdict(False, name, f"{name} needs a key on {known.curve}, the certificate's is on {key.curve}")
     return _check(key, known, content, signature)
 
 
@@ -138,23 +138,22 @@ def _verdict(name: str, key: PublicKey, arguments: tuple[Any, ...], content: byt
 
 
 def _md5_sha1_matches(key: Any, content: bytes, signature: bytes) -> tuple[bool, str, str]:
-    """RFC 4346 section 7.4.3: PKCS#1 block type 1 over MD5 and SHA-1 side by side, without a DigestInfo."""
+    """By integers, because the library signs with a DigestInfo only; a public-key operation has no secrets."""
     name = LEGACY_SCHEMES["rsa"]
     numbers = key.public_numbers()
-    size = (numbers.n.bit_length() + 7) // 8
-    digest = (
-        hashlib.md5(content, usedforsecurity=False).digest() + hashlib.sha1(content, usedforsecurity=False).digest()
-    )
-    expected = b"\x00\x01" + b"\xff" * (size - len(digest) - 3) + b"\x00" + digest
     value = int.from_bytes(signature, "big")
-    # By integers, because the library knows no signature without a DigestInfo; a public-key operation has no secrets.
-    if (
-        len(signature) == size
-        and value < numbers.n
-        and pow(value, numbers.e, numbers.n).to_bytes(size, "big") == expected
-    ):
+    expected = _md5_sha1_block(content, numbers.n)
+    if len(signature) == len(expected) and pow(value, numbers.e, numbers.n) == int.from_bytes(expected, "big"):
         return True, name, ""
     return False, name, "the signature was not made by the certificate's key over this handshake"
+
+
+def _md5_sha1_block(content: bytes, modulus: int) -> bytes:
+    """RFC 4346 section 7.4.3: PKCS#1 block type 1 over MD5 and SHA-1 side by side, without a DigestInfo."""
+    md5, sha1 = hashlib.md5(content, usedforsecurity=False), hashlib.sha1(content, usedforsecurity=False)
+    digest = md5.digest() + sha1.digest()
+    size = (modulus.bit_length() + 7) // 8
+    return b"\x00\x01" + b"\xff" * (size - len(digest) - 3) + b"\x00" + digest
 
 
 def _arguments(scheme: SignatureScheme) -> tuple[Any, ...]:
@@ -193,25 +192,14 @@ def sign(identity: ClientIdentity, scheme: int | None, content: bytes) -> bytes:
     signer: Any = identity.key
     if scheme is not None:
         arguments = _arguments(SIGNATURE_SCHEMES[scheme])
-        signature: bytes = signer.sign(content, *arguments)
-        return signature
+        return bytes(signer.sign(content, *arguments))
     if not hasattr(signer, "private_numbers") or not hasattr(signer.private_numbers(), "d"):
-        legacy: bytes = signer.sign(content, *_arguments(SIGNATURE_SCHEMES[0x0203]))
-        return legacy
+        return bytes(signer.sign(content, *_arguments(SIGNATURE_SCHEMES[0x0203])))
     numbers = signer.private_numbers()
     modulus = numbers.public_numbers.n
-    size = (modulus.bit_length() + 7) // 8
-    digest = (
-        hashlib.md5(content, usedforsecurity=False).digest() + hashlib.sha1(content, usedforsecurity=False).digest()
-    )
-    padded = b"\x00\x01" + b"\xff" * (size - len(digest) - 3) + b"\x00" + digest
-    return pow(int.from_bytes(padded, "big"), numbers.d, modulus).to_bytes(size, "big")
-
-
-def signed_params(version: int, client_random: bytes, server_random: bytes, params: bytes) -> bytes:
-    """What a ServerKeyExchange signs, in every version up to TLS 1.2 (RFC 5246 section 7.4.3)."""
-    assert version <= TLS12
-    return client_random + server_random + params
+    block = _md5_sha1_block(content, modulus)
+    value: int = pow(int.from_bytes(block, "big"), numbers.d, modulus)
+    return value.to_bytes(len(block), "big")
 
 
 # --- DER, just as much as it takes to reach the key ---
