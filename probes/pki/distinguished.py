@@ -35,6 +35,7 @@ _ENCODINGS = {
     0x1C: "utf-32-be",
     0x1E: "utf-16-be",
 }
+_ESCAPES = {letter: "\\" + letter for letter in '\\,+"<>;'} | {"\0": "\\00"}
 TypeValue = tuple[str, str]
 Key = tuple[object, ...]
 
@@ -99,9 +100,10 @@ def _last(pairs: list[TypeValue], oid: str) -> str | None:
 
 def _written(oid: str, text: str) -> str:
     """One attribute as RFC 4514 section 2.4 writes it."""
-    escaped = "".join("\\" + letter if letter in '\\,+"<>;' else letter for letter in text).replace("\0", "\\00")
-    if escaped[:1] in (" ", "#"):
-        escaped = "\\" + escaped
-    if escaped.endswith(" ") and len(escaped) > 1:
-        escaped = escaped[:-1] + "\\ "
-    return f"{KEYWORDS.get(oid, oid)}={escaped}"
+    escaped = [_ESCAPES.get(letter, letter) for letter in text]
+    if text.startswith((" ", "#")):
+        escaped[0] = "\\" + text[0]
+    if text.endswith(" "):
+        escaped[-1] = "\\ "
+    text = "".join(escaped)
+    return f"{KEYWORDS.get(oid, oid)}={text}"

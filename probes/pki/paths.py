@@ -136,13 +136,17 @@ class _Builder:
             self.truncated = True
             self._dead_end(chain, "path_length", f"more than {DEPTH} issuers above the leaf")
             return
-        issuing_roots = [anchor for anchor in roots if self._signs(top, anchor.certificate)]
-        issuers = [each for each in named if self._signs(top, each)]
-        for anchor in issuing_roots:
-            self._finish((*chain, anchor.certificate), anchor)
-        for issuer in issuers:
-            self._extend((*chain, issuer))
-        if not issuing_roots and not issuers:
+        led_on = False
+        for anchor in roots:
+            if self._signs(top, anchor.certificate):
+                led_on = True
+                self._finish((*chain, anchor.certificate), anchor)
+        # Each is followed to its end before the next one's signature is paid for: the likely path is found in budget.
+        for issuer in named:
+            if self._signs(top, issuer):
+                led_on = True
+                self._extend((*chain, issuer))
+        if not led_on:
             self._no_issuer(chain, [*(anchor.certificate for anchor in roots), *named])
 
     def _candidates(self, chain: Chain) -> tuple[list[Anchor], list[Certificate]]:
@@ -308,7 +312,7 @@ class _Builder:
         if not impostors:
             unasked = " (of that name, more were sent than are looked at)" if named else ""
             self._dead_end(chain, "issuer_missing", f"its issuer is {top.issuer}{unasked}")
-        for impostor in impostors:
+        for impostor in impostors[: max(1, PATHS - len(self.found))]:
             faults_ = (
                 *faults(chain, anchored=False, at=self.at, view=self.view),
                 Fault(
