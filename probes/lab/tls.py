@@ -62,10 +62,15 @@ def serving(terms: Terms) -> Peer:
     return lambda: TlsServer(context, terms)
 
 
-def stalling(terms: Terms, *, after_records: int = 1) -> Peer:
-    """A server whose flight stops after *after_records* records: after one, that is the ServerHello."""
+def stalling(terms: Terms, *, cut: Callable[[bytes], int]) -> Peer:
+    """A server that falls silent within its first flight, after as many bytes of it as *cut* says."""
     context = _context(terms)
-    return lambda: _StallingServer(context, terms, after_records)
+    return lambda: _StallingServer(context, terms, cut)
+
+
+def after_one_record(flight: bytes) -> int:
+    """Where the first record ends: with OpenSSL, that is behind the ServerHello."""
+    return 5 + int.from_bytes(flight[3:5], "big")
 
 
 def _context(terms: Terms) -> SSL.Context:
@@ -182,15 +187,13 @@ class TlsServer(asyncio.Protocol):
 
 
 class _StallingServer(TlsServer):
-    """Lets only the first records of its flight out."""
+    """Lets only the beginning of its first flight out."""
 
-    def __init__(self, context: SSL.Context, terms: Terms, records: int) -> None:
+    def __init__(self, context: SSL.Context, terms: Terms, cut: Callable[[bytes], int]) -> None:
         super().__init__(context, terms)
-        self._left = records
+        self._cut: Callable[[bytes], int] | None = cut
 
     def send(self, records: bytes) -> None:
-        while self._left and records:
-            end = 5 + int.from_bytes(records[3:5], "big")
-            super().send(records[:end])
-            records = records[end:]
-            self._left -= 1
+        if self._cut is not None:
+            super().send(records[: self._cut(records)])
+            self._cut = None

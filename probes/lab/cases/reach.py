@@ -3,7 +3,7 @@
 from probes.lab.gate import closing, delayed, first_segment_only, resetting, silent, size_limited
 from probes.lab.plain import http, smtp, ssh
 from probes.lab.spec import Deaf, Service, Site, Spec
-from probes.lab.tls import Terms, serving, stalling, terms
+from probes.lab.tls import Terms, after_one_record, serving, stalling, terms
 
 
 def _healthy(site: Site) -> Terms:
@@ -11,7 +11,12 @@ def _healthy(site: Site) -> Terms:
 
 
 def _stalled(site: Site) -> tuple[Service, ...]:
-    return (stalling(_healthy(site)),)
+    return (stalling(_healthy(site), cut=after_one_record),)
+
+
+def _cut_short(site: Site) -> tuple[Service, ...]:
+    # 1,300 bytes: past any ServerHello (post-quantum: 1,210), short of the end of any certificate message
+    return (stalling(_healthy(site), cut=lambda _: 1300),)
 
 
 def _slow(site: Site) -> tuple[Service, ...]:
@@ -138,6 +143,14 @@ SPECS = (
         status="broken",
         description="the ServerHello arrives, the certificate never does",
         build=_stalled,
+    ),
+    Spec(
+        name="cut-short.lab",
+        mode=0,
+        expected="reach.stalled",
+        status="broken",
+        description="the server's flight breaks off within the certificate, as where its large packets are lost",
+        build=_cut_short,
     ),
     Spec(
         name="slow.lab",
