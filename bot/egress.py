@@ -69,12 +69,13 @@ class Egress:
             return f"{address[:60]!r} is not an address in standard notation"
         if (address, port) in self.allow_exact or _within(literal, self.allow):
             return None
-        for form in (literal, *carried(literal)):
-            if form is not literal and _within(form, self.allow):
-                return None
+        inside = carried(literal)
+        if inside and all(_within(form, self.allow) for form in inside):
+            return None
+        for form in (literal, *inside):
             if _within(form, self.deny):
                 return f"{_named(literal, form)} is in a network that EGRESS_DENY names"
-        for form in (literal, *carried(literal)):
+        for form in (literal, *inside):
             for network, word in _REFUSED_NETWORKS:
                 if form.version == network.version and form in network:
                     return f"{_named(literal, form)} is {word}; this bot does not connect there"

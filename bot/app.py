@@ -1,0 +1,56 @@
+"""The Slack app: every listener that there is, on one screen."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.listeners import actions, commands, events, faults
+from bot.listeners.gate import Gate
+from bot.manifest import COMMAND
+from bot.render import listing, report
+
+LOG = logging.getLogger("bot.app")
+
+
+async def authorized(client: AsyncWebClient) -> AuthorizeResult:
+    """Who this bot is in its workspace: auth.test, asked once. Raises SlackApiError."""
+    answer = await client.auth_test()
+    return AuthorizeResult(
+        enterprise_id=answer.get("enterprise_id"),
+        team_id=answer["team_id"],
+        bot_user_id=answer["user_id"],
+        bot_id=answer.get("bot_id"),
+        bot_token=client.token,
+    )
+
+
+def build_app(*, client: AsyncWebClient, identity: AuthorizeResult, gate: Gate, signing_secret: str = "") -> AsyncApp:
+    """The app, for Socket Mode and HTTP mode alike."""
+
+    async def authorize(**_: Any) -> AuthorizeResult:
+        return identity
+
+    app = AsyncApp(
+        name="clienthello",
+        client=client,
+        authorize=authorize,
+        signing_secret=signing_secret,
+        raise_error_for_unhandled_request=True,
+    )
+    app.error(faults.answered)
+    app.middleware(faults.verified)
+
+    bot_user = identity.bot_user_id or ""
+    app.command(COMMAND)(commands.tls(gate))
+    app.event("app_mention", middleware=[events.taken_in(gate, bot_user)])(events.begun(gate))
+    app.event("message", middleware=[events.taken_in(gate, bot_user)])(events.begun(gate))
+    app.action(report.AGAIN)(actions.pressed(gate))
+    app.action(report.RAW)(actions.pressed(gate))
+    app.action(report.CHANGED)(actions.pressed(gate))
+    app.action(listing.OLDER)(actions.pressed(gate))
+    return app

@@ -1,0 +1,241 @@
+"""What a person typed → a command, or what could not be understood. Pure; the grammar is the catalogue's.
+
+Slack changes what people type: it links host names, curls quotes and joins two hyphens to a dash. That is undone here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import html
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from bot.model import Check, Command, Help, HistoryQuery, Misread, NotYet
+from probes.model import DEFAULT_PORT, Endpoint, Target, UsageError, ip_literal, shown
+
+LONGEST = 1000  # characters; no command needs more, and what is longer was pasted by mistake
+_WORD_LIMIT = 253  # a name is not longer (RFC 1035 section 2.3.4)
+
+AVAILABLE: Mapping[str, str] = MappingProxyType(
+    {
+        "check": "check HOST[:PORT] [--ip ADDR] [--sni NAME] [--starttls PROTO] [--origin ADDR]",
+        "history": "history [HOST or word]",
+        "help": "help [WORD]",
+    }
+)
+# In the grammar, but not in this version.
+PLANNED: Mapping[str, str] = MappingProxyType(
+    {
+        "triage": "the four questions, with buttons",
+        "explain": "what an error message means",
+        "note": "a line in the timeline of an incident",
+        "identity": "client certificates",
+        "watch": "looking at endpoints regularly",
+        "ct": "watching Certificate Transparency",
+        "digest": "a channel's digest",
+    }
+)
+_OPTIONS = ("--ip", "--sni", "--starttls", "--origin")
+_LINK = re.compile(r"<(?![@#!])([^<>|\s]+)(?:\|([^<>]*))?>")
+_REFERENCE = re.compile(r"<([@#!])([^<>|\s]+)(?:\|([^<>]*))?>")
+_QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‘": "'", "’": "'", "‚": "'", "\u00a0": " "})
+_DASHES = re.compile(r"(?:(?<=\s)|^)(?:—|–|―|−−|‐‐)(?=[a-z])", re.IGNORECASE)
+_DECORATION = "`\"'"
+
+
+def parse(text: str) -> Command:
+    """The command that *text* holds, without the `/tls` or the mention before it. Never raises."""
+    if len(text) > LONGEST:
+        return Misread(
+            answer=f"I read {len(text):,} characters, beginning “{shown(text.strip(), 40)}”. A command has at most "
+            f"{LONGEST:,}, as in `/tls check api.example.com:8443`."
+        )
+    words = plain(text).split()
+    if not words:
+        return Help()
+    try:
+        return _command(words)
+    except UsageError as error:
+        return Misread(answer=str(error))
+
+
+def plain(text: str) -> str:
+    """*text* as the person typed it: links, entities, curled quotes and joined dashes undone."""
+    typed = _LINK.sub(_unlinked, text)
+    typed = _REFERENCE.sub(lambda link: link[1] + (link[3] or link[2]), typed)
+    return _DASHES.sub("--", html.unescape(typed).translate(_QUOTES))
+
+
+def _unlinked(link: re.Match[str]) -> str:
+    label = link[2] or link[1].removeprefix("mailto:")
+    # "api.example.com/health" as typed became a link to http://…; only the name matters, and no scheme was typed.
+    return label if "://" in label else label.partition("/")[0]
+
+
+def without_mention(text: str, bot_user: str) -> str:
+    """A message's *text* without the mention of the bot that made it a command."""
+    return re.sub(rf"<@{re.escape(bot_user)}(?:\|[^<>]*)?>", " ", text, count=1).strip()
+
+
+def written(check: Check) -> str:
+    """The command that asks for *check* again: `parse` reads it back."""
+    parts = ["check", _target_text(check.target)]
+    for address in check.addresses:
+        parts += ["--ip", address]
+    expected = None if check.target.is_ip else check.target.host
+    if check.target.server_name and check.target.server_name != expected:
+        parts += ["--sni", check.target.server_name]
+    if check.target.starttls:
+        parts += ["--starttls", check.target.starttls]
+    if check.origin:
+        parts += ["--origin", str(check.origin)]
+    return " ".join(parts)
+
+
+def _target_text(target: Target) -> str:
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return host if target.port == DEFAULT_PORT else f"{host}:{target.port}"
+
+
+def _command(words: list[str]) -> Command:
+    verb = words[0].strip(_DECORATION).lower().removeprefix("/tls").strip() or "help"
+    rest = words[1:]
+    if verb == "check":
+        return _check(rest)
+    if verb == "history":
+        return HistoryQuery(word=_subject(rest))
+    if verb in {"help", "?", "--help", "-h"}:
+        return Help(word=_subject(rest).lower())
+    if verb in PLANNED:
+        return NotYet(word=verb)
+    return _unknown(words)
+
+
+def _subject(words: list[str]) -> str:
+    return " ".join(word.strip(_DECORATION) for word in words)[:_WORD_LIMIT].strip()
+
+
+def _unknown(words: list[str]) -> Misread:
+    read = shown(" ".join(words))
+    verb = words[0].strip(_DECORATION).lower()
+    near = difflib.get_close_matches(verb, (*AVAILABLE, *PLANNED), n=1, cutoff=0.6)
+    if near and near[0] in AVAILABLE:
+        again = shown(" ".join([near[0], *words[1:]]), 120).replace("`", "ˋ")
+        return Misread(answer=f"I read “{read}”. Did you mean `/tls {again}`?")
+    if near:
+        return Misread(
+            answer=f"I read “{read}”. Did you mean `{near[0]}` ({PLANNED[near[0]]})? This version does not have it "
+            f"yet. What works: {_what_works()}."
+        )
+    target = _as_target(words[0])
+    if target is not None:
+        return Misread(answer=f"I read “{read}”. To check that endpoint: `/tls check {_target_text(target)}`.")
+    return Misread(answer=f"I read “{read}”, which is not a command. What works: {_what_works()}.")
+
+
+def _what_works() -> str:
+    return ", ".join(f"`/tls {usage}`" for usage in AVAILABLE.values())
+
+
+def _as_target(word: str) -> Target | None:
+    """The endpoint that *word* looks like: a dotted name or an address."""
+    try:
+        target = Target.parse(word.strip(_DECORATION))
+    except UsageError:
+        return None
+    return target if "." in target.host or ":" in target.host else None
+
+
+def _check(words: list[str]) -> Check:
+    hosts: list[str] = []
+    given: dict[str, list[str]] = {}
+    remaining = iter(words)
+    for word in remaining:
+        bare = word.strip(_DECORATION)
+        if not bare.startswith("--"):
+            hosts.append(bare)
+            continue
+        name, has_value, value = bare.partition("=")
+        name = _option(name.lower())
+        value = value if has_value else next(remaining, "").strip(_DECORATION)
+        if not value or value.startswith("--"):
+            raise UsageError(f"I read {name} without a value. It wants one, as in `/tls check {_EXAMPLES[name]}`.")
+        if name in given and name != "--ip":
+            raise UsageError(f"I read {name} twice. Give it once, as in `/tls check {_EXAMPLES[name]}`.")
+        given.setdefault(name, []).append(value)
+    return Check(
+        target=Target.parse(
+            _one_host(hosts), sni=_last(given, "--sni"), starttls=_starttls(_last(given, "--starttls"))
+        ),
+        addresses=tuple(dict.fromkeys(_address(part) for text in given.get("--ip", ()) for part in text.split(","))),
+        origin=_origin(_last(given, "--origin")),
+    )
+
+
+_EXAMPLES: Mapping[str, str] = MappingProxyType(
+    {
+        "--ip": "api.example.com --ip 192.0.2.7",
+        "--sni": "192.0.2.7 --sni api.example.com",
+        "--starttls": "mail.example.com:25 --starttls smtp",
+        "--origin": "api.example.com --origin 192.0.2.7:8443",
+    }
+)
+
+
+def _option(name: str) -> str:
+    if name in _OPTIONS:
+        return name
+    near = difflib.get_close_matches(name, _OPTIONS, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise UsageError(f"I read the option “{shown(name)}”.{hint} `check` knows {', '.join(_OPTIONS)}.")
+
+
+def _one_host(hosts: list[str]) -> str:
+    if not hosts:
+        raise UsageError("I read `check` without a host. It wants one, as in `/tls check api.example.com:8443`.")
+    if len(hosts) == 2 and re.fullmatch(r"[0-9]+", hosts[1]):
+        return f"{hosts[0]}:{hosts[1]}"  # "check api.example.com 8443", as openssl and nc users type it
+    if len(hosts) > 1:
+        raise UsageError(
+            f"I read {len(hosts)} hosts: {shown(', '.join(hosts))}. Give one at a time, as in "
+            f"`/tls check {_safe(hosts[0])}`."
+        )
+    return hosts[0]
+
+
+def _safe(text: str) -> str:
+    return shown(text).replace("`", "ˋ")
+
+
+def _last(given: dict[str, list[str]], name: str) -> str | None:
+    values = given.get(name)
+    return values[-1] if values else None
+
+
+def _starttls(value: str | None) -> str | None:
+    return value.lower() if value else None
+
+
+def _address(text: str) -> str:
+    literal = ip_literal(text.strip().removeprefix("[").removesuffix("]"))
+    if literal is None:
+        raise UsageError(
+            f"I read --ip “{shown(text)}”. It must be an address, as in --ip 192.0.2.7 or --ip 2001:db8::7."
+        )
+    return str(literal)
+
+
+def _origin(text: str | None) -> Endpoint | None:
+    if text is None:
+        return None
+    try:
+        target = Target.parse(text)
+    except UsageError:
+        target = None
+    if target is None or not target.is_ip:
+        raise UsageError(
+            f"I read --origin “{shown(text)}”. It must be an address, with a port if it is not {DEFAULT_PORT}, "
+            "as in --origin 192.0.2.7:8443."
+        )
+    return Endpoint(address=target.host, port=target.port)

@@ -1,0 +1,477 @@
+"""The memory, and the only SQL of the bot. One thread owns the connection; every method is one short job on it.
+
+Durability: WAL with synchronous=FULL. NORMAL would survive the death of the process, but not of the machine, and what
+was acknowledged to a person is to survive both. It costs one fsync a transaction, measured well below the time that
+an acknowledgement has.
+
+One process owns the file: `open` takes a lock beside it, so that during a deploy the new bot waits for the old one to
+finish instead of running its requests a second time. The kernel drops the lock with the process, however it died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from sqlite_utils import Database
+
+from bot import migrations
+from bot.model import CheckLine, Content, Incident, Intake, Note, Owed, PastCheck, Transition
+from probes.codec import from_json, to_json
+
+Result = TypeVar("Result")
+
+
+class InUse(Exception):
+    """Another bot process holds the database."""
+
+
+class History:
+    """The bot's memory. Make it with `History.open`; `close` it when done."""
+
+    def __init__(self, database: Database, thread: ThreadPoolExecutor, lock: IO[str]) -> None:
+        self._db = database
+        self._thread = thread
+        self._lock = lock
+
+    @classmethod
+    async def open(cls, path: Path) -> History:
+        """Open the file at *path*, made and migrated if need be. Raises InUse while another process holds it."""
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history")
+        loop = asyncio.get_running_loop()
+        try:
+            lock = await loop.run_in_executor(thread, _locked, path)
+            try:
+                database = await loop.run_in_executor(thread, _opened, path)
+            except BaseException:
+                lock.close()
+                raise
+        except BaseException:
+            thread.shutdown(wait=False)
+            raise
+        return cls(database, thread, lock)
+
+    async def close(self) -> None:
+        await self._run(self._db.close)
+        self._thread.shutdown(wait=True)
+        self._lock.close()
+
+    async def _run(self, job: Callable[..., Result], *arguments: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, job, *arguments)
+
+    async def _write(self, job: Callable[..., Result], *arguments: Any) -> Result:
+        return await self._run(self._atomically, job, *arguments)
+
+    def _atomically(self, job: Callable[..., Result], *arguments: Any) -> Result:
+        with self._db.atomic():
+            return job(*arguments)
+
+    def _rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        return list(self._db.query(sql, values))
+
+    # ── requests ────────────────────────────────────────────────────────────────
+
+    async def take_in(
+        self, intake: Intake, *, verdict: str, finished: bool = False, notes: Sequence[Note] = ()
+    ) -> int | None:
+        """Store a request before it is acknowledged, with its audit row; its number, or None when it was known already.
+
+        *finished*: nothing remains to be done but to say *notes*, or what goes with the acknowledgement.
+        """
+        return await self._write(self._take_in, intake, verdict, finished, notes)
+
+    def _take_in(self, intake: Intake, verdict: str, finished: bool, notes: Sequence[Note]) -> int | None:
+        cursor = self._db.execute(
+            "insert or ignore into intakes (key, kind, team, channel, user, text, action, message_ts, thread_ts,"
+            " response_url, ephemeral_button, received_at, finished_at)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                intake.key,
+                intake.kind,
+                intake.team,
+                intake.channel,
+                intake.user,
+                intake.text,
+                intake.action,
+                intake.message_ts,
+                intake.thread_ts,
+                intake.response_url,
+                int(intake.ephemeral_button),
+                _stamp(intake.received_at),
+                _stamp(intake.received_at) if finished else None,
+            ),
+        )
+        number = cursor.lastrowid if cursor.rowcount == 1 else None
+        if number is not None:
+            self._note(notes)
+        self._db.execute(
+            "insert into audit (at, team, channel, user, action, text, verdict) values (?, ?, ?, ?, ?, ?, ?)",
+            (
+                _stamp(intake.received_at),
+                intake.team,
+                intake.channel,
+                intake.user,
+                intake.action or intake.kind,
+                intake.text,
+                verdict if number is not None else "duplicate",
+            ),
+        )
+        return number
+
+    async def unfinished(self) -> list[Intake]:
+        """The requests that were taken in and not finished, oldest first."""
+        rows = await self._run(self._rows, "select * from intakes where finished_at is null order by id")
+        return [_intake(row) for row in rows]
+
+    async def begin(self, intake_id: int) -> int:
+        """Count one more attempt at a request; how many there were before."""
+        sql = "update intakes set attempts = attempts + 1 where id = ? returning attempts"
+        rows = await self._write(self._rows, sql, intake_id)
+        return int(rows[0]["attempts"]) - 1
+
+    async def finish(
+        self, intake_id: int, now: datetime, notes: Sequence[Note] = (), *, error: str | None = None
+    ) -> None:
+        """The request is done; what it still has to say is noted in the same transaction."""
+        await self._write(self._finish, intake_id, now, notes, error)
+
+    def _finish(self, intake_id: int, now: datetime, notes: Sequence[Note], error: str | None) -> None:
+        self._db.execute("update intakes set finished_at = ?, error = ? where id = ?", (_stamp(now), error, intake_id))
+        self._note(notes)
+
+    # ── checks and incidents ────────────────────────────────────────────────────
+
+    async def record(self, check: PastCheck, transition: Transition, notes: Sequence[Note], now: datetime) -> None:
+        """One transaction: the check, what it does to the incidents, what is to be said, and the request is done."""
+        await self._write(self._record, check, transition, notes, now)
+
+    def _record(self, check: PastCheck, transition: Transition, notes: Sequence[Note], now: datetime) -> None:
+        report = check.report
+        self._db.table("checks").insert(
+            {
+                "id": check.id,
+                "team": check.team,
+                "channel": check.channel,
+                "user": check.user,
+                "command": check.command,
+                "headline": check.headline,
+                "at": _stamp(check.at),
+                "target": str(report.target),
+                "host": report.target.host,
+                "server_name": report.target.server_name,
+                "starttls": report.target.starttls,
+                "status": report.status,
+                "cause": report.cause,
+                "mode": report.mode,
+                "summary": report.summary,
+                "elapsed_ms": report.elapsed_ms,
+                "report": json.dumps(to_json(report), ensure_ascii=False, separators=(",", ":")),
+            }
+        )
+        self._step(check, transition, now)
+        self._finish(check.id, now, notes, None)
+
+    def _step(self, check: PastCheck, transition: Transition, now: datetime) -> None:
+        if transition.ended is not None:
+            self._db.execute(
+                "update incidents set state = ?, ended_at = ?, last_check = ? where id = ?",
+                (transition.kind, _stamp(now), check.id, transition.ended.id),
+            )
+        if transition.seen is not None:
+            self._db.execute(
+                "update incidents set checks = checks + 1, last_check = ? where id = ?", (check.id, transition.seen.id)
+            )
+        if transition.opened is not None:
+            self._db.table("incidents").insert(
+                {
+                    "team": check.team,
+                    "channel": check.channel,
+                    "target": str(check.report.target),
+                    "cause": transition.opened,
+                    "state": "open",
+                    "opened_at": _stamp(now),
+                    "first_check": check.id,
+                    "last_check": check.id,
+                    "checks": 1,
+                }
+            )
+
+    async def check(self, number: int) -> PastCheck | None:
+        """The check of request *number*, if it is remembered."""
+        rows = await self._run(self._rows, "select * from checks where id = ?", number)
+        return _past_check(rows[0]) if rows else None
+
+    async def check_before(self, check: PastCheck) -> PastCheck | None:
+        """The check of the same endpoint (host, port, server name, STARTTLS) before *check*, in any channel."""
+        rows = await self._run(
+            self._rows,
+            "select * from checks where target = ? and server_name is ? and starttls is ? and team = ? and id < ?"
+            " order by id desc limit 1",
+            str(check.report.target),
+            check.report.target.server_name,
+            check.report.target.starttls,
+            check.team,
+            check.id,
+        )
+        return _past_check(rows[0]) if rows else None
+
+    async def newest_of(self, headline: str) -> int | None:
+        """The number of the newest check that the message *headline* shows."""
+        rows = await self._run(self._rows, "select max(id) as id from checks where headline = ?", headline)
+        newest: int | None = rows[0]["id"]
+        return newest
+
+    async def standing(self, channel: str, target: str) -> list[Incident]:
+        """The open incidents of *target* in *channel*."""
+        rows = await self._run(
+            self._rows, "select * from incidents where channel = ? and target = ? and state = 'open'", channel, target
+        )
+        return [_incident(row) for row in rows]
+
+    async def lines(self, team: str, word: str, *, before: int | None, limit: int) -> list[CheckLine]:
+        """The newest checks, before check *before*, whose target, cause, status or summary holds *word*."""
+        rows = await self._run(
+            self._rows,
+            "select id, target, at, status, cause, summary, user from checks where team = ? and id < ?"
+            " and (target like ? escape '\\' or cause like ? escape '\\' or summary like ? escape '\\' or status = ?)"
+            " order by id desc limit ?",
+            team,
+            before if before is not None else 1 << 62,
+            *(_like(word),) * 3,
+            word.lower(),
+            limit,
+        )
+        return [CheckLine(**row | {"at": _moment(row["at"])}) for row in rows]
+
+    async def incidents(self, team: str, word: str, *, limit: int) -> list[Incident]:
+        """The incidents, open ones first and then the newest, whose target or cause holds *word*."""
+        rows = await self._run(
+            self._rows,
+            "select * from incidents where team = ? and (target like ? escape '\\' or cause like ? escape '\\')"
+            " order by state != 'open', id desc limit ?",
+            team,
+            _like(word),
+            _like(word),
+            limit,
+        )
+        return [_incident(row) for row in rows]
+
+    # ── the outbox ──────────────────────────────────────────────────────────────
+
+    def _note(self, notes: Sequence[Note]) -> None:
+        for note in notes:
+            self._db.execute(
+                "insert into outbox (key, kind, team, channel, parent, thread_ts, user, response_url, replace_original,"
+                " filename, file_text, content, noted_at, revision, sent_revision, attempts, retry_at, state)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, 'live')"
+                " on conflict (key) do update set content = excluded.content, revision = revision + 1,"
+                " attempts = 0, retry_at = 0 where content != excluded.content",
+                (
+                    note.key,
+                    note.kind,
+                    note.team,
+                    note.channel,
+                    note.parent,
+                    note.thread_ts,
+                    note.user,
+                    note.response_url,
+                    int(note.replace_original),
+                    note.filename,
+                    note.file_text,
+                    json.dumps(asdict(note.content), ensure_ascii=False, separators=(",", ":")),
+                    time.time(),
+                ),
+            )
+
+    async def note(self, notes: Sequence[Note]) -> None:
+        """Owe *notes* to Slack."""
+        await self._write(self._note, notes)
+
+    async def is_noted(self, key: str) -> bool:
+        return bool(await self._run(self._rows, "select 1 from outbox where key = ?", key))
+
+    async def unsent(self, now: float) -> list[Owed]:
+        """What can be sent at *now* (Unix seconds), oldest first: its parent is posted and its time has come."""
+        rows = await self._run(
+            self._rows,
+            "select o.*, coalesce(o.thread_ts, p.ts) as place from outbox o left join outbox p on p.key = o.parent"
+            " where o.sent_revision < o.revision and o.state = 'live' and o.retry_at <= ?"
+            " and (o.parent is null or p.ts is not null) order by o.id limit 500",
+            now,
+        )
+        return [_owed(row) for row in rows]
+
+    async def next_retry(self) -> float | None:
+        """When (Unix seconds) the next unsent note is due, if there is one that can ever be sent."""
+        rows = await self._run(
+            self._rows,
+            "select min(o.retry_at) as at from outbox o left join outbox p on p.key = o.parent"
+            " where o.sent_revision < o.revision and o.state = 'live' and (o.parent is null or p.ts is not null)",
+        )
+        at = rows[0]["at"]
+        return float(at) if at is not None else None
+
+    async def current(self, owed_id: int) -> Owed | None:
+        """The note as it stands now, or None when nothing is to be sent any more."""
+        rows = await self._run(
+            self._rows,
+            "select o.*, coalesce(o.thread_ts, p.ts) as place from outbox o left join outbox p on p.key = o.parent"
+            " where o.id = ? and o.sent_revision < o.revision and o.state = 'live'",
+            owed_id,
+        )
+        return _owed(rows[0]) if rows else None
+
+    async def posted_at(self, channel: str, ts: str) -> str | None:
+        """The key of the note that is message *ts* of *channel*."""
+        rows = await self._run(self._rows, "select key from outbox where channel = ? and ts = ?", channel, ts)
+        return str(rows[0]["key"]) if rows else None
+
+    async def attempt(self, owed_id: int, now: float) -> None:
+        """From here on a message may exist that nobody has recorded."""
+        await self._write(self._db.execute, "update outbox set attempted_at = ? where id = ?", (now, owed_id))
+
+    async def sent(self, owed_id: int, revision: int, ts: str | None) -> None:
+        """Slack has *revision* of the note, as message *ts*."""
+        await self._write(
+            self._db.execute,
+            "update outbox set sent_revision = ?, ts = coalesce(?, ts), attempted_at = null, attempts = 0, error = null"
+            " where id = ?",
+            (revision, ts, owed_id),
+        )
+
+    async def postponed(self, owed_id: int, retry_at: float, error: str, *, outcome_known: bool) -> None:
+        """Not sent; try again at *retry_at*. *outcome_known*: Slack said that it did not take it."""
+        await self._write(
+            self._db.execute,
+            "update outbox set retry_at = ?, error = ?, attempts = attempts + 1,"
+            " attempted_at = case when ? then null else attempted_at end where id = ?",
+            (retry_at, error, int(outcome_known), owed_id),
+        )
+
+    async def undeliverable(self, owed_id: int, error: str, notes: Sequence[Note] = ()) -> None:
+        """The note, and what belongs into its thread, will never be sent; *notes* tell whoever asked."""
+        await self._write(self._undeliverable, owed_id, error, notes)
+
+    def _undeliverable(self, owed_id: int, error: str, notes: Sequence[Note]) -> None:
+        self._db.execute("update outbox set state = 'dead', error = ? where id = ?", (error, owed_id))
+        self._note(notes)
+
+    async def vanished(self, owed_id: int) -> None:
+        """The posted message is gone: it is to be posted anew."""
+        await self._write(
+            self._db.execute, "update outbox set ts = null, attempted_at = null, retry_at = 0 where id = ?", (owed_id,)
+        )
+
+    # ── what Slack refused before ───────────────────────────────────────────────
+
+    async def refuse_blocks(self, team: str, now: datetime) -> None:
+        """Remember that *team*'s Slack does not know the newer blocks."""
+        await self._write(
+            self._db.execute, "insert or ignore into refusals (team, at) values (?, ?)", (team, _stamp(now))
+        )
+
+    async def refusing_teams(self) -> frozenset[str]:
+        return frozenset(row["team"] for row in await self._run(self._rows, "select team from refusals"))
+
+
+def _locked(path: Path) -> IO[str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(path.name + ".lock").open("a", encoding="ascii")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise InUse(f"{path} is in use by another bot process") from None
+    return lock
+
+
+def _opened(path: Path) -> Database:
+    connection = sqlite3.connect(path, timeout=10.0)
+    # sqlite-utils begins and ends transactions itself (`Database.atomic`).
+    connection.isolation_level = None
+    database = Database(connection)
+    database.enable_wal()
+    database.execute("pragma synchronous = full")
+    database.execute("pragma foreign_keys = on")
+    migrations.apply(database)
+    return database
+
+
+# ── rows ↔ values ───────────────────────────────────────────────────────────────
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _like(word: str) -> str:
+    escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def _intake(row: dict[str, Any]) -> Intake:
+    return Intake(
+        **{name: row[name] for name in Intake.__dataclass_fields__ if name not in {"received_at", "ephemeral_button"}},
+        received_at=_moment(row["received_at"]),
+        ephemeral_button=bool(row["ephemeral_button"]),
+    )
+
+
+def _past_check(row: dict[str, Any]) -> PastCheck:
+    report = from_json(json.loads(row["report"]))
+    kept = {name: row[name] for name in ("id", "team", "channel", "user", "command", "headline")}
+    return PastCheck(**kept, at=_moment(row["at"]), report=report)
+
+
+def _incident(row: dict[str, Any]) -> Incident:
+    return Incident(
+        id=row["id"],
+        channel=row["channel"],
+        target=row["target"],
+        cause=row["cause"],
+        state=row["state"],
+        opened_at=_moment(row["opened_at"]),
+        ended_at=_moment(row["ended_at"]) if row["ended_at"] else None,
+        checks=row["checks"],
+    )
+
+
+def _owed(row: dict[str, Any]) -> Owed:
+    content = json.loads(row["content"])
+    note = Note(
+        key=row["key"],
+        kind=row["kind"],
+        team=row["team"],
+        channel=row["channel"],
+        content=Content(text=content["text"], blocks=tuple(content["blocks"]), classic=tuple(content["classic"])),
+        parent=row["parent"],
+        thread_ts=row["thread_ts"],
+        user=row["user"],
+        response_url=row["response_url"],
+        replace_original=bool(row["replace_original"]),
+        filename=row["filename"],
+        file_text=row["file_text"],
+    )
+    return Owed(
+        id=row["id"],
+        note=note,
+        revision=row["revision"],
+        sent_revision=row["sent_revision"],
+        ts=row["ts"],
+        thread_ts=row["place"],
+        attempted_at=row["attempted_at"],
+        attempts=row["attempts"],
+    )

@@ -1,0 +1,48 @@
+"""`/tls …`: parse, store, acknowledge, hand over. Nothing fallible follows the acknowledgement."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck
+
+from bot import commands
+from bot.listeners.gate import Gate
+from bot.model import Check, Content, HistoryQuery, Intake
+from bot.work import at_once
+
+
+def tls(gate: Gate) -> Callable[..., Awaitable[None]]:
+    async def command(ack: AsyncAck, body: dict[str, Any]) -> None:
+        intake = Intake(
+            key=f"command:{body['trigger_id']}",
+            kind="command",
+            team=str(body.get("team_id") or ""),
+            channel=str(body["channel_id"]),
+            user=str(body["user_id"]),
+            text=str(body.get("text") or "")[: commands.LONGEST * 20],
+            received_at=datetime.now(UTC),
+            response_url=body.get("response_url"),
+        )
+        asked = commands.parse(intake.text)
+        refusal = gate.refusal(intake.channel, intake.user)
+        answer = refusal
+        if answer is None and not isinstance(asked, Check | HistoryQuery):
+            answer = at_once(asked)
+        verdict = "refused" if refusal else type(asked).__name__.lower()
+        stored = await gate.take_in(intake, verdict=verdict, finished=answer is not None)
+        if stored is None:
+            await ack()
+        elif answer is not None:
+            await ack(**_ephemeral(answer))
+        else:
+            await ack()
+            gate.work.hand_over(stored)
+
+    return command
+
+
+def _ephemeral(content: Content) -> dict[str, Any]:
+    return {"response_type": "ephemeral", "text": content.text, "blocks": list(content.blocks)}

@@ -1,0 +1,63 @@
+"""What stands before every listener's work: where the bot answers, how much one person may ask, and the memory."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from bot.history import History
+from bot.model import Content, Intake
+from bot.notify import Outbox
+from bot.render import words
+from bot.work import Work, reply
+
+MOST_A_MINUTE = 40
+
+
+class Gate:
+    """Lets a request in, stored, or says why not. Nothing here waits for Slack."""
+
+    def __init__(
+        self,
+        *,
+        history: History,
+        work: Work,
+        outbox: Outbox,
+        allowed_channels: frozenset[str] = frozenset(),
+        most_a_minute: int = MOST_A_MINUTE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.work = work
+        self._history = history
+        self._outbox = outbox
+        self._allowed = allowed_channels
+        self._most = most_a_minute
+        self._clock = clock
+        self._recent: dict[str, deque[float]] = {}
+
+    def refusal(self, channel: str, user: str) -> Content | None:
+        """Why this request is not taken, or None. A request that is taken counts."""
+        if self._allowed and channel not in self._allowed:
+            return words.refused_here(sorted(self._allowed))
+        now = self._clock()
+        recent = self._recent.setdefault(user, deque())
+        while recent and recent[0] <= now - 60.0:
+            recent.popleft()
+        if len(recent) >= self._most:
+            return words.too_many(self._most, recent[0] + 60.0 - now)
+        recent.append(now)
+        if len(self._recent) > 10_000:
+            self._recent = {name: times for name, times in self._recent.items() if times and times[-1] > now - 60.0}
+        return None
+
+    async def take_in(self, intake: Intake, *, verdict: str = "accepted", finished: bool = False) -> Intake | None:
+        """Store *intake* before it is acknowledged; None when it was delivered before."""
+        number = await self._history.take_in(intake, verdict=verdict, finished=finished)
+        return None if number is None else replace(intake, id=number)
+
+    async def turn_away(self, intake: Intake, why: Content) -> None:
+        """Store that *intake* was refused, together with the answer that says so."""
+        await self._history.take_in(intake, verdict="refused", finished=True, notes=(reply(intake, why),))
+        self._outbox.wake()

@@ -1,0 +1,62 @@
+"""The shape of the memory, as numbered steps. A step that was released is never changed; a new one follows it.
+
+SQL lives here and in `bot.history` only.
+"""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+STEPS = Migrations("clienthello")
+
+
+@STEPS(name="0001_requests_checks_incidents_outbox")
+def _first(db: Database) -> None:
+    for statement in _FIRST:
+        db.execute(statement)
+
+
+def apply(db: Database) -> list[str]:
+    """Bring *db* up to date; the names of the steps that were taken."""
+    pending = [step.name for step in STEPS.pending(db)]
+    STEPS.apply(db)
+    return pending
+
+
+_FIRST = (
+    # A request, stored before it is acknowledged. `key` names the delivery: a second one changes nothing.
+    """create table intakes (
+        id integer primary key, key text not null unique, kind text not null, team text not null,
+        channel text not null, user text not null, text text not null, action text, message_ts text,
+        thread_ts text, response_url text, ephemeral_button integer not null default 0,
+        received_at text not null, attempts integer not null default 0, finished_at text, error text)""",
+    "create index intakes_unfinished on intakes (id) where finished_at is null",
+    # `id` is that of the intake: one request, one check.
+    """create table checks (
+        id integer primary key references intakes (id), team text not null, channel text not null,
+        user text not null, command text not null, headline text not null, at text not null,
+        target text not null, host text not null, server_name text, starttls text, status text not null,
+        cause text, mode integer, summary text not null, elapsed_ms real not null, report text not null)""",
+    "create index checks_target on checks (target, id)",
+    "create index checks_cause on checks (cause, id)",
+    "create index checks_headline on checks (headline, id)",
+    """create table incidents (
+        id integer primary key, team text not null, channel text not null, target text not null,
+        cause text not null, state text not null, opened_at text not null, ended_at text,
+        first_check integer not null, last_check integer not null, checks integer not null)""",
+    "create unique index incidents_open on incidents (channel, target, cause) where state = 'open'",
+    "create index incidents_target on incidents (target, id)",
+    # What is owed to Slack: `sent_revision` behind `revision` is unsent. Times are Unix seconds.
+    """create table outbox (
+        id integer primary key, key text not null unique, kind text not null, team text not null,
+        channel text not null, parent text, thread_ts text, user text, response_url text,
+        replace_original integer not null, filename text, file_text text, content text not null,
+        noted_at real not null, revision integer not null, sent_revision integer not null, ts text,
+        attempted_at real, attempts integer not null, retry_at real not null, state text not null, error text)""",
+    "create index outbox_unsent on outbox (id) where sent_revision < revision and state = 'live'",
+    "create index outbox_place on outbox (channel, ts)",
+    """create table audit (
+        id integer primary key, at text not null, team text not null, channel text not null,
+        user text not null, action text not null, text text not null, verdict text not null)""",
+    "create table refusals (team text primary key, at text not null)",
+)

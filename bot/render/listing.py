@@ -1,0 +1,134 @@
+"""`history` and `help`: what they show. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from types import MappingProxyType
+
+from bot.commands import AVAILABLE, PLANNED
+from bot.model import CheckLine, Content, Incident, Json
+from bot.render import words
+from bot.render.limits import actions, button, code, context, fit, foreign, prose, section
+
+OLDER = "history.older"
+PAGE = 8
+OPEN_INCIDENTS = 6
+
+
+def page_value(word: str, before: int) -> str:
+    """What the *Older* button carries."""
+    return json.dumps({"word": word, "before": before}, ensure_ascii=False)
+
+
+def history(
+    word: str,
+    checks: Sequence[CheckLine],
+    incidents: Sequence[Incident],
+    now: datetime,
+    *,
+    has_older: bool,
+    is_later_page: bool = False,
+) -> Content:
+    """One page of checks, newest first; the first page begins with the incidents."""
+    subject = f" of {code(word, 100)}" if word else ""
+    if not checks and not incidents:
+        text = (
+            f"I remember no check{subject}. `/tls check HOST[:PORT]` makes one."
+            if not is_later_page
+            else "That was all."
+        )
+        return fit(foreign(f"No checks{' of ' + word if word else ''}", 200), [section(text)])
+    blocks: list[Json] = []
+    if incidents and not is_later_page:
+        blocks.append(
+            section(f"*Incidents{subject}*\n" + "\n".join(_incident(incident, now) for incident in incidents))
+        )
+    if checks:
+        older = ", older" if is_later_page else ""
+        blocks.append(section(f"*Checks{subject}*{older}\n" + "\n".join(_line(line, now) for line in checks)))
+    if has_older:
+        blocks.append(actions(button("Older", OLDER, page_value(word, checks[-1].id))))
+    elif checks:
+        blocks.append(context("That is all I remember."))
+    return fit(foreign(f"History{' of ' + word if word else ''}: {words.counted(len(checks), 'check')}", 200), blocks)
+
+
+def _incident(incident: Incident, now: datetime) -> str:
+    if incident.state == "open":
+        return (
+            f"🔥 {code(incident.target, 120)} {code(incident.cause, 60)} open for "
+            f"{words.span(now - incident.opened_at)}, {words.counted(incident.checks, 'check')}"
+        )
+    ended = incident.ended_at or incident.opened_at
+    how = "recovered" if incident.state == "recovered" else "became another"
+    return (
+        f"✔️ {code(incident.target, 120)} {code(incident.cause, 60)} {how} after "
+        f"{words.span(ended - incident.opened_at)} ({words.clock(ended)})"
+    )
+
+
+def _line(line: CheckLine, now: datetime) -> str:
+    what = f"{code(line.cause, 60)} {prose(line.summary, 110)}" if line.cause else "healthy"
+    return f"{words.SIGN[line.status]} {code(line.target, 120)} {what} · {words.span(now - line.at)} ago"
+
+
+# ── help ────────────────────────────────────────────────────────────────────────
+
+_TEACHING = MappingProxyType(
+    {
+        "check": (
+            "Makes the handshakes itself, as several kinds of clients and to every address of the name, and says in a "
+            "thread why it fails: for whom, the evidence, the fix, the next command.",
+            (
+                ("check api.example.com", "port 443 goes without saying"),
+                ("check api.example.com:8443", "another port"),
+                ("check api.example.com --ip 192.0.2.7", "this address only; give it again for more"),
+                ("check 192.0.2.7 --sni api.example.com", "an address, and the name to send"),
+                ("check mail.example.com:25 --starttls smtp", "TLS that begins after a greeting"),
+                ("check api.example.com --origin 10.0.0.8:8443", "compare the balancer with what is behind it"),
+            ),
+        ),
+        "history": (
+            "Shows the incidents and checks that I remember: open ones first, then the newest.",
+            (
+                ("history", "everything"),
+                ("history api.example.com", "one host"),
+                ("history chain.incomplete", "one cause"),
+                ("history broken", "one verdict"),
+            ),
+        ),
+        "help": ("Shows this, or more about one command.", (("help check", "more about `check`"),)),
+    }
+)
+
+
+def help_about(word: str) -> Content:
+    """Everything in short, or one command with examples."""
+    if word in _TEACHING:
+        return _lesson(word)
+    if word in PLANNED:
+        return words.not_yet(word, PLANNED[word], ", ".join(f"`/tls {usage}`" for usage in AVAILABLE.values()))
+    return _overview(word)
+
+
+def _lesson(word: str) -> Content:
+    explanation, examples = _TEACHING[word]
+    lines = "\n".join(f"`/tls {example}`  {meaning}" for example, meaning in examples)
+    return fit(f"/tls {word}: {explanation}", [section(f"*`/tls {AVAILABLE[word]}`*\n{explanation}"), section(lines)])
+
+
+def _overview(word: str) -> Content:
+    start = f"I have no help about {code(word, 60)}. Here is what works:\n" if word else ""
+    lines = (
+        f"{start}*Why does this TLS handshake fail?*\n"
+        "`/tls check api.example.com:8443`  the root cause, in a thread\n"
+        "`/tls history api.example.com`  what was seen there before\n"
+        "`/tls help check`  more about one command"
+    )
+    note = (
+        "The same works after a mention, also inside a thread: the answer stays there. "
+        f"Not in this version yet: {', '.join(PLANNED)}."
+    )
+    return fit("/tls check HOST[:PORT], /tls history [HOST or word], /tls help [WORD]", [section(lines), context(note)])

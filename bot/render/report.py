@@ -1,0 +1,320 @@
+"""A report → the headline in the channel and the details in its thread. Pure.
+
+Written for a tired person at night: the verdict first, then for whom, why, the fix, and one command to confirm it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from bot.model import Content, Incident, Json, PastCheck, Transition
+from bot.render import words
+from bot.render.limits import (
+    actions,
+    aligned,
+    button,
+    code,
+    code_block,
+    context,
+    fit,
+    foreign,
+    prose,
+    section,
+    table,
+)
+from probes.codec import moment
+from probes.model import CertificateReport, EndpointReport, FindingReport, Report, Target
+
+AGAIN, RAW, CHANGED = "check.again", "check.raw", "check.changed"
+_ROWS = 15
+_EVIDENCE = 8
+_ALSO = 6
+_GAPS = 5
+_MARK = {"critical": "🔴", "warning": "🟠", "notice": "⚪"}
+
+
+# ── the headline ────────────────────────────────────────────────────────────────
+
+
+def checking(target: Target, user: str, *, before: Report | None = None) -> Content:
+    """While it runs. *before*: what the message said until now, when it is checked again."""
+    again = " again" if before else ""
+    text = f"⏳ Checking {_bold(target)}{again} …"
+    parts = [f"asked by <@{user}>"]
+    if before is not None:
+        cause = f", {code(before.cause)}" if before.cause else ""
+        parts.insert(0, f"before: {words.SIGN[before.status]} {words.STATUS[before.status]}{cause}")
+    return fit(_plain(f"Checking {words.named(target)}{again} …"), [section(text), context(" · ".join(parts))])
+
+
+def headline(check: PastCheck) -> Content:
+    """The verdict: one line, one line of context, three buttons."""
+    report = check.report
+    blocks = [section(_verdict(report)), context(_facts(check)), _buttons(check.id)]
+    return fit(_plain(_verdict_words(report)), blocks)
+
+
+def unfinished(target: Target, error_id: str) -> Content:
+    """The check could not be made, and that is our fault."""
+    text = (
+        f"⚠️ {_bold(target)} could not be checked: that is my fault, not the endpoint's. "
+        f"Ask again; my log has more under {code(error_id)}."
+    )
+    return fit(_plain(f"{words.named(target)} could not be checked (error id {error_id})"), [section(text)])
+
+
+def declined(target: Target, reason: str) -> Content:
+    """The check was not made, and that is meant: the egress policy, or a target that cannot be."""
+    text = f"⛔ {_bold(target)} was not checked: {prose(words.clause(reason), 1500)}."
+    return fit(_plain(f"{words.named(target)} was not checked: {reason}"), [section(text)])
+
+
+def _bold(target: Target) -> str:
+    return f"*{code(words.named(target))}*"
+
+
+def _plain(text: str) -> str:
+    return foreign(text, 600)
+
+
+def _verdict(report: Report) -> str:
+    start = f"{words.SIGN[report.status]} {_bold(report.target)}"
+    summary = prose(words.clause(report.summary), 1500)
+    match report.status:
+        case "ok":
+            return f"{start} is healthy"
+        case "warning":
+            return f"{start} works, but {summary}"
+        case "broken":
+            return f"{start} is broken: {summary}"
+
+
+def _verdict_words(report: Report) -> str:
+    name, summary = words.named(report.target), words.clause(report.summary)
+    match report.status:
+        case "ok":
+            return f"{name} is healthy"
+        case "warning":
+            return f"{name} works, but {summary}"
+        case "broken":
+            return f"{name} is broken: {summary}"
+
+
+def _facts(check: PastCheck) -> str:
+    report = check.report
+    parts = [code(report.cause)] if report.cause else []
+    parts.append(words.who(report))
+    if report.status == "ok":
+        parts += [_session(report.endpoints), _days_left(report)]
+    parts.append(_addresses(report.endpoints))
+    parts += [words.elapsed(report.elapsed_ms), f"asked by <@{check.user}>"]
+    if report.gaps:
+        parts.append(f"not looked at: {foreign(words.listed((gap.what for gap in report.gaps), 3), 200)}")
+    return " · ".join(part for part in parts if part)
+
+
+def _addresses(endpoints: Sequence[EndpointReport]) -> str:
+    if not endpoints:
+        return "no address"
+    return words.counted(len(endpoints), "address", "addresses")
+
+
+def _session(endpoints: Sequence[EndpointReport]) -> str:
+    versions = dict.fromkeys(endpoint.version for endpoint in endpoints if endpoint.version)
+    groups = dict.fromkeys(endpoint.group for endpoint in endpoints if endpoint.group)
+    return foreign(words.listed([*(_version(version) for version in versions), *groups], 4), 120)
+
+
+def _version(name: str) -> str:
+    return name.replace("TLSv", "TLS ")
+
+
+def _days_left(report: Report) -> str:
+    ends = [_until(endpoint.chain[0]) for endpoint in report.endpoints if endpoint.chain]
+    known = [end for end in ends if end is not None]
+    if not known:
+        return ""
+    first = min(known)
+    days = (first - report.started_at).days
+    return f"certificate good for {words.counted(days, 'more day', 'more days')} (until {first:%Y-%m-%d})"
+
+
+def _until(certificate: CertificateReport) -> datetime | None:
+    try:
+        return moment(certificate.not_after)
+    except ValueError:
+        return None
+
+
+def _buttons(number: int) -> Json:
+    return actions(
+        button("Run again", AGAIN, str(number)),
+        button("Raw report", RAW, str(number)),
+        button("What changed", CHANGED, str(number)),
+    )
+
+
+# ── the thread ──────────────────────────────────────────────────────────────────
+
+
+def details(check: PastCheck) -> Content:
+    """What fails for whom, the evidence, the addresses, the fix, the next command."""
+    report = check.report
+    cause = next((finding for finding in report.findings if finding.code == report.cause), None)
+    top = _explained(report, cause)
+    rest = [*_remedy(cause), *_also(report, cause), *_footer(report, cause)]
+    newer = [*top, *_table(report), *rest]
+    classic = [*top, *_table_as_text(report), *rest]
+    title = f"Why: {words.clause(report.summary)}" if cause else f"{words.named(report.target)}: what was looked at"
+    return fit(_plain(title), newer, classic=classic if report.endpoints else ())
+
+
+def _explained(report: Report, cause: FindingReport | None) -> list[Json]:
+    if cause is None:
+        return [section(f"*What was looked at* · {foreign(report.summary, 1000)}")]
+    blocks = [section(f"*What fails* · {foreign(cause.title, 200)}\n{prose(cause.explanation, 2000)}")]
+    people = words.who(report)
+    if people:
+        blocks.append(section(f"*For whom* · {people[:1].upper()}{people[1:]}"))
+    if cause.evidence:
+        blocks.append(section(f"*Evidence*\n{_bullets(cause.evidence)}"))
+    return blocks
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    shown = [f"• {prose(line, 300)}" for line in lines[:_EVIDENCE]]
+    if len(lines) > _EVIDENCE:
+        shown.append(f"… {len(lines) - _EVIDENCE} more; the raw report has all")
+    return "\n".join(shown)
+
+
+def _remedy(cause: FindingReport | None) -> list[Json]:
+    if cause is None:
+        return []
+    blocks = [section(f"*Fix*\n{prose(cause.fix, 2000)}")] if cause.fix else []
+    if cause.next_command:
+        blocks.append(section(f"*Confirm by hand*\n{code_block(cause.next_command, 1500)}"))
+    return blocks
+
+
+def _also(report: Report, cause: FindingReport | None) -> list[Json]:
+    others = [finding for finding in report.findings if finding is not cause]
+    if not others:
+        return []
+    lines = [
+        f"{_MARK[finding.severity]} {code(finding.code, 60)} {prose(finding.explanation or finding.title, 280)}"
+        for finding in others[:_ALSO]
+    ]
+    if len(others) > _ALSO:
+        lines.append(f"… {len(others) - _ALSO} more; the raw report has all")
+    return [section("*Also seen*\n" + "\n".join(lines))]
+
+
+def _footer(report: Report, cause: FindingReport | None) -> list[Json]:
+    blocks = []
+    if report.gaps:
+        gaps = "; ".join(f"{prose(gap.what, 60)} ({prose(gap.why, 160)})" for gap in report.gaps[:_GAPS])
+        more = f"; and {len(report.gaps) - _GAPS} more" if len(report.gaps) > _GAPS else ""
+        blocks.append(context(f"Not looked at: {gaps}{more}"))
+    if cause is not None and cause.source:
+        blocks.append(context(f"Source: {foreign(cause.source, 200)} · failure mode {cause.mode}"))
+    return blocks
+
+
+_HEADER = ("Address", "Result", "TLS", "Certificate until", "Time")
+
+
+def _table(report: Report) -> list[Json]:
+    if not report.endpoints:
+        return []
+    return [table(_HEADER, _rows(report)), *_more_addresses(report)]
+
+
+def _table_as_text(report: Report) -> list[Json]:
+    if not report.endpoints:
+        return []
+    return [section(code_block(aligned(_HEADER, _rows(report)), 2900)), *_more_addresses(report)]
+
+
+def _more_addresses(report: Report) -> list[Json]:
+    hidden = len(report.endpoints) - _ROWS
+    return [context(f"… {words.counted(hidden, 'more address', 'more addresses')}; the raw report has all.")] * (
+        hidden > 0
+    )
+
+
+def _rows(report: Report) -> list[tuple[str, ...]]:
+    # Those with a fault first: they are what one looks for among many.
+    ordered = sorted(report.endpoints, key=lambda endpoint: not _faults(report, endpoint))
+    return [_row(report, endpoint) for endpoint in ordered[:_ROWS]]
+
+
+def _row(report: Report, endpoint: EndpointReport) -> tuple[str, ...]:
+    until = _until(endpoint.chain[0]) if endpoint.chain else None
+    return (
+        endpoint.address,
+        _result(report, endpoint),
+        _version(endpoint.version) if endpoint.version else "–",
+        f"{until:%Y-%m-%d}" if until else "–",
+        _time(endpoint),
+    )
+
+
+def _faults(report: Report, endpoint: EndpointReport) -> list[str]:
+    return [
+        finding.code
+        for finding in report.findings
+        if finding.severity != "notice" and endpoint.address in finding.addresses
+    ]
+
+
+_STAGES = {
+    "tcp": "no connection",
+    "hello": "no answer to the hello",
+    "negotiation": "no agreement",
+    "certificate": "certificate not accepted",
+    "client-auth": "client certificate not accepted",
+    "finished": "breaks off at the end",
+}
+
+
+def _result(report: Report, endpoint: EndpointReport) -> str:
+    faults = _faults(report, endpoint)
+    if faults:
+        return words.listed(faults, 2)
+    if endpoint.alert is not None:
+        return f"alert {endpoint.alert.code} {endpoint.alert.name}"
+    if endpoint.failed_stage is not None:
+        return _STAGES.get(endpoint.failed_stage, endpoint.failed_stage)
+    return "ok" if endpoint.connected else "no connection"
+
+
+def _time(endpoint: EndpointReport) -> str:
+    reached = [value for value in endpoint.timing_ms.values() if value is not None]
+    return words.elapsed(max(reached)) if reached else "–"
+
+
+# ── checked again ───────────────────────────────────────────────────────────────
+
+
+def outcome(check: PastCheck, transition: Transition) -> Content:
+    """One line in the thread after *Run again*."""
+    report = check.report
+    now = f"{words.SIGN[report.status]} {words.STATUS[report.status]}"
+    cause = f", {code(report.cause)}" if report.cause else ""
+    text = f"Checked again by <@{check.user}>: {_news(transition, check.at)}{now}{cause}."
+    return fit(_plain(f"Checked again: {words.STATUS[report.status]}"), [section(text)])
+
+
+def _news(transition: Transition, at: datetime) -> str:
+    match transition.kind, transition.ended or transition.seen:
+        case "recovered", Incident() as ended:
+            return f"*recovered* after {words.span(at - ended.opened_at)} (was {code(ended.cause)}), "
+        case "changed", Incident() as ended:
+            return f"*changed* (was {code(ended.cause)}), "
+        case "unchanged", Incident() as seen:
+            return f"still, for {words.span(at - seen.opened_at)}, "
+        case "opened", _:
+            return "*new*, "
+    return ""

@@ -1,0 +1,381 @@
+"""What listeners hand over: check, record, step, announce; history; the buttons. And taking it up again after a crash.
+
+A request's number (`Intake.id`) names everything that comes of it: the check, and the keys of its messages. So a
+request that is begun a second time finds what the first attempt left and says nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Protocol, assert_never
+
+from bot import commands, incidents
+from bot.history import History
+from bot.model import Check, Content, Help, HistoryQuery, Intake, Misread, Note, NotYet, PastCheck
+from bot.notify import Outbox
+from bot.render import changes, listing, report, words
+from bot.supervisor import Supervisor
+from probes.codec import to_json
+from probes.model import Report, UsageError
+
+LOG = logging.getLogger("bot.work")
+DEADLINE_S = 60.0  # a check keeps its own, shorter one; this is for our faults
+_MOST_AT_ONCE = 32
+_MOST_ATTEMPTS = 3  # a request that took the process down this often is not begun again
+
+
+class Checker(Protocol):
+    """Makes a check. Raises UsageError when it may not (egress) or cannot be; never for what the far end does."""
+
+    def __call__(self, check: Check) -> Awaitable[Report]: ...
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Work:
+    """Everything that happens after an acknowledgement."""
+
+    def __init__(self, *, history: History, outbox: Outbox, supervisor: Supervisor, checker: Checker) -> None:
+        self._history = history
+        self._outbox = outbox
+        self._supervisor = supervisor
+        self._checker = checker
+        self._slots = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._stepping: dict[tuple[str, str], asyncio.Lock] = {}
+        self._running: set[str] = set()  # keys of headlines whose check runs
+
+    def hand_over(self, intake: Intake) -> None:
+        """Begin a request that is stored. Never raises: it is called after the acknowledgement."""
+
+        async def on_fault(error_id: str) -> None:
+            await self._tell_fault(intake, error_id)
+
+        self._supervisor.start(self._run(intake), name=f"request {intake.id}", deadline_s=DEADLINE_S, on_fault=on_fault)
+
+    async def recover(self) -> int:
+        """Take up what an earlier process was asked and did not finish; how many requests that is."""
+        unfinished = await self._history.unfinished()
+        for intake in unfinished:
+            LOG.info("taking up request=%s kind=%s", intake.id, intake.kind)
+            self.hand_over(intake)
+        return len(unfinished)
+
+    async def _run(self, intake: Intake) -> None:
+        if await self._history.begin(intake.id) >= _MOST_ATTEMPTS:
+            await self._tell_fault(intake, f"request-{intake.id}")
+            return
+        match intake.action:
+            case None:
+                await self._command(intake)
+            case report.AGAIN:
+                await self._again(intake)
+            case report.RAW:
+                await self._raw(intake)
+            case report.CHANGED:
+                await self._changed(intake)
+            case listing.OLDER:
+                await self._older(intake)
+            case _:
+                await self._answer(intake, words.unknown_button())
+
+    async def _command(self, intake: Intake) -> None:
+        command = commands.parse(intake.text)
+        match command:
+            case Check():
+                await self._first_check(intake, command)
+            case HistoryQuery(word=word):
+                await self._history_page(intake, word)
+            case Help() | NotYet() | Misread():
+                await self._answer(intake, at_once(command))
+            case _:
+                assert_never(command)
+
+    # ── checks ──────────────────────────────────────────────────────────────────
+
+    async def _first_check(self, intake: Intake, check: Check) -> None:
+        key = f"check:{intake.id}"
+        headline = Note(
+            key=key,
+            kind="message",
+            team=intake.team,
+            channel=intake.channel,
+            thread_ts=intake.thread_ts,
+            user=intake.user,
+            response_url=intake.response_url,
+            content=report.checking(check.target, intake.user),
+        )
+        await self._check(intake, check, headline, before=None)
+
+    async def _again(self, intake: Intake) -> None:
+        old = await self._known(intake)
+        if old is None:
+            return
+        if old.headline in self._running:
+            await self._answer(intake, words.running_already(old.report.target))
+            return
+        newest = await self._history.newest_of(old.headline)
+        old = (await self._history.check(newest) if newest is not None else None) or old
+        check = commands.parse(old.command)
+        if not isinstance(check, Check):
+            await self._answer(intake, words.stale_button())
+            return
+        headline = Note(
+            key=old.headline,
+            kind="message",
+            team=intake.team,
+            channel=intake.channel,
+            content=report.checking(check.target, intake.user, before=old.report),
+        )
+        await self._check(intake, check, headline, before=old)
+
+    async def _check(self, intake: Intake, check: Check, headline: Note, *, before: PastCheck | None) -> None:
+        self._running.add(headline.key)
+        try:
+            await self._noted(headline)
+            try:
+                async with self._slots:
+                    seen = await self._checker(check)
+            except UsageError as error:
+                await self._history.finish(
+                    intake.id, now(), (_saying(headline, report.declined(check.target, str(error))),)
+                )
+            else:
+                await self._conclude(intake, check, headline, seen, before)
+        finally:
+            self._running.discard(headline.key)
+            self._outbox.wake()
+
+    async def _conclude(
+        self, intake: Intake, check: Check, headline: Note, seen: Report, before: PastCheck | None
+    ) -> None:
+        done = PastCheck(
+            id=intake.id,
+            team=intake.team,
+            channel=intake.channel,
+            user=intake.user,
+            command=commands.written(check),
+            headline=headline.key,
+            at=now(),
+            report=seen,
+        )
+        target = str(seen.target)
+        async with self._stepping_alone(intake.channel, target):
+            transition = incidents.step(await self._history.standing(intake.channel, target), seen.cause)
+            notes = [_saying(headline, report.headline(done))]
+            if before is not None:
+                notes.append(self._below(done, intake, "outcome", report.outcome(done, transition)))
+            if before is None or (before.report.status, before.report.cause) != (seen.status, seen.cause):
+                notes.append(self._below(done, intake, "details", report.details(done)))
+            await self._history.record(done, transition, notes, now())
+        LOG.info(
+            "checked request=%s target=%s status=%s cause=%s elapsed_ms=%.0f incident=%s",
+            intake.id, target, seen.status, seen.cause, seen.elapsed_ms, transition.kind,
+        )  # fmt: skip
+
+    @asynccontextmanager
+    async def _stepping_alone(self, channel: str, target: str) -> AsyncIterator[None]:
+        """Two checks of one target that end together step its incidents one after the other."""
+        lock = self._stepping.setdefault((channel, target), asyncio.Lock())
+        async with lock:
+            yield
+        if not lock.locked():
+            self._stepping.pop((channel, target), None)
+
+    def _below(self, check: PastCheck, intake: Intake, what: str, content: Content) -> Note:
+        """A message in the thread of the check's headline, or beside it when that stands in a thread itself."""
+        return Note(
+            key=f"check:{check.id}:{what}",
+            kind="message",
+            team=check.team,
+            channel=check.channel,
+            parent=check.headline,
+            thread_ts=intake.thread_ts,
+            content=content,
+        )
+
+    # ── the other buttons ───────────────────────────────────────────────────────
+
+    async def _raw(self, intake: Intake) -> None:
+        check = await self._known(intake)
+        if check is None:
+            return
+        key = f"check:{check.id}:raw"
+        if await self._history.is_noted(key):
+            await self._answer(intake, words.uploaded_already())
+            return
+        host = "".join(c if c.isalnum() or c in ".-" else "_" for c in check.report.target.host)[:100]
+        note = Note(
+            key=key,
+            kind="file",
+            team=check.team,
+            channel=check.channel,
+            parent=check.headline,
+            thread_ts=intake.thread_ts,
+            content=Content(text=f"Raw report of {words.named(check.report.target)}, check {check.id}"),
+            filename=f"tls-{host}-{check.report.target.port}-check-{check.id}.json",
+            file_text=json.dumps(to_json(check.report), indent=2, ensure_ascii=False) + "\n",
+        )
+        await self._finish(intake, note)
+
+    async def _changed(self, intake: Intake) -> None:
+        check = await self._known(intake)
+        if check is None:
+            return
+        old = await self._history.check_before(check)
+        content = changes.first_look(check) if old is None else changes.changed(old, check)
+        key = f"check:{check.id}:changed"
+        if old is None or await self._history.is_noted(key):
+            await self._answer(intake, content)
+            return
+        await self._finish(intake, self._below(check, intake, "changed", content))
+
+    async def _known(self, intake: Intake) -> PastCheck | None:
+        """The check behind a pressed button; None, and an answer that explains, when it is no longer known."""
+        check = await self._history.check(_number(intake.text))
+        if check is None or (check.team, check.channel) != (intake.team, intake.channel):
+            await self._answer(intake, words.stale_button())
+            return None
+        return check
+
+    # ── history ─────────────────────────────────────────────────────────────────
+
+    async def _history_page(self, intake: Intake, word: str) -> None:
+        content = await self._page(intake, word, before=None)
+        if intake.kind == "mention":
+            # Asked aloud, answered aloud: in a thread it becomes part of the incident.
+            await self._finish(
+                intake,
+                Note(
+                    key=f"history:{intake.id}",
+                    kind="message",
+                    team=intake.team,
+                    channel=intake.channel,
+                    thread_ts=intake.thread_ts,
+                    user=intake.user,
+                    content=content,
+                ),
+            )
+            return
+        await self._answer(intake, content)
+
+    async def _older(self, intake: Intake) -> None:
+        try:
+            value = json.loads(intake.text)
+            word, before = str(value["word"]), int(value["before"])
+        except (ValueError, KeyError, TypeError):
+            await self._answer(intake, words.unknown_button())
+            return
+        content = await self._page(intake, word, before=before)
+        await self._answer(intake, content)
+
+    async def _page(self, intake: Intake, word: str, *, before: int | None) -> Content:
+        checks = await self._history.lines(intake.team, word, before=before, limit=listing.PAGE + 1)
+        standing = await self._history.incidents(intake.team, word, limit=listing.OPEN_INCIDENTS)
+        return listing.history(
+            word,
+            checks[: listing.PAGE],
+            standing,
+            now(),
+            has_older=len(checks) > listing.PAGE,
+            is_later_page=before is not None,
+        )
+
+    # ── saying it ───────────────────────────────────────────────────────────────
+
+    async def _answer(self, intake: Intake, content: Content) -> None:
+        """Tell whoever asked, and nobody else; the request is done."""
+        await self._finish(intake, reply(intake, content))
+
+    async def _finish(self, intake: Intake, *notes: Note) -> None:
+        await self._history.finish(intake.id, now(), notes)
+        self._outbox.wake()
+
+    async def _noted(self, *notes: Note) -> None:
+        await self._history.note(notes)
+        self._outbox.wake()
+
+    async def _tell_fault(self, intake: Intake, error_id: str) -> None:
+        command = commands.parse(intake.text) if intake.action is None else None
+        if isinstance(command, Check):
+            key = f"check:{intake.id}"
+            content = report.unfinished(command.target, error_id)
+            note = Note(
+                key=key,
+                kind="message",
+                team=intake.team,
+                channel=intake.channel,
+                thread_ts=intake.thread_ts,
+                user=intake.user,
+                response_url=intake.response_url,
+                content=content,
+            )
+            await self._history.finish(intake.id, now(), (note,), error=error_id)
+        else:
+            notes = [reply(intake, words.fault(error_id, what="That"))]
+            old = await self._history.check(_number(intake.text)) if intake.action == report.AGAIN else None
+            if old is not None:
+                # The headline said "checking again": it goes back to what is known.
+                notes.append(
+                    Note(
+                        key=old.headline,
+                        kind="message",
+                        team=old.team,
+                        channel=old.channel,
+                        content=report.headline(old),
+                    )
+                )
+            await self._history.finish(intake.id, now(), notes, error=error_id)
+        self._outbox.wake()
+
+
+def at_once(command: Help | NotYet | Misread) -> Content:
+    """The answer to what needs no work."""
+    match command:
+        case Help(word=word):
+            return listing.help_about(word)
+        case NotYet(word=word):
+            works = ", ".join(f"`/tls {usage}`" for usage in commands.AVAILABLE.values())
+            return words.not_yet(word, commands.PLANNED[word], works)
+        case Misread(answer=answer):
+            return words.answer(answer)
+
+
+def _number(text: str) -> int:
+    """The check that a button's value names; 0, which names none, when it is no number."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
+
+
+def _saying(note: Note, content: Content) -> Note:
+    """*note* with other words."""
+    return Note(
+        key=note.key,
+        kind=note.kind,
+        team=note.team,
+        channel=note.channel,
+        thread_ts=note.thread_ts,
+        user=note.user,
+        response_url=note.response_url,
+        content=content,
+    )
+
+
+def reply(intake: Intake, content: Content) -> Note:
+    """*content* for whoever asked, and for nobody else."""
+    return Note(
+        key=f"reply:{intake.key}",
+        kind="reply",
+        team=intake.team,
+        channel=intake.channel,
+        user=intake.user,
+        response_url=intake.response_url,
+        thread_ts=intake.thread_ts,
+        replace_original=intake.action == listing.OLDER and intake.ephemeral_button,
+        content=content,
+    )
