@@ -1,0 +1,192 @@
+"""`check(target, options) -> Report`: resolve, survey, fetch what would repair, judge. One deadline for it all.
+
+The far end's failures are values all the way; what raises here is the user's mistake
+(`EgressRefused`) or our own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+from probes.diagnose import judge
+from probes.facts import Facts
+from probes.model import (
+    Endpoint,
+    Evidence,
+    Fetched,
+    Gap,
+    Handshake,
+    Offer,
+    Report,
+    Resolution,
+    ResolutionFailure,
+    Target,
+    Trust,
+    UsageError,
+    shown,
+)
+from probes.net.egress import Permit, refusal
+from probes.net.fetch import fetch_issuer
+from probes.net.handshake import shake
+from probes.net.resolve import resolve
+from probes.report import report
+from probes.survey import survey
+
+Override = tuple[str, ...] | ResolutionFailure
+PATIENCE_S = 2.5  # an endpoint that is silent this long is judged so (catalogue, `--timeout`)
+_AIA_ROUNDS = 3  # leaf's issuer, its issuer, and one more: longer chains are not seen in the wild
+_PEM = re.compile(r"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END", re.S)
+
+
+class EgressRefused(UsageError):
+    """Policy forbids every address of the target."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to check. `permit` None permits everything (the command line); overrides are curl's `--resolve`."""
+
+    trust: Trust
+    permit: Permit | None = None
+    overrides: Mapping[tuple[str, int], Override] = field(default_factory=dict)
+    addresses: tuple[str, ...] = ()
+    resolver: Endpoint | None = None
+    origin: Endpoint | None = None
+    timeout_s: float = 10.0
+    patience_s: float = PATIENCE_S
+
+
+def ders(pem: str) -> tuple[bytes, ...]:
+    """The certificates of a PEM bundle. Raises UsageError when it holds none."""
+    try:
+        found = tuple(base64.b64decode(body) for body in _PEM.findall(pem))
+    except ValueError as error:
+        raise UsageError(f"I read a PEM file whose base64 is broken: {error}.") from None
+    if not found:
+        raise UsageError("I read a file without a certificate. It must be PEM: “-----BEGIN CERTIFICATE-----”.")
+    return found
+
+
+@lru_cache(maxsize=1)
+def _mozilla() -> tuple[bytes, ...]:
+    import certifi
+
+    return ders(Path(certifi.where()).read_text(encoding="ascii"))
+
+
+def default_trust(added: tuple[bytes, ...] = ()) -> Trust:
+    """Mozilla's roots as certifi ships them, and *added* (DER) beside them."""
+    return Trust(default=_mozilla(), default_name=f"certifi {version('certifi')}", added=added)
+
+
+async def check(target: Target, options: Options, *, on_progress: Callable[[str], None] | None = None) -> Report:
+    """Look at *target* and name the cause, within `options.timeout_s`. Raises EgressRefused alone."""
+    loop = asyncio.get_running_loop()
+    started, taken_at = loop.time(), datetime.now(UTC)
+    deadline = started + options.timeout_s
+    tell = on_progress or (lambda _: None)
+    tell(f"resolving {target.host}")
+    resolution = await _resolution(target, options, deadline)
+    endpoints, gaps = _permitted(target, resolution.addresses, options.permit)
+    evidence = Evidence(
+        target=target, taken_at=taken_at, trust=options.trust, resolution=resolution, origin=options.origin, gaps=gaps
+    )
+    if endpoints:
+        tell(f"probing {len(endpoints)} address{'es' if len(endpoints) > 1 else ''}")
+        evidence = await _surveyed(evidence, endpoints, options, deadline, tell)
+        evidence = await _with_issuers(evidence, options, deadline, tell)
+    tell("judging")
+    facts = Facts(evidence)
+    return report(facts, judge(facts), elapsed_ms=(loop.time() - started) * 1000)
+
+
+async def _resolution(target: Target, options: Options, deadline: float) -> Resolution:
+    if options.addresses:
+        return Resolution(addresses=options.addresses, source="--ip")
+    return await resolve(
+        target.host, target.port, overrides=options.overrides, resolver=options.resolver, deadline=deadline
+    )
+
+
+def _permitted(
+    target: Target, addresses: tuple[str, ...], permit: Permit | None
+) -> tuple[tuple[Endpoint, ...], tuple[Gap, ...]]:
+    """The endpoints that may be connected to, and a gap for each that may not."""
+    endpoints = tuple(Endpoint(address=address, port=target.port) for address in dict.fromkeys(addresses))
+    refused = {e: why for e in endpoints if (why := refusal(permit, e.address, e.port)) is not None}
+    if endpoints and len(refused) == len(endpoints):
+        first = next(iter(refused))
+        raise EgressRefused(
+            f"I read {target}, which leads to {shown(first.address)}: {refused[first]}. "
+            "I did not connect. Whoever runs this bot can allow it with EGRESS_ALLOW."
+        )
+    gaps = tuple(Gap(what="address", why=f"not probed: {why}", addresses=(e.address,)) for e, why in refused.items())
+    return tuple(e for e in endpoints if e not in refused), gaps
+
+
+async def _surveyed(
+    evidence: Evidence,
+    endpoints: tuple[Endpoint, ...],
+    options: Options,
+    deadline: float,
+    tell: Callable[[str], None],
+) -> Evidence:
+    async def one(endpoint: Endpoint, offer: Offer, crowd: int) -> Handshake:
+        return await shake(
+            endpoint,
+            offer,
+            permit=options.permit,
+            deadline=deadline,
+            patience_s=options.patience_s,
+            crowd=crowd,
+        )
+
+    origin = options.origin
+    asked = endpoints if origin is None or origin in endpoints else (*endpoints, origin)
+    seen = await survey(evidence.target, asked, shake=one, on_progress=tell)
+    return replace(evidence, handshakes=seen.handshakes, gaps=(*evidence.gaps, *seen.gaps))
+
+
+async def _with_issuers(evidence: Evidence, options: Options, deadline: float, tell: Callable[[str], None]) -> Evidence:
+    """Fetch the issuers that no chain brings, only to tell what would repair it (RFC 5280 section 4.2.2.1)."""
+    tried: set[str] = set()
+    for _ in range(_AIA_ROUNDS):
+        urls = _wanted(Facts(evidence)) - tried
+        if not urls:
+            break
+        tell("fetching missing issuers")
+        tried |= urls
+        fetched: list[Fetched] = await asyncio.gather(
+            *(
+                fetch_issuer(
+                    url,
+                    permit=options.permit,
+                    overrides=options.overrides,
+                    resolver=options.resolver,
+                    deadline=deadline,
+                )
+                for url in sorted(urls)[:4]
+            )
+        )
+        evidence = replace(evidence, fetched=(*evidence.fetched, *fetched))
+    return evidence
+
+
+def _wanted(facts: Facts) -> set[str]:
+    """The caIssuers URLs of the certificates whose issuer is still missing."""
+    looks = [*facts.looks, *([facts.origin] if facts.origin else [])]
+    known = [facts.chain(chain, look.reference) for look in looks for chain, _ in look.chains]
+    return {
+        url
+        for each in known
+        if not each.reaches_anchor and each.top is not None and not each.leaf_self_signed
+        for url in each.top.ca_issuers[:2]
+    }

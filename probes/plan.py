@@ -1,0 +1,232 @@
+"""Which offers are worth making: a first wave that depends on no answer, then what the answers leave open. Pure.
+
+One question, one offer; `purpose` names the question. The waves are sized so that a healthy
+endpoint sees one wave of twelve and often nothing more, a broken one at most 24 connections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from probes.clients import (
+    CURRENT_CIPHERS,
+    CURRENT_GROUPS,
+    CURRENT_SIGNATURES,
+    FAMILIES,
+    FAMILY,
+    TLS10,
+    TLS11,
+    TLS12,
+    TLS13,
+    WEAK_CIPHERS,
+    Family,
+    admits,
+    covered_by,
+)
+from probes.model import Alerted, Completed, Dropped, Handshake, Malformed, NotTls, Offer, Stalled, Target, Unreached
+
+MAX_PER_ADDRESS = 24
+SAMPLES = 6
+_PQ, _X25519, _P256 = 0x11EC, 0x001D, 0x0017
+_WEB = ("h2", "http/1.1")
+_LARGE = 1700  # bytes: larger than one packet on any usual path, as a post-quantum hello of a browser is
+# A name nobody serves, under the top-level domain that never resolves (RFC 2606 section 2).
+OTHER_NAME = "no-such-name.clienthello.invalid"
+
+_CLASSIC_GROUPS = tuple(group for group in CURRENT_GROUPS if group != _PQ)
+_TLS12_CIPHERS = tuple(cipher for cipher in CURRENT_CIPHERS if cipher >> 8 != 0x13)
+_OLD_CIPHERS = tuple(dict.fromkeys((*FAMILY["openssl-1.0"].ciphers, *FAMILY["java-8"].ciphers)))
+_OLD_SIGNATURES = FAMILY["openssl-1.0"].signature_algorithms
+# What no current client offers, so that a server that wants nothing else still shows itself.
+_ODD_CIPHERS = (
+    *(0x1304, 0x1305, 0xC0AC, 0xC0AD, 0xC0AE, 0xC0AF, 0xC09C, 0xC09D, 0xC09E, 0xC09F, 0xC0A0, 0xC0A1, 0xC0A2, 0xC0A3),
+    *(0xC072, 0xC073, 0xC076, 0xC077, 0x00BA, 0x00C0, 0x00BE, 0x00C4, 0xC07A, 0xC07B, 0xC07C, 0xC07D, 0xC086, 0xC087),
+    *(0xC08A, 0xC08B, 0xC050, 0xC051, 0xC052, 0xC053, 0xC05C, 0xC05D, 0xC060, 0xC061, 0x0041, 0x0084, 0x0045, 0x0088),
+    *(0x0096, 0x009A, 0x0007, 0x0032, 0x0038, 0x0040, 0x006A, 0x00A2, 0x00A3, 0x0013, 0x0066),
+    *(0x008A, 0x008B, 0x008C, 0x008D, 0x00A8, 0x00A9, 0x00AE, 0x00AF, 0xC035, 0xC036, 0xC037, 0xC038, 0xCCAB, 0xCCAC),
+)
+_ODD_GROUPS = (0x001A, 0x001B, 0x001C, 0x001F, 0x0020, 0x0021, 0x0016, 0x0018, 0x0015, 0x0013, 0x0009, 0x000A)
+_ODD_SIGNATURES = (0x0203, 0x0201, 0x0303, 0x0301, 0x0402, 0x0202, 0x081A, 0x081B, 0x081C, 0x0904, 0x0905, 0x0906)
+
+
+def modern(target: Target) -> Offer:
+    """All that current clients offer, as browsers send it: post-quantum share, larger than one packet."""
+    return Offer(
+        purpose="modern",
+        server_name=target.server_name,
+        versions=(TLS13, TLS12),
+        ciphers=CURRENT_CIPHERS,
+        groups=CURRENT_GROUPS,
+        signature_algorithms=CURRENT_SIGNATURES,
+        key_shares=(_PQ, _X25519),
+        alpn=_WEB,
+        pad_to=_LARGE,
+        until="finished",
+    )
+
+
+def small(target: Target) -> Offer:
+    """The same in one packet, without post-quantum groups."""
+    return replace(
+        modern(target), purpose="small", groups=_CLASSIC_GROUPS, key_shares=(_X25519,), pad_to=0, until="certificate"
+    )
+
+
+def first(target: Target) -> tuple[Offer, ...]:
+    """The wave that depends on no answer."""
+    base = small(target)
+    tls12 = replace(base, purpose="tls12", versions=(TLS12,), ciphers=_TLS12_CIPHERS, key_shares=())
+    # The clock is asked in the one exchange that is finished in HTTP/1.1, beside the others.
+    clock = replace(base, purpose="http", alpn=("http/1.1",), until="finished", ask_http=target.starttls is None)
+    return (
+        modern(target),
+        base,
+        clock,
+        tls12,
+        replace(base, purpose="no-sni", server_name=None),
+        replace(base, purpose="other-name", server_name=OTHER_NAME),
+        replace(base, purpose="split", split=True, until="server_hello"),
+        replace(_old(target), purpose="legacy", versions=(TLS11, TLS10)),
+        FAMILY["openssl-1.0"].offer(target.server_name),
+        FAMILY["java-8"].offer(target.server_name),
+        FAMILY["embedded-tls1.0"].offer(target.server_name),
+        replace(
+            _old(target), purpose="weak", versions=(TLS12, TLS11, TLS10), ciphers=WEAK_CIPHERS, until="server_hello"
+        ),
+    )
+
+
+def _old(target: Target) -> Offer:
+    return replace(
+        small(target),
+        ciphers=_OLD_CIPHERS,
+        groups=(*FAMILY["openssl-1.0"].groups, _X25519),
+        signature_algorithms=_OLD_SIGNATURES,
+        key_shares=(),
+        alpn=(),
+    )
+
+
+def everything(target: Target) -> Offer:
+    """All this prober can name, TLS 1.3 down to 1.0: what it cures tells what was missing."""
+    return replace(
+        small(target),
+        purpose="everything",
+        versions=(TLS13, TLS12, TLS11, TLS10),
+        ciphers=tuple(dict.fromkeys((*CURRENT_CIPHERS, *_OLD_CIPHERS, *_ODD_CIPHERS, *WEAK_CIPHERS))),
+        groups=tuple(dict.fromkeys((*CURRENT_GROUPS, *FAMILY["openssl-1.0"].groups, *_ODD_GROUPS))),
+        signature_algorithms=tuple(dict.fromkeys((*CURRENT_SIGNATURES, *_OLD_SIGNATURES, *_ODD_SIGNATURES))),
+        alpn=(),
+    )
+
+
+def following(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
+    """What the answers of one address leave open; empty when nothing does."""
+    if not any(_spoke_tls(shake) for shake in seen):
+        return _second_look(target, seen)
+    asked = {shake.offer.purpose for shake in seen}
+    new = (*_why_modern_fails(target, seen), *_undecided_families(target, seen))
+    fresh = tuple(dict.fromkeys(offer for offer in new if offer.purpose not in asked))
+    offers = (*_repeats(seen), *fresh, *_samples(target, seen, asked))
+    return offers[: max(0, MAX_PER_ADDRESS - len(seen))]
+
+
+def _samples(target: Target, seen: tuple[Handshake, ...], asked: set[str]) -> tuple[Offer, ...]:
+    """Offers that should all work worked in part: is that the endpoint, or was it the crowd? Ask on, more quietly."""
+    plain = [shake for shake in seen if shake.offer.purpose in {"small", "http", "tls12", "modern"}]
+    mixed = any(completed(shake) for shake in plain) and any(
+        not completed(shake) and shake.offer.purpose != "modern" and _broke_off(shake) for shake in plain
+    )
+    again = replace(small(target), purpose="again")
+    return (again,) * SAMPLES if mixed and "again" not in asked else ()
+
+
+def _broke_off(shake: Handshake) -> bool:
+    return isinstance(shake.outcome, Dropped | Stalled | Unreached | Malformed | NotTls)
+
+
+def _spoke_tls(shake: Handshake) -> bool:
+    return shake.version is not None or isinstance(shake.outcome, Alerted | Completed)
+
+
+def _second_look(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
+    """Nobody spoke TLS. Once more and alone, where that is quick: twelve at once may have been too many."""
+    quick = all(
+        isinstance(shake.outcome, Dropped) or (isinstance(shake.outcome, Unreached) and shake.outcome.kind == "refused")
+        for shake in seen
+    )
+    alone = replace(small(target), purpose="alone")
+    return (alone,) if seen and quick and all(shake.offer.purpose != "alone" for shake in seen) else ()
+
+
+def _repeats(seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
+    """The offers that broke off where others got through: a fact of the offer, of the moment, or of one back end?"""
+    return tuple(shake.offer for shake in seen if _wants_repeat(shake, seen))
+
+
+def _wants_repeat(shake: Handshake, seen: tuple[Handshake, ...]) -> bool:
+    tries = sum(1 for other in seen if other.offer == shake.offer)
+    return _broke_off(shake) and tries < 2 and should_work(shake.offer)
+
+
+def should_work(offer: Offer) -> bool:
+    """Old and weak offers are refused in any way a server likes; only what should work is worth a second try."""
+    return offer.purpose in {"modern", "small", "http", "tls12", "split"}
+
+
+def _by_purpose(seen: tuple[Handshake, ...]) -> dict[str, Handshake]:
+    return {shake.offer.purpose: shake for shake in seen}
+
+
+def completed(shake: Handshake | None) -> bool:
+    """Did the far end agree and show its certificate (or go as far as the offer went)?
+
+    What ends later, such as a demand for a client certificate, is no fault of the offer.
+    """
+    return shake is not None and (isinstance(shake.outcome, Completed) or bool(shake.certificates))
+
+
+def _why_modern_fails(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
+    """Vary one thing at a time around the offers of current clients that failed."""
+    by = _by_purpose(seen)
+    base = small(target)
+    offers: list[Offer] = []
+    if not completed(by.get("modern")) and completed(by.get("small")):
+        large = replace(base, purpose="padded", pad_to=_LARGE, until="server_hello")
+        quantum = replace(base, purpose="quantum", groups=CURRENT_GROUPS, key_shares=(_PQ, _X25519))
+        offers += [large, replace(quantum, until="server_hello")]
+    if not completed(by.get("small")):
+        offers += [
+            everything(target),
+            replace(base, purpose="no-alpn", alpn=()),
+            replace(base, purpose="tls13", versions=(TLS13,)),
+            replace(everything(target), purpose="tls12-everything", versions=(TLS12,)),
+        ]
+    elif by["small"].version == TLS12:
+        offers.append(replace(base, purpose="tls13", versions=(TLS13,), until="server_hello"))
+    return tuple(offers)
+
+
+def _undecided_families(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
+    return tuple(
+        family.offer(target.server_name) for family in FAMILIES if decided(family, target.server_name, seen) is None
+    )
+
+
+def decided(family: Family, server_name: str | None, seen: tuple[Handshake, ...]) -> Handshake | None:
+    """The handshake that tells how this endpoint answers *family*'s hello, or None while none does.
+
+    Its own hello tells; else a choice that its hello admits; else a wider offer that found nothing in common.
+    """
+    offer = family.offer(server_name)
+    own = [shake for shake in seen if shake.offer.purpose == offer.purpose]
+    if own:
+        return own[-1]
+    named = [shake for shake in seen if shake.offer.server_name == offer.server_name]
+    for shake in named:
+        if shake.version is not None and not isinstance(shake.outcome, Malformed) and admits(offer, shake):
+            return shake
+    for shake in named:
+        if isinstance(shake.outcome, Alerted) and shake.version is None and covered_by(offer, shake.offer):
+            return shake
+    return None

@@ -1,0 +1,201 @@
+"""Facts and a diagnosis → the report of the catalogue. Pure."""
+
+from __future__ import annotations
+
+from probes.catalogue import CATALOGUE
+from probes.clients import FAMILIES, Family
+from probes.codec import iso
+from probes.facts import Facts, Look
+from probes.model import (
+    Alerted,
+    AlertReport,
+    CertificateReport,
+    ClientReport,
+    Diagnosis,
+    EndpointReport,
+    Finding,
+    FindingReport,
+    Gap,
+    Handshake,
+    Outcome,
+    Report,
+    Stage,
+    Stalled,
+    shown,
+)
+from probes.pki.certificate import Certificate, parse
+from probes.rules import RULES
+from probes.wire.registry import alert_name, group_name, version_name
+from probes.wire.suites import cipher_name
+
+_SOURCE = {rule.code: rule.source for rule in RULES}
+_MAX_NAMES = 100
+# What this version does not look at yet; unknown is never fine, so every report says so.
+_NOT_PROBED = (
+    Gap(what="revocation", why="staple, OCSP responders and CRLs are not asked by this version"),
+    Gap(what="resumption", why="tickets and early data are not tried by this version"),
+)
+
+
+def report(facts: Facts, diagnosis: Diagnosis, *, elapsed_ms: float) -> Report:
+    """The report of one check; *elapsed_ms* is the check's wall time."""
+    cause = diagnosis.cause
+    clients, unjudged = _clients(facts)
+    return Report(
+        target=facts.evidence.target,
+        started_at=facts.evidence.taken_at,
+        elapsed_ms=round(elapsed_ms, 1),
+        status=diagnosis.status,
+        cause=cause.code if cause else None,
+        mode=CATALOGUE[cause.code].mode if cause else None,
+        summary=diagnosis.summary,
+        findings=tuple(map(_finding, diagnosis.findings)),
+        gaps=(*facts.evidence.gaps, *_unlooked(facts), *unjudged, *(_NOT_PROBED if facts.looks else ())),
+        clients=clients,
+        endpoints=tuple(_endpoint(facts, look) for look in facts.all_looks),
+    )
+
+
+def _finding(finding: Finding) -> FindingReport:
+    entry = CATALOGUE[finding.code]
+    return FindingReport(
+        code=finding.code,
+        mode=entry.mode,
+        severity=finding.severity,
+        title=entry.title,
+        explanation=finding.explanation,
+        evidence=finding.evidence,
+        addresses=finding.addresses,
+        fails_for=finding.fails_for,
+        fix=finding.fix,
+        next_command=finding.next_command,
+        source=_SOURCE[finding.code],
+    )
+
+
+def _unlooked(facts: Facts) -> tuple[Gap, ...]:
+    """Addresses that this prober itself could not reach: its own gap, never the target's fault."""
+    return tuple(
+        Gap(what="address", why=f"not probed: {_detail(look)}", addresses=(look.address,))
+        for look in facts.all_looks
+        if look.is_gap
+    )
+
+
+def _detail(look: Look) -> str:
+    return getattr(look.handshakes[0].outcome, "detail", "") or "this prober cannot reach it"
+
+
+# ── clients ─────────────────────────────────────────────────────────────────────
+
+
+def _clients(facts: Facts) -> tuple[tuple[ClientReport, ...], tuple[Gap, ...]]:
+    if facts.evidence.resolution.failure is not None:
+        return tuple(ClientReport(name=f.name, outcome="fail", code="reach.dns") for f in FAMILIES), ()
+    judged = {family: _client(facts, family) for family in FAMILIES}
+    unknown = [family.name for family, client in judged.items() if client is None]
+    gaps: tuple[Gap, ...] = ()
+    if unknown and facts.looks:
+        gaps = (Gap(what=f"clients: {', '.join(unknown)}", why="no handshake tells how they would fare"),)
+    return tuple(client for client in judged.values() if client is not None), gaps
+
+
+def _client(facts: Facts, family: Family) -> ClientReport | None:
+    """Over all addresses: one that fails is enough, but an address that refuses TCP is passed over for the next."""
+    verdicts = [verdict for look in _tried_by_clients(facts) if (verdict := facts.verdict(family, look)) is not None]
+    if not verdicts:
+        return None
+    failed = next((verdict.code for verdict in verdicts if verdict.code is not None), None)
+    return ClientReport(name=family.name, outcome="fail" if failed else "pass", code=failed)
+
+
+def _tried_by_clients(facts: Facts) -> tuple[Look, ...]:
+    return tuple(look for look in facts.looks if look.connected) or facts.looks
+
+
+# ── endpoints ───────────────────────────────────────────────────────────────────
+
+
+def _endpoint(facts: Facts, look: Look) -> EndpointReport:
+    seen = look.best or next(iter(look.current), None) or look.handshakes[0]
+    fault = facts.fault(look)
+    return EndpointReport(
+        address=look.address,
+        connected=look.connected,
+        failed_stage=_failed_stage(look, fault),
+        timing_ms=_timing(facts, seen),
+        version=version_name(seen.version) if seen.version is not None else None,
+        cipher=cipher_name(seen.cipher) if seen.cipher is not None else None,
+        group=group_name(seen.group) if seen.group is not None else None,
+        alpn=seen.alpn,
+        alert=_alert(look),
+        chain=tuple(_certificate(der) for der in look.chain),
+    )
+
+
+def _timing(facts: Facts, seen: Handshake) -> dict[str, float | None]:
+    """Milliseconds since the check of this address began, DNS included; None: that stage was not reached."""
+    dns = facts.evidence.resolution.elapsed_ms
+    timing = seen.timing
+    stages = {
+        "tcp": timing.tcp,
+        "hello": timing.server_hello if timing.server_hello is not None else timing.first_byte,
+        "certificate": timing.certificate,
+        "finished": timing.finished,
+    }
+    later = {name: None if value is None else round(dns + value, 1) for name, value in stages.items()}
+    return {"dns": round(dns, 1), **later}
+
+
+_STAGES: dict[str, Stage] = {
+    "reach.dns": "tcp",
+    "reach.refused": "tcp",
+    "reach.timeout": "tcp",
+    "reach.unreachable": "tcp",
+    "sni.unrecognized": "hello",
+    "reach": "hello",
+    "negotiation": "negotiation",
+    "mtls": "client-auth",
+}
+
+
+def _failed_stage(look: Look, fault: str | None) -> Stage | None:
+    if look.is_gap:
+        return "tcp"
+    if fault is None:
+        return None
+    if fault == "reach.stalled" and look.obstacle is not None:
+        return _stalled_stage(look.obstacle.witnesses[-1].outcome)
+    return _STAGES.get(fault) or _STAGES.get(fault.partition(".")[0]) or "certificate"
+
+
+def _stalled_stage(outcome: Outcome) -> Stage:
+    if not isinstance(outcome, Stalled) or outcome.awaiting == "server_hello":
+        return "hello"
+    return "finished" if outcome.awaiting == "finished" else "certificate"
+
+
+def _alert(look: Look) -> AlertReport | None:
+    failed = look.obstacle.witnesses if look.obstacle else look.refused_without_certificate
+    for shake in failed:
+        if isinstance(shake.outcome, Alerted):
+            code, level = shake.outcome.code, shake.outcome.level
+            return AlertReport(
+                sender="server", level="fatal" if level == 2 else "warning", code=code, name=alert_name(code)
+            )
+    return None
+
+
+def _certificate(der: bytes) -> CertificateReport:
+    parsed = parse(der)
+    if not isinstance(parsed, Certificate):
+        return CertificateReport(subject="(unreadable)", issuer="", not_before="", not_after="", sha256="")
+    named = [*parsed.dns_names, *map(str, parsed.ip_addresses)]
+    return CertificateReport(
+        subject=shown(parsed.subject, 400),
+        issuer=shown(parsed.issuer, 400),
+        not_before=iso(parsed.not_before),
+        not_after=iso(parsed.not_after),
+        sha256=parsed.sha256,
+        names=tuple(shown(name, 255) for name in named[:_MAX_NAMES]),
+    )

@@ -1,0 +1,79 @@
+"""Addresses behind one name differ in versions, suites, ALPN or client-certificate demands. Hurts some clients at some addresses."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from probes.clients import TLS13
+from probes.facts import Facts, Look
+from probes.model import Completed, Finding, Handshake, Rule
+from probes.rules.phrase import addresses, s_client, where
+from probes.wire.registry import version_name
+from probes.wire.suites import cipher_name
+
+Settings = tuple[tuple[str, str], ...]
+
+
+def _accepts(look: Look, purpose: str) -> str:
+    seen = look.tries(purpose)
+    agreed = next((shake for shake in seen if shake.version is not None), None)
+    return version_name(agreed.version) if agreed and agreed.version else "refused"
+
+
+def _cipher(seen: Handshake | None) -> str:
+    """The suite chosen in TLS 1.3; before that it follows from the key, which is another rule's."""
+    return cipher_name(seen.cipher) if seen and seen.cipher is not None and seen.version == TLS13 else "-"
+
+
+def _settings(look: Look) -> Settings:
+    """What was negotiated where every address was asked the same."""
+    best = look.best
+    finished = look.passed("modern", "http")
+    wanted = any(shake.certificate_request is not None for shake in finished)
+    return (
+        ("newest version", version_name(best.version) if best and best.version else "-"),
+        ("TLS 1.2", _accepts(look, "tls12")),
+        ("TLS 1.1 or 1.0", _accepts(look, "legacy")),
+        ("suite", _cipher(best)),
+        ("ALPN", (best.alpn or "none") if best else "-"),
+        ("client certificate", "asked for" if wanted else "not asked for"),
+    )
+
+
+def _comparable(look: Look) -> bool:
+    """It works or its obstacle is one of configuration, and it answered everything put to it."""
+    configured = look.obstacle is not None and look.obstacle.code.startswith("negotiation.")
+    steady = not look.outages and (configured or any(isinstance(s.outcome, Completed) for s in look.current))
+    return steady and look.connected and (look.obstacle is None or configured)
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    settings = {look: _settings(look) for look in facts.looks if _comparable(look)}
+    if len(set(settings.values())) < 2:
+        return
+    usual = Counter(settings.values()).most_common(1)[0][0]
+    failing = tuple(look for look in settings if (facts.fault(look) or "").startswith(("negotiation.", "mtls.")))
+    partly = bool(failing) and len(failing) < len(settings)
+    odd = failing if partly else tuple(look for look, each in settings.items() if each != usual)
+    differing = [name for index, (name, _) in enumerate(usual) if len({each[index] for each in settings.values()}) > 1]
+    yield Finding(
+        code="balancer.configuration-differs",
+        severity="critical" if failing else "warning",
+        explanation=f"The addresses behind this name are configured differently: {', '.join(differing)} at {where(odd)} is not as elsewhere.",
+        evidence=tuple(
+            f"{look.address}: " + ", ".join(f"{name} {value}" for name, value in each if name in differing)
+            for look, each in list(settings.items())[:8]
+        ),
+        addresses=addresses(odd),
+        fails_for=tuple(
+            dict.fromkeys(
+                name for look in failing if (code := facts.fault(look)) for name in facts.fails_for(code, (look,))
+            )
+        ),
+        fix="Give every back end the same TLS settings and reload each; the odd one is usually an old image, or a change that was rolled out half-way.",
+        next_command=s_client(odd[0], "-brief"),
+    )
+
+
+RULE = Rule(code="balancer.configuration-differs", source="RFC 8446 section 4.1.1", check=check)

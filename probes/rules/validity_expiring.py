@@ -1,0 +1,56 @@
+"""Less than a sixth of the lifetime is left, and less than 30 days: a failure is on its way (RFC 5280 section 4.1.2.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from probes.facts import Facts, Look
+from probes.model import Finding, Rule
+from probes.pki.certificate import Certificate
+from probes.rules.phrase import addresses, date, duration, subject, where, x509
+
+_SHARE = 6
+_AT_MOST = timedelta(days=30)
+
+
+def _due(facts: Facts, look: Look) -> Certificate | None:
+    """The certificate of the path in use that runs out first, if it is that far: leaf or intermediate, never the anchor."""
+    if not look.chain:
+        return None
+    sound = facts.chain(look.chain, look.reference).sound
+    used = sound.certificates[:-1] if sound and len(sound.certificates) > 1 else (look.leaf,)
+    due = [each for each in used if each is not None and _is_due(facts, each)]
+    return min(due, key=lambda each: each.not_after, default=None)
+
+
+def _is_due(facts: Facts, each: Certificate) -> bool:
+    left = each.not_after - facts.now
+    return (
+        timedelta(0) <= left < min((each.not_after - each.not_before) / _SHARE, _AT_MOST)
+        and facts.now >= each.not_before
+    )
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    due = {look: each for look in facts.looks if (each := _due(facts, look)) is not None}
+    looks = tuple(due)
+    if not looks:
+        return
+    first = min(due.values(), key=lambda each: each.not_after)
+    lifetime = first.not_after - first.not_before
+    yield Finding(
+        code="validity.expiring",
+        severity="warning",
+        explanation=f"The certificate “{subject(first)}” of {where(looks)} expires in {duration(first.not_after - facts.now)}, on {date(first.not_after)}.",
+        evidence=(
+            *(f"{look.address}: {subject(each)}, until {date(each.not_after)}" for look, each in list(due.items())[:4]),
+            f"lifetime {duration(lifetime)}; less than a sixth of it ({duration(lifetime / _SHARE)}) is left",
+        ),
+        addresses=addresses(looks),
+        fix="Renew it now and see why the automatic renewal has not: most clients renew with a third of the lifetime left.",
+        next_command=x509(looks[0], "-subject", "-dates"),
+    )
+
+
+RULE = Rule(code="validity.expiring", source="RFC 5280 section 4.1.2.5", check=check)

@@ -1,0 +1,107 @@
+"""Makes the offers that `plan` names: every address at once, inside one deadline. Judges nothing.
+
+Each address has its own lane: its second wave starts when its own first wave is in, whatever
+the other addresses do. A lane opens at most 12 connections at a time, halved whenever one of
+what should have worked was reset or ran out of time, because the crowd itself may be the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from probes import plan
+from probes.model import Dropped, Endpoint, Gap, Handshake, Offer, Stalled, Target, Unreached
+
+MAX_CROWD = 12
+_PER_CHECK = 96  # connections open at once over all addresses: a name with 30 addresses is no reason to flood
+MAX_ADDRESSES = 32
+MAX_WAVES = 4
+
+Shake = Callable[[Endpoint, Offer, int], Awaitable[Handshake]]  # endpoint, offer, connections open there now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the lanes brought back."""
+
+    handshakes: tuple[Handshake, ...]
+    gaps: tuple[Gap, ...]
+
+
+async def survey(
+    target: Target,
+    endpoints: tuple[Endpoint, ...],
+    *,
+    shake: Shake,
+    on_progress: Callable[[str], None],
+) -> Seen:
+    """Every offer to every endpoint. `shake` never raises and always ends by the check's deadline."""
+    looked_at, left_out = endpoints[:MAX_ADDRESSES], endpoints[MAX_ADDRESSES:]
+    gate = asyncio.Semaphore(_PER_CHECK)
+    finished = 0
+
+    async def lane(endpoint: Endpoint) -> tuple[Handshake, ...]:
+        nonlocal finished
+        seen = await _lane(target, endpoint, shake, gate)
+        finished += 1
+        if len(looked_at) > 1:
+            on_progress(f"{finished} of {len(looked_at)} addresses probed")
+        return seen
+
+    async with asyncio.TaskGroup() as group:
+        lanes = [group.create_task(lane(endpoint)) for endpoint in looked_at]
+    gaps: tuple[Gap, ...] = ()
+    if left_out:
+        why = f"the name has {len(endpoints)} addresses; the first {MAX_ADDRESSES} were probed"
+        gaps = (Gap(what="further addresses", why=why, addresses=tuple(e.address for e in left_out)),)
+    return Seen(handshakes=tuple(shake for task in lanes for shake in task.result()), gaps=gaps)
+
+
+async def _lane(target: Target, endpoint: Endpoint, shake: Shake, gate: asyncio.Semaphore) -> tuple[Handshake, ...]:
+    seen: list[Handshake] = []
+    crowd = MAX_CROWD
+    offers = plan.first(target)
+    for _ in range(MAX_WAVES):
+        if not offers:
+            break
+        crowd = await _wave(endpoint, offers, shake, gate, crowd, seen)
+        offers = plan.following(target, tuple(seen))
+    return tuple(seen)
+
+
+async def _wave(
+    endpoint: Endpoint,
+    offers: tuple[Offer, ...],
+    shake: Shake,
+    gate: asyncio.Semaphore,
+    crowd: int,
+    seen: list[Handshake],
+) -> int:
+    """Make *offers*, at most *crowd* at a time; returns the crowd that the endpoint took without complaint."""
+    waiting = deque(offers)
+    running: set[asyncio.Task[Handshake]] = set()
+
+    async def one(offer: Offer) -> Handshake:
+        async with gate:
+            return await shake(endpoint, offer, len(running))
+
+    try:
+        while waiting or running:
+            while waiting and len(running) < crowd:
+                running.add(asyncio.create_task(one(waiting.popleft())))
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                seen.append(task.result())
+                if _complains(seen[-1]):
+                    crowd = max(1, crowd // 2)
+    finally:
+        for task in running:
+            task.cancel()
+    return crowd
+
+
+def _complains(shake: Handshake) -> bool:
+    return isinstance(shake.outcome, Dropped | Stalled | Unreached) and plan.should_work(shake.offer)
