@@ -17,6 +17,8 @@ from probes.pki import der, distinguished
 from probes.pki.certificate import Certificate, Unreadable, parse
 
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+# To lower case, and PrintableString, T61String, IA5String to UTF8String.
+_FOLDING = bytes(0x0C if each in b"\x13\x14\x16" else each for each in bytes(range(256)).lower())
 _CERTIFICATE_LABELS = ("CERTIFICATE", "X509 CERTIFICATE")
 
 
@@ -36,10 +38,9 @@ class Anchor:
 
     @property
     def certificate(self) -> Certificate:
-        """The whole certificate, parsed on first need."""
+        """The whole certificate, parsed on first need. Anchors.named hands out none that cannot be parsed."""
         parsed = parse(self.der)
-        if isinstance(parsed, Unreadable):
-            raise AssertionError("an anchor without dates was let into the store")
+        assert isinstance(parsed, Certificate)
         return parsed
 
 
@@ -74,17 +75,20 @@ class Anchors:
 
     @classmethod
     def from_ders(cls, ders: Iterable[bytes], *, source: str, added: bool = False) -> Anchors:
-        """Anchors from DER certificates."""
+        """Anchors from DER certificates. What the user *added* is read whole, to tell what of it is of no use."""
         members: dict[bytes, Anchor] = {}
         complaints: list[str] = []
         for number, data in enumerate(ders, 1):
             try:
-                frame = der.skeleton(data)
-                der.validity(frame.validity)
+                subject, spki = der.authority(data)
             except der.Malformed as malformed:
                 complaints.append(f"certificate {number} of {source} is unreadable: {malformed}")
                 continue
-            members[data] = Anchor(der=data, subject_der=frame.subject, spki=frame.spki, source=source, added=added)
+            whole = parse(data) if added else None
+            if isinstance(whole, Unreadable):
+                complaints.append(f"certificate {number} of {source} is unreadable: {whole.why}")
+                continue
+            members[data] = Anchor(der=data, subject_der=subject, spki=spki, source=source, added=added)
         return cls(tuple(members.values()), tuple(complaints))
 
     def __or__(self, other: Anchors) -> Anchors:
@@ -118,28 +122,30 @@ class Anchors:
     def named(self, name: bytes) -> tuple[Anchor, ...]:
         """The anchors whose subject is this DER name, whatever their keys.
 
-        The name as it is written is looked for first, and only without a hit as RFC 5280 section 7.1 compares names:
-        that takes reading every subject of the store.
+        Names are compared without letter case and string type (RFC 5280 section 7.1), which is what re-issued roots
+        differ in; not without inner white space, which would take reading every subject of the store.
         """
-        return self._by_bytes.get(name) or self._by_name.get(distinguished.read(name).key, ())
+        found = self._by_subject.get(_folded(name), ())
+        key = distinguished.read(name).key
+        return tuple(each for each in found if each.subject.key == key and isinstance(parse(each.der), Certificate))
 
     def holding(self, certificate: Certificate) -> tuple[Anchor, ...]:
         """The anchors that are this authority: same subject, same key. Their dates may differ (re-issued roots)."""
         return tuple(member for member in self.named(certificate.subject_der) if member.spki == certificate.spki)
 
     @cached_property
-    def _by_bytes(self) -> dict[bytes, tuple[Anchor, ...]]:
+    def _by_subject(self) -> dict[bytes, tuple[Anchor, ...]]:
         index: dict[bytes, tuple[Anchor, ...]] = {}
         for member in self.members:
-            index[member.subject_der] = (*index.get(member.subject_der, ()), member)
+            folded_name = _folded(member.subject_der)
+            index[folded_name] = (*index.get(folded_name, ()), member)
         return index
 
-    @cached_property
-    def _by_name(self) -> dict[distinguished.Key, tuple[Anchor, ...]]:
-        index: dict[distinguished.Key, tuple[Anchor, ...]] = {}
-        for member in self.members:
-            index[member.subject.key] = (*index.get(member.subject.key, ()), member)
-        return index
+
+def _folded(name: bytes) -> bytes:
+    """A DER Name in which case and string type make no difference; lengths and tags fold too, so that equal ones may
+    still be different names."""
+    return name.translate(_FOLDING)
 
 
 @lru_cache(maxsize=8)

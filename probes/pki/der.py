@@ -145,6 +145,20 @@ def skeleton(der: bytes) -> Skeleton:
     )
 
 
+def authority(der: bytes) -> tuple[bytes, bytes]:
+    """Subject and subjectPublicKeyInfo alone: a store of many roots is indexed with nothing more."""
+    tbs = element(der, element(der, 0, len(der)).body, len(der))
+    at = tbs.body
+    fields = 7 if at < tbs.end and der[at] == 0xA0 else 6
+    for _ in range(fields - 2):
+        at = element(der, at, tbs.end).end
+    subject = element(der, at, tbs.end)
+    spki = element(der, subject.end, tbs.end)
+    _expect(subject, SEQUENCE, "subject")
+    _expect(spki, SEQUENCE, "subjectPublicKeyInfo")
+    return der[subject.start : subject.end], der[spki.start : spki.end]
+
+
 def extensions(body: bytes | None) -> tuple[Extension, ...]:
     """The extensions in the order sent (RFC 5280 section 4.1.2.9)."""
     if body is None:

@@ -11,8 +11,6 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
-import idna
-
 from probes.pki.certificate import Address, Certificate
 
 Reason = Literal[
@@ -74,6 +72,8 @@ def normalise_host(text: str) -> Host | NotAHost:
         return Host(text=str(address), address=address)
     text = text.removesuffix(".") if text.isascii() else re.sub("[.。．｡]$", "", text)
     if not text.isascii():
+        import idna  # its tables are read only when somebody types a U-label
+
         try:
             text = idna.encode(text, uts46=True, transitional=False).decode("ascii")
         except (idna.IDNAError, UnicodeError) as wrong:

@@ -46,13 +46,14 @@ def test_an_anchor_is_a_name_and_a_key_not_its_bytes() -> None:
     assert anchors.named(rekeyed.value.subject_der)
 
 
-def test_names_that_differ_in_case_space_and_encoding_are_one_name() -> None:
+def test_names_that_differ_in_case_and_encoding_are_one_name() -> None:
     def spelled(text: str, kind: _ASN1Type) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text, kind)])
 
-    top = issue(spelled("Example  root", _ASN1Type.PrintableString), None, ca=True)
+    top = issue(spelled("Example root", _ASN1Type.PrintableString), None, ca=True)
     leaf = issue(spelled("leaf", _ASN1Type.UTF8String), root(), ca=False)
     assert store(top).named(spelled("EXAMPLE Root", _ASN1Type.UTF8String).public_bytes())
+    assert not store(top).named(spelled("Example\x0croot", _ASN1Type.UTF8String).public_bytes())
     assert not store(top).named(leaf.value.subject_der)
 
 
