@@ -32,7 +32,7 @@ _MOST_ATTEMPTS = 3  # a request that took the process down this often is not beg
 class Checker(Protocol):
     """Makes a check. Raises UsageError when it may not (egress) or cannot be; never for what the far end does."""
 
-    def __call__(self, check: Check) -> Awaitable[Report]: ...
+    def __call__(self, check: Check, /) -> Awaitable[Report]: ...
 
 
 def now() -> datetime:

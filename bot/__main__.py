@@ -1,0 +1,269 @@
+"""`python -m bot`: the environment goes in, tasks come out, SIGTERM ends them in order. The composition root.
+
+Local mode is decided here and nowhere else: without tokens this file starts a Slack-compatible workspace and the lab,
+and hands the bot the workspace's address and tokens, the lab's names, its root and permission for exactly its sockets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.config import ConfigurationError, HttpMode, LocalMode, Settings, SocketMode, read
+from bot.history import History, InUse
+from bot.manifest import COMMAND, MANIFEST
+from bot.prober import Prober
+from bot.service import EVENTS_PATH, serving
+
+LOG = logging.getLogger("bot")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a check is made with beyond the settings. Empty but in local mode, where the lab fills it."""
+
+    overrides: dict[tuple[str, int], Any] = field(default_factory=dict)
+    roots: tuple[str, ...] = ()  # PEM
+    sockets: frozenset[tuple[str, int]] = frozenset()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bot", description="The Slack bot that explains TLS failures.")
+    parser.add_argument("--http", action="store_true", help=f"HTTP mode: Slack posts to {EVENTS_PATH} on PORT")
+    parser.add_argument(
+        "act",
+        nargs="?",
+        choices=("run", "migrate", "doctor", "lab"),
+        default="run",
+        help="run the bot (default), bring the database up to date, look for mistakes, or serve the lab alone",
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.act == "lab":
+        return asyncio.run(_lab())
+    try:
+        settings = read(os.environ, http=arguments.http)
+    except ConfigurationError as error:
+        print(
+            "The settings are not right:", *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr
+        )
+        return 2
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    match arguments.act:
+        case "migrate":
+            return asyncio.run(_migrate(settings))
+        case "doctor":
+            return asyncio.run(_doctor(settings))
+    return asyncio.run(_run(settings))
+
+
+# ── running ─────────────────────────────────────────────────────────────────────
+
+
+async def _run(settings: Settings) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        match settings.connection:
+            case LocalMode(port=port):
+                async with _local(port) as (connection, surroundings):
+                    await _serve(settings, connection, surroundings, stop)
+            case connection:
+                await _serve(settings, connection, Surroundings(), stop)
+    except (SlackClientError, OSError) as error:
+        print(f"The bot cannot run: {_plainly(error)}", file=sys.stderr)
+        return 3
+    return 0
+
+
+async def _serve(
+    settings: Settings, connection: SocketMode | HttpMode, surroundings: Surroundings, stop: asyncio.Event
+) -> None:
+    async with (
+        Prober(_options(settings, surroundings)) as checker,
+        serving(
+            connection,
+            database=settings.database,
+            checker=checker,
+            allowed_channels=settings.allowed_channels,
+        ),
+    ):
+        await stop.wait()
+        LOG.info("stopping: what runs is finished first")
+
+
+def _options(settings: Settings, surroundings: Surroundings) -> Any:
+    from probes.check import Options, default_trust
+
+    added = tuple(der for pem in (*surroundings.roots, *_pem(settings)) for der in _certificates(pem))
+    return Options(
+        trust=default_trust(added),
+        permit=replace(settings.egress, allow_exact=surroundings.sockets),
+        overrides=surroundings.overrides,
+        resolver=settings.resolver,
+    )
+
+
+def _pem(settings: Settings) -> tuple[str, ...]:
+    return (settings.trust_file.read_text(encoding="ascii", errors="replace"),) if settings.trust_file else ()
+
+
+def _certificates(pem: str) -> tuple[bytes, ...]:
+    """The DER certificates of a PEM bundle. Raises ValueError."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509 import load_pem_x509_certificates
+
+    return tuple(one.public_bytes(Encoding.DER) for one in load_pem_x509_certificates(pem.encode("ascii", "replace")))
+
+
+def _plainly(error: BaseException) -> str:
+    if isinstance(error, SlackApiError):
+        return (
+            f"Slack answered {error.response.get('error', 'an error')} to {error.response.api_url.rpartition('/')[2]}"
+        )
+    return str(error) or type(error).__name__
+
+
+# ── local mode ──────────────────────────────────────────────────────────────────
+
+
+@asynccontextmanager
+async def _local(port: int) -> AsyncIterator[tuple[SocketMode, Surroundings]]:
+    """A workspace and a lab of our own, and what the bot needs to know of them."""
+    from bot.local import Suggestion, Workspace, serve
+
+    async with _lab_beside() as lab:
+        suggestions = [
+            Suggestion(text=f"{COMMAND} {case['command']}", description=case["description"]) for case in lab["cases"]
+        ]
+        running = await serve(Workspace(manifest=MANIFEST, suggestions=suggestions), port=port)
+        try:
+            print(
+                f"\n  The local workspace: {running.url}\n  Try there: {COMMAND} check expired.lab:8443\n", flush=True
+            )
+            yield (
+                SocketMode(bot_token=running.bot_token, app_token=running.app_token, api_url=running.api_url),
+                Surroundings(
+                    overrides={
+                        (host, number): tuple(found) if isinstance(found, list) else found
+                        for host, number, found in lab["overrides"]
+                    },
+                    roots=(lab["root"],),
+                    sockets=frozenset((address, number) for address, number in lab["allowed"]),
+                ),
+            )
+        finally:
+            await running.close()
+
+
+@asynccontextmanager
+async def _lab_beside() -> AsyncIterator[dict[str, Any]]:
+    """The lab in a process of its own: its servers' handshakes are not to slow the bot's answers."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bot",
+        "lab",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        limit=1 << 24,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        line = await process.stdout.readline()
+        if not line:
+            raise OSError("the lab did not start; what it said stands above")
+        yield json.loads(line)
+    finally:
+        process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), 3.0)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def _lab() -> int:
+    """Serve the lab until stdin ends; one line of JSON says what is where."""
+    from probes.lab import start
+
+    async with await start() as lab:
+        cases = [{"command": case.command, "description": case.description} for case in lab.cases]
+        described = {
+            "cases": cases,
+            "root": lab.root_pem,
+            "overrides": [[host, port, found] for (host, port), found in lab.overrides.items()],
+            "allowed": [list(socket) for socket in lab.allowed],
+        }
+        print(json.dumps(described), flush=True)
+        ended = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(ended), sys.stdin)
+        await ended.read()
+    return 0
+
+
+# ── migrate, doctor ─────────────────────────────────────────────────────────────
+
+
+async def _migrate(settings: Settings) -> int:
+    try:
+        history = await History.open(settings.database)
+    except InUse as error:
+        print(f"{error}; stop it first, or let it migrate by itself when it starts.", file=sys.stderr)
+        return 3
+    await history.close()
+    print(f"{settings.database} is up to date.")
+    return 0
+
+
+async def _doctor(settings: Settings) -> int:
+    """The basic checks: settings, database, trust file, auth.test. It says itself that this version has no others."""
+    wrong = 0
+    for name, look in (("database", _database_opens), ("trust file", _trust_file_reads), ("Slack", _slack_answers)):
+        try:
+            print(f"ok    {name}: {await look(settings)}")
+        except (InUse, OSError, ValueError, SlackClientError) as error:
+            wrong += 1
+            print(f"WRONG {name}: {_plainly(error)}")
+    print("This version looks at these only: granted scopes and event delivery are not tried.")
+    return 1 if wrong else 0
+
+
+async def _database_opens(settings: Settings) -> str:
+    history = await History.open(settings.database)
+    await history.close()
+    return str(settings.database)
+
+
+async def _trust_file_reads(settings: Settings) -> str:
+    if settings.trust_file is None:
+        return "none set"
+    return f"{len(_certificates(_pem(settings)[0]))} certificates in {settings.trust_file}"
+
+
+async def _slack_answers(settings: Settings) -> str:
+    if isinstance(settings.connection, LocalMode):
+        return "no token set: the local workspace would be used"
+    connection = settings.connection
+    answer = await AsyncWebClient(token=connection.bot_token, base_url=connection.api_url).auth_test()
+    return f"{answer['user']} in {answer['team']}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""Checks in a process of their own, so that cryptography never keeps an acknowledgement waiting.
+
+One long-lived child runs every check on an event loop of its own. Frames travel over its stdin and stdout: a length
+and a pickle (both ends are this program; nothing foreign is ever unpickled). The child has no Slack token in its hands
+and a lower priority. When it dies, it is started again and what it was doing is done once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import pickle
+import struct
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal, TypeAlias
+
+from bot.model import Check
+from probes.check import Options, check
+from probes.model import Report, UsageError
+
+LOG = logging.getLogger("bot.prober")
+_LENGTH = struct.Struct(">I")
+_NICENESS = 5
+_ATTEMPTS = 2
+Answer: TypeAlias = tuple[int, Literal["report", "usage", "fault"], Any]
+
+
+class ProberDied(Exception):
+    """The child ended while a check ran, twice in a row."""
+
+
+class ProberFault(Exception):
+    """The check failed by our own fault; the text says how."""
+
+
+class Prober:
+    """Makes checks in the child. `async with Prober(options) as check: await check(…)`."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Report]] = {}
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+
+    async def __aenter__(self) -> Prober:
+        await self._child()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            _close(process)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), 2.0)
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if self._reader is not None:
+            await self._reader
+
+    async def __call__(self, asked: Check) -> Report:
+        """The report. Raises UsageError when the target may not or cannot be checked."""
+        for attempt in range(_ATTEMPTS):
+            process = await self._child()
+            number = next(self._numbers)
+            answer: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
+            self._waiting[number] = answer
+            try:
+                await _send(process, (number, asked))
+                return await answer
+            except (ProberDied, ConnectionError):
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+                LOG.warning("checking again after the prober ended target=%s", asked.target)
+            finally:
+                self._waiting.pop(number, None)
+        raise ProberDied
+
+    async def _child(self) -> asyncio.subprocess.Process:
+        async with self._starting:
+            if self._process is None or self._process.returncode is not None:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "bot.prober",
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    start_new_session=True,  # Ctrl-C is for the bot, which lets running checks finish
+                )
+                self._reader = asyncio.create_task(self._read(self._process), name="prober answers")
+                await _send(self._process, self._options)
+            return self._process
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        while (frame := await _received(process.stdout)) is not None:
+            number, kind, value = frame
+            answer = self._waiting.get(number)
+            if answer is None or answer.done():
+                continue
+            if kind == "report":
+                answer.set_result(value)
+            else:
+                answer.set_exception(UsageError(value) if kind == "usage" else ProberFault(value))
+        await process.wait()
+        if self._process is process:
+            LOG.warning("prober ended status=%s", process.returncode)
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(ProberDied())
+
+
+def _close(process: asyncio.subprocess.Process) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+async def _send(process: asyncio.subprocess.Process, value: object) -> None:
+    assert process.stdin is not None
+    frame = pickle.dumps(value)
+    process.stdin.write(_LENGTH.pack(len(frame)) + frame)
+    await process.stdin.drain()
+
+
+async def _received(stream: asyncio.StreamReader) -> Any:
+    """The next value, or None at the end."""
+    try:
+        (length,) = _LENGTH.unpack(await stream.readexactly(_LENGTH.size))
+        return pickle.loads(await stream.readexactly(length))  # noqa: S301 - written by this program, see above
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+
+
+# ── the child ───────────────────────────────────────────────────────────────────
+
+
+async def answered(options: Options, number: int, asked: Check) -> Answer:
+    """One check, and what the parent is told."""
+    try:
+        report = await check(asked.target, replace(options, addresses=asked.addresses, origin=asked.origin))
+    except UsageError as error:
+        return (number, "usage", str(error))
+    except Exception as error:
+        LOG.exception("check failed target=%s", asked.target)
+        return (number, "fault", f"{type(error).__name__}: {error}")
+    return (number, "report", report)
+
+
+async def _serve(write: Callable[[bytes], object]) -> None:
+    loop = asyncio.get_running_loop()
+    stream = asyncio.StreamReader(limit=1 << 26)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), sys.stdin)
+    options: Options | None = await _received(stream)
+    running: set[asyncio.Task[None]] = set()
+
+    async def run(number: int, asked: Check) -> None:
+        assert options is not None
+        frame = pickle.dumps(await answered(options, number, asked))
+        write(_LENGTH.pack(len(frame)) + frame)
+
+    while options is not None and (request := await _received(stream)) is not None:
+        task = asyncio.create_task(run(*request))
+        running.add(task)
+        task.add_done_callback(running.discard)
+    for task in running:  # the parent is gone: nobody reads the answers
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+def main() -> None:
+    """Answer the parent until it closes the pipe."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    os.nice(_NICENESS)
+    # What a library prints goes to the log, not between the frames.
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+
+    def write(frame: bytes) -> None:
+        view = memoryview(frame)
+        while view:
+            view = view[answers.write(view) or 0 :]
+
+    with answers, contextlib.suppress(BrokenPipeError):
+        asyncio.run(_serve(write))
+
+
+if __name__ == "__main__":
+    main()
