@@ -40,7 +40,8 @@ async def connect(
     if why is not None:
         return Unreached(kind="local", detail=why)
     loop = asyncio.get_running_loop()
-    patience = min(loop.time() + patience_s, deadline)
+    began = loop.time()
+    patience = min(began + patience_s, deadline)
     try:
         family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -54,7 +55,8 @@ async def connect(
     except TimeoutError as error:
         sock.close()
         # ETIMEDOUT is a TimeoutError too: then the kernel gave up, not we
-        return Unreached(kind="timeout", detail="ETIMEDOUT" if error.errno else f"no answer to SYN in {patience_s:g} s")
+        waited = f"no answer to SYN in {loop.time() - began:.1f} s"
+        return Unreached(kind="timeout", detail="ETIMEDOUT" if error.errno else waited)
     except OSError as error:
         sock.close()
         return unreached(endpoint, error)

@@ -19,7 +19,7 @@ def head_request(host: str) -> bytes:
     return text.encode("ascii")
 
 
-def is_whole(head: bytes) -> bool:
+def is_whole(head: bytes | bytearray) -> bool:
     """Whether *head* holds all header lines, or more than anybody reads."""
     return len(head) >= MAX_HEAD or _HEAD_END.search(head) is not None
 

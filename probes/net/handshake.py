@@ -1,0 +1,303 @@
+"""One offer made to one endpoint: connect, send the hello, read until the offer is answered, say what came of it.
+
+An asyncio Protocol between a socket and `wire.client`, which does all of TLS. Whatever the far end does ends as an
+Outcome; who closed, and how, is told apart here because only the socket knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Literal, cast
+
+from probes.model import Alerted, Dropped, Endpoint, Handshake, Malformed, Offer, Outcome, Stalled, Unreached
+from probes.net.connect import connect
+from probes.net.egress import Permit
+from probes.net.http import head_request, http_answer, is_whole
+from probes.net.seen import Seen
+from probes.wire import events
+from probes.wire.client import ClientHandshake
+from probes.wire.hello import Hello, draw_secrets
+from probes.wire.octets import UnsupportedError
+from probes.wire.registry import TLS10, TLS12, TLS13
+
+PATIENCE_S = 2.5
+HTTP_PATIENCE_S = 1.5
+SPLIT_PAUSE_S = 0.01  # long enough that the two halves of a hello are never merged on their way
+LATE_ALERT_MIN_S, LATE_ALERT_MAX_S = 0.03, 0.15
+MAX_BYTES = 1 << 20  # no handshake is larger; one that is, is meant to keep us busy
+
+
+async def shake(
+    endpoint: Endpoint,
+    offer: Offer,
+    *,
+    permit: Permit | None,
+    deadline: float,
+    patience_s: float = PATIENCE_S,
+    crowd: int = 1,
+) -> Handshake:
+    """Make *offer* to *endpoint*; back by *deadline* (loop time) with an outcome, never with an exception.
+
+    Silence is judged *patience_s* after the last byte. Completed without `finished_ok` means that the far end chose
+    something legal that this program cannot compute: nothing can be said against it.
+    """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    sock = await connect(endpoint, permit=permit, deadline=deadline)
+    if isinstance(sock, Unreached):
+        return Handshake(endpoint=endpoint, offer=offer, outcome=sock, crowd=crowd)
+    try:
+        exchange = _Exchange(endpoint, offer, sock, began=began, deadline=deadline, patience_s=patience_s)
+    except UnsupportedError as error:
+        sock.close()
+        lack = Unreached(kind="local", detail=error.why)
+        return Handshake(endpoint=endpoint, offer=offer, outcome=lack, crowd=crowd)
+    try:
+        await loop.create_connection(lambda: exchange, sock=sock)
+        await exchange.ended
+    finally:
+        exchange.hang_up()
+    return exchange.handshake(crowd)
+
+
+def hello_of(offer: Offer) -> Hello:
+    """The offer as `wire` writes it, with the habits of the versions offered.
+
+    Without TLS 1.3 there is no supported_versions, and the newest version stands in the hello's own field; before
+    TLS 1.2 there is no signature_algorithms (RFC 5246 section 7.4.1.4.1).
+    """
+    newest = max(offer.versions)
+    is_tls13 = newest >= TLS13
+    return Hello(
+        server_name=offer.server_name,
+        versions=offer.versions if is_tls13 else (),
+        legacy_version=min(newest, TLS12),
+        record_version=min(newest, TLS10),
+        ciphers=offer.ciphers,
+        groups=offer.groups,
+        key_shares=offer.key_shares if is_tls13 else None,
+        signature_algorithms=offer.signature_algorithms if newest >= TLS12 else (),
+        alpn=offer.alpn,
+        session_id=None if is_tls13 else b"",
+        ec_point_formats=bool(offer.groups),
+        padded_to=offer.pad_to or None,
+        extensions=offer.extensions,
+    )
+
+
+class _Exchange(asyncio.Protocol):
+    """The connection's life: hello out, answers in, at most one question afterwards, then hang up."""
+
+    def __init__(
+        self, endpoint: Endpoint, offer: Offer, sock: socket.socket, *, began: float, deadline: float, patience_s: float
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._endpoint, self._offer, self._sock = endpoint, offer, sock
+        self._began, self._deadline, self._patience_s = began, deadline, patience_s
+        self._seen = Seen(offer)
+        self._seen.tcp = self._since()
+        hello = hello_of(offer)
+        self._client = ClientHandshake(hello, draw_secrets(hello, os.urandom), stop_after=offer.until)
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._second_half: asyncio.TimerHandle | None = None
+        self._limit = deadline
+        self._afterwards = False  # the handshake is through; what follows is an answer, or a late alert
+        self._outcome: Outcome | None = None
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+
+    # ── what asyncio tells ──────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        hello = self._client.start()
+        self._seen.hello_size = len(hello)
+        half = len(hello) // 2 if self._offer.split else len(hello)
+        self._be_patient()
+        self._transport.write(hello[:half])
+        if half < len(hello):
+            self._second_half = self._loop.call_later(SPLIT_PAUSE_S, self._send_rest, hello[half:])
+
+    def data_received(self, data: bytes) -> None:
+        if self._outcome is not None:
+            return
+        if self._seen.first_byte is None:
+            self._seen.first_byte = self._since()
+        if not self._afterwards:
+            self._be_patient()
+        self._take(self._client.receive(data))
+        if self._outcome is None:
+            self._go_on()
+
+    def eof_received(self) -> bool:
+        if self._outcome is None:
+            self._take(self._client.eof())
+            self._broken_off("fin")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and self._outcome is None:
+            self._drain()
+        if self._outcome is None:
+            self._take(self._client.expire())
+            if isinstance(exc, TimeoutError):  # ETIMEDOUT: the kernel gave up sending again
+                self._silent()
+            else:
+                self._broken_off("rst" if exc is not None else "fin")
+        self.hang_up()
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    # ── how it goes on ──────────────────────────────────────────────────────────
+
+    def _go_on(self) -> None:
+        """What the bytes just read lead to, when they did not end the exchange."""
+        client = self._client
+        if self._seen.close_notify:
+            self._broken_off("fin")
+        elif self._afterwards:
+            self._look_afterwards()
+        elif client.done:
+            self._conclude()
+        elif client.bytes_received > MAX_BYTES:
+            self._end(Malformed(why="over 1 MB without an end of the handshake", awaiting=client.stage))
+        else:
+            self._send()
+
+    def hang_up(self) -> None:
+        """Close now, without waiting; what the kernel already took is still sent."""
+        for timer in (self._timer, self._second_half):
+            if timer is not None:
+                timer.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        else:
+            self._sock.close()
+
+    def _drain(self) -> None:
+        """asyncio drops unread bytes when a write fails; an alert that came before the RST is among them."""
+        try:
+            while self._outcome is None and (piece := self._sock.recv(1 << 16)):
+                self.data_received(piece)
+        except OSError:
+            return
+
+    def _send_rest(self, half: bytes) -> None:
+        assert self._transport is not None
+        self._second_half = None
+        self._be_patient()
+        self._transport.write(half)
+
+    def _send(self) -> None:
+        outgoing = self._client.outgoing()
+        if outgoing and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(outgoing)
+
+    def _take(self, told: Iterable[events.Event]) -> None:
+        for event in told:
+            outcome = self._seen.take(event, self._since)
+            if outcome is not None and self._outcome is None:
+                self._end(outcome)
+
+    def _conclude(self) -> None:
+        """The client read what the offer wanted."""
+        if not self._client.complete:
+            self._end(self._seen.completed())
+            return
+        request_seen = self._seen.certificate_request is not None
+        if self._offer.ask_http and self._seen.alpn in {None, "http/1.1"}:
+            name = self._offer.server_name or self._endpoint.address.partition("%")[0]
+            self._client.send_application(head_request(name))
+            self._afterwards = True
+            self._wait_until(self._loop.time() + HTTP_PATIENCE_S)
+        elif request_seen and self._seen.version == TLS13:
+            self._afterwards = True
+            self._wait_until(self._loop.time() + self._late_alert_s())
+        else:
+            self._end(self._seen.completed())
+            return
+        self._send()
+
+    def _late_alert_s(self) -> float:
+        """RFC 8446 section 4.4.2.4: the server's judgement on our certificate comes after our Finished, one RTT on.
+
+        The RTT is not known; the time from the hello to the first byte holds it, and the server's haste with it.
+        """
+        seen = self._seen
+        answer_s = ((seen.first_byte or 0.0) - (seen.tcp or 0.0)) / 1000
+        return min(max(2 * answer_s, LATE_ALERT_MIN_S), LATE_ALERT_MAX_S)
+
+    def _look_afterwards(self) -> None:
+        seen = self._seen
+        if self._offer.ask_http and is_whole(seen.application):
+            self._end(seen.completed())
+        elif not self._offer.ask_http and seen.tickets:
+            self._end(seen.completed())  # tickets follow the server's verdict on our Finished and certificate
+        else:
+            self._send()
+
+    def _broken_off(self, kind: Literal["rst", "fin"]) -> None:
+        if self._outcome is not None:
+            return
+        seen, client = self._seen, self._client
+        awaiting, received = client.stage, client.bytes_received
+        rejected = seen.certificate_request is not None and not seen.application and not seen.close_notify
+        if self._afterwards and not rejected:
+            self._end(seen.completed())
+        elif seen.warning is not None and seen.warning.awaiting == awaiting:
+            self._end(seen.warning)  # warned, then hung up over it
+        else:
+            self._end(Dropped(kind=kind, awaiting=awaiting, received=received))
+
+    def _silent(self) -> None:
+        if self._outcome is None and self._afterwards:
+            self._end(self._seen.completed())
+        elif self._outcome is None:
+            self._end(Stalled(awaiting=self._client.stage, received=self._client.bytes_received))
+
+    def _end(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        if self._offer.ask_http and self._afterwards:
+            self._seen.http = http_answer(bytes(self._seen.application), datetime.now(UTC))
+        if self._client.complete and not isinstance(outcome, Alerted | Dropped):
+            self._client.close()
+        if self._client.complete:
+            self._send()
+        self.hang_up()
+
+    # ── the clock ───────────────────────────────────────────────────────────────
+
+    def _since(self) -> float:
+        return round((self._loop.time() - self._began) * 1000, 3)
+
+    def _be_patient(self) -> None:
+        """Silence counts from now. The timer is moved only when it fires: that is cheaper than at every packet."""
+        self._limit = min(self._loop.time() + self._patience_s, self._deadline)
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._limit, self._on_timer)
+
+    def _wait_until(self, limit: float) -> None:
+        self._limit = min(limit, self._deadline)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._limit, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._outcome is not None:
+            return
+        if self._loop.time() < self._limit:
+            self._timer = self._loop.call_at(self._limit, self._on_timer)
+            return
+        self._take(self._client.expire())
+        self._silent()
+
+    # ── what came of it ─────────────────────────────────────────────────────────
+
+    def handshake(self, crowd: int) -> Handshake:
+        assert self._outcome is not None
+        return self._seen.handshake(self._endpoint, self._outcome, crowd)

@@ -1,0 +1,164 @@
+"""What the events of one connection add up to: the observations of a Handshake. No socket, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from probes.model import (
+    Alerted,
+    CertificateRequest,
+    Completed,
+    Endpoint,
+    Handshake,
+    HttpAnswer,
+    Malformed,
+    NotTls,
+    Offer,
+    Outcome,
+    Timing,
+)
+from probes.wire import events
+from probes.wire.registry import SIGNATURE_SCHEMES, TLS13, version_name
+
+Since: TypeAlias = Callable[[], float]  # milliseconds since the connection attempt began
+
+_CLOSE_NOTIFY, _USER_CANCELED = 0, 90
+_LEVELS = {"warning": 1, "fatal": 2}
+_SCHEME_CODES = {scheme.name: scheme.code for scheme in SIGNATURE_SCHEMES.values()}
+
+
+class Seen:
+    """What the events of one connection add up to."""
+
+    def __init__(self, offer: Offer) -> None:
+        self._offer = offer
+        self._last = "server_hello"  # the message read last
+        self._violation: Malformed | None = None
+        self.tcp: float | None = None
+        self.first_byte: float | None = None
+        self.server_hello: float | None = None
+        self.certificate: float | None = None
+        self.finished: float | None = None
+        self.version: int | None = None
+        self.cipher: int | None = None
+        self.group: int | None = None
+        self.scheme: int | None = None
+        self.alpn: str | None = None
+        self.hello_retry = False
+        self.hello_size = 0
+        self.chain: tuple[bytes, ...] = ()
+        self.staple: bytes | None = None
+        self.certificate_request: CertificateRequest | None = None
+        self.signature_ok: bool | None = None
+        self.finished_ok: bool | None = None
+        self.http: HttpAnswer | None = None
+        self.application = bytearray()
+        self.tickets = 0
+        self.warning: Alerted | None = None
+        self.close_notify = False
+
+    def completed(self) -> Outcome:
+        """What a far end chose against our offer no client would take, however far it went."""
+        return self._violation or Completed()
+
+    def take(self, event: events.Event, since: Since) -> Outcome | None:
+        """Note what *event* says; an outcome when it ends the exchange."""
+        match event:
+            case events.AlertSeen():
+                return self._on_alert(event)
+            case events.NotTls():
+                return NotTls(protocol=event.protocol or "unknown", first_bytes=event.first_bytes)
+            case events.Malformed():
+                return Malformed(why=event.why, awaiting=event.stage)
+            case _:
+                self._note(event, since)
+                return None
+
+    def _note(self, event: events.Event, since: Since) -> None:
+        match event:
+            case events.ServerHelloSeen():
+                self._on_server_hello(event, since())
+            case events.EncryptedExtensionsSeen():
+                self._last = "encrypted_extensions"
+                self.alpn = event.alpn
+            case events.CertificateSeen():
+                self._last = "certificate"
+                self.chain, self.certificate = event.chain, since()
+            case events.StapleSeen():
+                self.staple = event.response
+            case events.CertificateRequestSeen():
+                self.certificate_request = CertificateRequest(ca_names=event.ca_names)
+            case events.ServerKeyExchangeSeen():
+                self._last = "server_key_exchange"
+                self.group, self.scheme = event.group, event.scheme
+            case events.SignatureChecked():
+                self.signature_ok = event.ok
+                self.scheme = _SCHEME_CODES.get(event.scheme, self.scheme)
+            case events.ServerFinishedSeen():
+                self.finished_ok, self.finished = event.ok, since()
+            case events.TicketSeen():
+                self.tickets += 1
+            case events.ApplicationData():
+                self.application += event.data
+            case events.Violation():
+                self._violate(event.why)
+            case _:  # complete, unsupported, closed: the client's state says it
+                pass
+
+    def _on_server_hello(self, event: events.ServerHelloSeen, at: float) -> None:
+        self._last = "server_hello"
+        self.version, self.cipher, self.group = event.version, event.cipher, event.group
+        self.hello_retry = self.hello_retry or event.is_retry
+        self.server_hello = at
+        self.alpn = event.alpn
+        if event.version < min(self._offer.versions):
+            self._violate(f"the server chose {version_name(event.version)}, below all that was offered")
+
+    def _violate(self, why: str) -> None:
+        self._violation = self._violation or Malformed(why=why, awaiting=self._last)
+
+    def _on_alert(self, event: events.AlertSeen) -> Outcome | None:
+        """RFC 8446 section 6: with TLS 1.3 the code decides; before it, a warning lets the handshake go on."""
+        alert = Alerted(
+            level=_LEVELS.get(event.level) or int(event.level),
+            code=event.code,
+            encrypted=event.encrypted,
+            awaiting=event.stage,
+        )
+        if event.code == _CLOSE_NOTIFY:
+            self.close_notify = True
+            return None
+        tls13 = self.version is not None and self.version >= TLS13
+        if alert.level == 1 and (not tls13 or event.code == _USER_CANCELED):
+            self.warning = alert
+            return None
+        return alert
+
+    def handshake(self, endpoint: Endpoint, outcome: Outcome, crowd: int) -> Handshake:
+        return Handshake(
+            endpoint=endpoint,
+            offer=self._offer,
+            outcome=outcome,
+            timing=Timing(
+                tcp=self.tcp,
+                first_byte=self.first_byte,
+                server_hello=self.server_hello,
+                certificate=self.certificate,
+                finished=self.finished,
+            ),
+            version=self.version,
+            cipher=self.cipher,
+            group=self.group,
+            signature_scheme=self.scheme,
+            alpn=self.alpn,
+            hello_retry=self.hello_retry,
+            hello_size=self.hello_size,
+            certificates=self.chain,
+            staple=self.staple,
+            certificate_request=self.certificate_request,
+            signature_ok=self.signature_ok,
+            finished_ok=self.finished_ok,
+            http=self.http,
+            crowd=crowd,
+        )
