@@ -195,6 +195,26 @@ def chain_fault(facts: ChainFacts) -> ChainCode | None:
     return "chain.untrusted" if facts.root and facts.root.kind == "root-unknown" else "chain.incomplete"
 
 
+def client_fault(
+    chain: tuple[bytes, ...],
+    anchors: Anchors,
+    at: datetime,
+    *,
+    extra: tuple[bytes, ...] = (),
+    view: View,
+) -> ChainCode | None:
+    """Why clients of one family fail over this chain, or None when they pass. Names and the leaf's dates aside.
+
+    What is wrong is said as the full search sees it; its own search speaks only where that finds nothing that stops
+    anybody. A chain that only clients of the family's habits fail on is cross-sign (dates) or misordered.
+    """
+    own = assess(chain, None, anchors, at, extra=extra, view=view)
+    candidates = own.repaired if view.fetches_issuers else own.paths
+    if any(path.anchor and not path.issuer_faults for path in candidates):
+        return None
+    return chain_fault(assess(chain, None, anchors, at, extra=extra)) or chain_fault(own)
+
+
 def issued_by(child: Certificate, issuer: Certificate) -> bool:
     """The names fit and the signature holds; rights are another matter."""
     return child.issuer_name.key == issuer.subject_name.key and signed_by(child.der, issuer.spki)

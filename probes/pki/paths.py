@@ -161,7 +161,13 @@ class _Builder:
             # The served copy of a root in the store is that root; its cross-signed copies lead on to another.
             if each.identity not in seen and not (each.is_self_issued and each.identity in ended)
         ]
-        pooled.sort(key=lambda each: (_key_identifiers_differ(top, each), not each.is_valid(self.at)))
+        pooled.sort(
+            key=lambda each: (
+                _key_identifiers_differ(top, each),
+                not each.is_valid(self.at),
+                not self.anchors.named(each.issuer_der),
+            )
+        )
         return anchors, pooled
 
     # Searches of one path ----------------------------------------------------------------------------------------

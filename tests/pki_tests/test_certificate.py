@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from probes.pki import der, distinguished
-from tests.pki_tests.issuing import AT, CLIENT, SERVER, authority, name, root, rsa_key, server, usage, version_one
+from tests.pki_tests.issuing import AT, CLIENT, SERVER, authority, name, root, rsa_key, server, tlv, usage, version_one
 
 
 def test_a_leaf_is_read() -> None:
@@ -61,6 +61,15 @@ def test_the_rarer_extensions_are_read() -> None:
     assert read.extensions.policies == ("2.23.140.1.2.1",) and read.unknown_critical == ("1.2.3",)
     assert read.extensions.aki_issuer and read.extensions.aki_issuer.text == issuer.value.issuer
     assert read.extensions.aki_serial == issuer.value.serial
+
+
+def test_timestamps_are_counted() -> None:
+    stamp = b"\0" + bytes(32) + bytes(8) + b"\0\0" + b"\x04\x03" + b"\0\x04" + b"\x30\x02\x05\x00"
+    one = len(stamp).to_bytes(2, "big") + stamp
+    listed = (2 * len(one)).to_bytes(2, "big") + 2 * one
+    extension = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2"), tlv(0x04, listed))
+    read = server(root(), more=[(extension, False)]).value
+    assert read.extensions.sct_count == 2 and not read.defects
 
 
 def test_self_issued_is_not_self_signed() -> None:

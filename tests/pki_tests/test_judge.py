@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from probes.pki.anchors import Anchors
-from probes.pki.judge import ChainFacts, assess, chain_fault
+from probes.pki.judge import ChainFacts, assess, chain_fault, client_fault
+from probes.pki.views import MODERN, SERVER_ORDER, STRICT, TRUSTED_FIRST, View
 from tests.pki_tests.issuing import (
     AT,
     CLIENT,
@@ -418,3 +419,45 @@ def test_the_name_is_judged_beside_the_chain(pki: Pki) -> None:
 def test_an_end_entity_signing_itself_into_an_issued_place() -> None:
     lone = issue(name("Lone"), None, ca=None)
     assert fault(store(root()), lone) == "chain.self-signed"
+
+
+# Families of clients ------------------------------------------------------------------------------------------------
+
+
+def for_clients(view: View, anchors: Anchors, *chain: Issued, extra: tuple[Issued, ...] = ()) -> str | None:
+    ders = tuple(each.der for each in chain)
+    return client_fault(ders, anchors, AT, extra=tuple(each.der for each in extra), view=view)
+
+
+def test_who_fetches_issuers_passes_where_others_fail(pki: Pki) -> None:
+    fetching = View(name="fetching", fetches_issuers=True)
+    assert for_clients(fetching, pki.anchors, pki.leaf, extra=(pki.issuing,)) is None
+    assert for_clients(MODERN, pki.anchors, pki.leaf, extra=(pki.issuing,)) == "chain.incomplete"
+    assert for_clients(fetching, pki.anchors, pki.leaf) == "chain.incomplete"
+
+
+def test_families_over_a_cross_sign(crossed: tuple[Issued, ...]) -> None:
+    old, new, cross, issuing, leaf = crossed
+    chain = (leaf, issuing, cross)
+    assert for_clients(MODERN, store(old, new), *chain) is None
+    assert for_clients(TRUSTED_FIRST, store(old, new), *chain) is None
+    assert for_clients(SERVER_ORDER, store(old, new), *chain) == "chain.cross-sign"
+
+
+def test_only_strict_clients_fail_over_the_wrong_order() -> None:
+    top = root()
+    upper = authority("Upper CA", top)
+    lower = authority("Lower CA", upper)
+    chain = (server(lower), upper, lower)
+    assert for_clients(MODERN, store(top), *chain) is None
+    assert for_clients(STRICT, store(top), *chain) == "chain.misordered"
+
+
+def test_an_expired_leaf_is_no_familys_chain_fault(pki: Pki) -> None:
+    assert for_clients(MODERN, pki.anchors, server(pki.issuing, end=AT - DAY), pki.issuing) is None
+
+
+def test_families_differ_over_a_leaf_that_may_not_sign(pki: Pki) -> None:
+    leaf = server(pki.issuing, key=rsa_key(2048), key_usage=usage("key_encipherment"))
+    assert for_clients(MODERN, pki.anchors, leaf, pki.issuing) == "chain.wrong-usage"
+    assert for_clients(TRUSTED_FIRST, pki.anchors, leaf, pki.issuing) is None

@@ -256,7 +256,7 @@ def test_a_mesh_of_cross_signs_is_bounded(view: View) -> None:
 
 def test_a_mesh_with_a_way_out_is_left_by_it() -> None:
     crossed, leaf = mesh(6)
-    trusted = root("Mesh 0", "Mesh", key=crossed[0].key)
+    trusted = root("Mesh 5", "Mesh", key=crossed[-1].key)
     result = search(leaf.value, [each.value for each in crossed], store(trusted), AT)
     assert bounded(result) and result.paths[0].ok
 
