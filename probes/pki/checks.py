@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Literal
 
 from probes.pki import distinguished
-from probes.pki.certificate import ANY_USAGE, SERVER_AUTH, Address, Certificate, NameConstraints
+from probes.pki.certificate import Certificate
+from probes.pki.extensions import ANY_USAGE, SERVER_AUTH, Address, NameConstraints
 from probes.pki.views import View
 
 FaultKind = Literal[
@@ -61,8 +62,8 @@ Complaint = tuple[FaultKind, str]
 def _sound(certificate: Certificate, is_anchor: bool, view: View) -> Iterator[Complaint]:
     # RFC 5280 section 6.1.1 d: an anchor is a name and a key; nobody checks its signature or its syntax.
     if not is_anchor:
-        for defect in certificate.defects:
-            yield "unreadable", defect
+        if certificate.broken:
+            yield "unreadable", "; ".join(certificate.defects)
         for oid in certificate.unknown_critical:
             yield "unknown_critical_extension", f"extension {oid} is critical and not understood by TLS clients"
         if certificate.signature_hash in view.forbidden_hashes:

@@ -11,7 +11,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
-from probes.pki.certificate import Address, Certificate
+from probes.pki.certificate import Certificate
+from probes.pki.extensions import Address
 
 Reason = Literal[
     "covered",

@@ -105,7 +105,7 @@ def test_a_refused_extension_leaves_names_and_dates_readable() -> None:
     san = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), listed)
     issuing = authority("Issuing", root())
     read = server(issuing, names=(), more=[(san, False)]).value
-    assert read.defects and covers(read, HOST) and read.is_valid(AT)
+    assert read.defects and read.broken and covers(read, HOST) and read.is_valid(AT)
     assert read.subject == f"CN={HOST}" and [str(address) for address in read.ip_addresses] == ["192.0.2.1"]
 
 
@@ -114,6 +114,21 @@ def test_a_leaf_that_clients_cannot_parse_fails() -> None:
     twice = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), b"\x30\x02\x82\x7f")
     facts = assess((server(top, names=(), more=[(twice, False)]).der,), HOST, store(top), AT)
     assert facts.paths[0].has("unreadable") and chain_fault(facts) == "chain.wrong-usage"
+
+
+def test_what_only_strict_parsers_refuse_fails_nobody() -> None:
+    top = root()
+    explicit_false = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.19"), bytes.fromhex("3003010100"))
+    leaf = server(top, ca=None, more=[(explicit_false, False)])
+    assert leaf.value.defects and not leaf.value.broken and not leaf.value.is_ca
+    assert chain_fault(assess((leaf.der,), HOST, store(top), AT)) is None
+
+
+def test_an_extension_sent_twice_fails_everybody() -> None:
+    top = root()
+    leaf = server(top, more=[(x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.99"), b"\x05\x00"), False)])
+    tbs_twice = leaf.der.replace(bytes.fromhex("0603551d63"), bytes.fromhex("0603551d25"))
+    assert getattr(parse(tbs_twice), "broken", False)
 
 
 def test_a_cut_certificate_is_unreadable() -> None:
