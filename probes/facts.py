@@ -400,7 +400,9 @@ class Facts:
     def _judged(self, chain: Chain, reference: str, view: View, aia: bool) -> tuple[ChainFacts, str | None]:
         key = (chain, reference, view, aia)
         if key not in self._assessed:
-            known = assess(chain, reference, self.anchors, self.now, self.fetched if aia else (), view)
+            known = assess(
+                chain, reference, self.anchors, self.now, extra=self.fetched if aia else (), view=view
+            )
             self._assessed[key] = (known, chain_fault(known))
         return self._assessed[key]
 

@@ -1,0 +1,203 @@
+"""The `tls` command. The only part of `probes` that reads the environment or writes to a terminal.
+
+Exit status: 0 nothing critical, 1 something critical, 2 wrong usage, 3 the check itself could not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from probes.model import Endpoint, Target, UsageError, hostname, ip_literal, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from probes.check import Options, Override
+    from probes.model import Report
+
+OK, CRITICAL, USAGE, NOT_RUN = 0, 1, 2, 3
+_MAX_TIMEOUT_S = 600.0
+
+_EPILOG = """examples:
+  tls check api.example.com
+  tls check api.example.com:8443 --resolve api.example.com:8443:192.0.2.7,192.0.2.8
+  tls check db.internal --ca-file corporate-root.pem --json
+
+exit status: 0 nothing critical, 1 something critical, 2 wrong usage, 3 the check could not run"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with our exit status and no abbreviations: a typo must not become another option."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}. `{self.prog} --help` shows what works.")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The grammar of the command line."""
+    top = _Parser(
+        prog="tls",
+        description="Why does this TLS handshake fail? Probes an endpoint and names the root cause.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    check = commands.add_parser("check", help="probe an endpoint and name the root cause", allow_abbrev=False)
+    check.add_argument("target", metavar="HOST[:PORT]", help="a name or an address; port 443 unless given")
+    check.add_argument(
+        "--resolve",
+        action="append",
+        default=[],
+        metavar="HOST:PORT:ADDR[,ADDR…]",
+        help="use these addresses for this host and port, as curl does",
+    )
+    check.add_argument("--sni", metavar="NAME", help="send and expect this name instead of HOST")
+    check.add_argument("--ca-file", metavar="PEM", help="trust these CAs beside the default store")
+    check.add_argument("--only-ca-file", metavar="PEM", help="trust these CAs alone")
+    check.add_argument("--client-cert", metavar="PEM", help=argparse.SUPPRESS)
+    check.add_argument("--client-key", metavar="PEM", help=argparse.SUPPRESS)
+    check.add_argument("--origin", metavar="ADDR[:PORT]", help="compare with the origin behind the balancer")
+    check.add_argument("--starttls", metavar="PROTO", help=argparse.SUPPRESS)
+    check.add_argument("--timeout", metavar="SECONDS", default="10", help="for the whole check (default 10)")
+    check.add_argument("--resolver", metavar="ADDR[:PORT]", help="ask this name server (default: the system's)")
+    check.add_argument("--enumerate", action="store_true", help=argparse.SUPPRESS)
+    check.add_argument("--http3", action="store_true", help=argparse.SUPPRESS)
+    check.add_argument("--json", action="store_true", help="print the report as JSON")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    try:
+        args = parser().parse_args(argv)
+        if args.command is None:
+            parser().print_help()
+            return USAGE
+        return _check(args)
+    except UsageError as error:
+        print(f"tls: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader went away (`tls … | head`); closing quietly is what a filter owes it.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        return OK
+
+
+def _check(args: argparse.Namespace) -> int:
+    for option in ("client_cert", "client_key", "starttls", "enumerate", "http3"):
+        if getattr(args, option):
+            raise UsageError(f"--{option.replace('_', '-')} is not available in this version")
+    target = Target.parse(args.target, sni=args.sni)
+    options = _options(args)
+    report = _run(target, options, quiet=args.json or not sys.stderr.isatty())
+    if args.json:
+        from probes.codec import to_json
+
+        print(json.dumps(to_json(report), ensure_ascii=False, indent=2))
+    else:
+        from probes.terminal import show
+
+        show(report)
+    if not any(endpoint.connected for endpoint in report.endpoints) and report.cause is None:
+        return NOT_RUN
+    return CRITICAL if any(finding.severity == "critical" for finding in report.findings) else OK
+
+
+def _run(target: Target, options: Options, *, quiet: bool) -> Report:
+    from probes.check import check
+
+    if quiet:
+        return asyncio.run(check(target, options))
+    from probes.terminal import progress
+
+    with progress() as tell:
+        return asyncio.run(check(target, options, on_progress=tell))
+
+
+def _options(args: argparse.Namespace) -> Options:
+    from probes.check import Options, default_trust
+    from probes.model import Trust
+
+    if args.ca_file and args.only_ca_file:
+        raise UsageError("--ca-file adds to the default store and --only-ca-file replaces it: give one of them")
+    if args.only_ca_file:
+        trust = Trust(default=(), default_name=None, added=_pem(args.only_ca_file))
+    else:
+        extra = [path for path in (os.environ.get("TRUST_FILE"), args.ca_file) if path]
+        trust = default_trust(tuple(dict.fromkeys(der for path in extra for der in _pem(path))))
+    resolver = args.resolver or os.environ.get("RESOLVER")
+    return Options(
+        trust=trust,
+        overrides=dict(_override(text) for text in args.resolve),
+        resolver=_endpoint(resolver, "--resolver", 53) if resolver else None,
+        origin=_endpoint(args.origin, "--origin", Target.parse(args.target).port) if args.origin else None,
+        timeout_s=_timeout(args.timeout),
+    )
+
+
+def _pem(path: str) -> tuple[bytes, ...]:
+    from probes.check import ders
+
+    try:
+        return ders(Path(path).read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        raise UsageError(f"I cannot read the CA file {shown(path)}: {error.strerror or error}.") from None
+    except UsageError as error:
+        raise UsageError(f"{shown(path)}: {error}") from None
+
+
+def _timeout(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= _MAX_TIMEOUT_S:  # also false for nan
+        raise UsageError(
+            f"I read --timeout {shown(text)}. It must be seconds, more than 0 and at most {_MAX_TIMEOUT_S:.0f}"
+        )
+    return seconds
+
+
+def _override(text: str) -> tuple[tuple[str, int], Override]:
+    """`HOST:PORT:ADDR[,ADDR…]`, addresses in IPv6 with or without brackets, as curl takes them."""
+    host, colon, rest = text[1:].partition("]:") if text.startswith("[") else text.partition(":")
+    port, second, addresses = rest.partition(":")
+    found = tuple(_address(each) for each in addresses.split(",")) if colon and second and addresses else ()
+    if not found or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise UsageError(f"I read --resolve {shown(text)}. It must be HOST:PORT:ADDR, as in example.com:443:192.0.2.7")
+    literal = ip_literal(host)
+    return (str(literal) if literal else hostname(host), int(port)), found
+
+
+def _address(text: str) -> str:
+    literal = ip_literal(text.strip().strip("[]"))
+    if literal is None:
+        raise UsageError(f"I read the address {shown(text)}. It must be an IP address, as 192.0.2.7 or 2001:db8::7")
+    return str(literal)
+
+
+def _endpoint(text: str, option: str, port: int) -> Endpoint:
+    """`ADDR[:PORT]`, with *port* when none is given."""
+    literal = ip_literal(text.strip("[]"))
+    if literal is not None:
+        return Endpoint(address=str(literal), port=port)
+    try:
+        target = Target.parse(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
+    if not target.is_ip:
+        raise UsageError(f"I read {option} {shown(text)}. It must be an IP address, with a port if need be")
+    return Endpoint(address=target.host, port=target.port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""The report on a terminal: verdict first, then what a person does next. Uses rich; plain text when piped.
+
+Text out of certificates is cleaned of control characters before it gets here (`model.shown`),
+and goes to rich as `Text`, never as markup.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from probes.clients import FAMILY
+from probes.model import EndpointReport, FindingReport, Report, shown
+
+_COLOUR = {"broken": "bold red", "warning": "bold yellow", "ok": "bold green"}
+_SEVERITY = {"critical": "red", "warning": "yellow", "notice": "cyan"}
+_MARK = {"broken": "✗", "warning": "!", "ok": "✓"}
+_INDENT = (0, 0, 0, 2)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """A status line on stderr while the check runs."""
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+        yield lambda text: status.update(Text(text))
+
+
+def show(report: Report) -> None:
+    """Print *report* for a person."""
+    console = Console(file=sys.stdout, soft_wrap=False)
+    console.print(_headline(report))
+    for number, finding in enumerate(report.findings):
+        console.print(_finding(finding, is_cause=number == 0 and report.cause == finding.code))
+    if report.clients:
+        console.print(_clients(report))
+    if report.endpoints:
+        console.print(_addresses(report.endpoints))
+    for gap in report.gaps:
+        place = f" ({', '.join(gap.addresses)})" if gap.addresses else ""
+        console.print(Text(f"not looked at: {gap.what}{place}: {gap.why}", style="dim"))
+    console.print(Text(f"{report.elapsed_ms:.0f} ms", style="dim"))
+
+
+def _headline(report: Report) -> Text:
+    text = Text()
+    text.append(f"{_MARK[report.status]} {report.target} ", style=_COLOUR[report.status])
+    text.append({"ok": "ok", "warning": "warning", "broken": "broken"}[report.status], style=_COLOUR[report.status])
+    if report.cause:
+        text.append(f"  {report.cause}", style="bold")
+    text.append(f"\n{shown(report.summary, 500)}\n")
+    return text
+
+
+def _finding(finding: FindingReport, *, is_cause: bool) -> Group:
+    head = Text()
+    head.append("cause " if is_cause else "also  ", style="bold" if is_cause else "dim")
+    head.append(f"{finding.code}", style=_SEVERITY[finding.severity])
+    head.append(f"  {finding.title} ({finding.severity}; {finding.source})")
+    body = Text()
+    if not is_cause:
+        body.append(f"{shown(finding.explanation, 500)}\n")
+    for line in finding.evidence:
+        body.append("· ", style="dim")
+        body.append(f"{shown(line, 400)}\n")
+    if finding.fails_for:
+        body.append("fails for: ", style="bold")
+        body.append(f"{', '.join(FAMILY[name].label for name in finding.fails_for if name in FAMILY)}\n")
+    body.append("fix: ", style="bold")
+    body.append(f"{finding.fix}\n")
+    # The command stands on lines of its own, unwrapped by us, so that it can be copied whole.
+    body.append("next: ", style="bold")
+    body.append(finding.next_command, style="cyan")
+    body.append("\n")
+    return Group(head, Padding(body, _INDENT))
+
+
+def _clients(report: Report) -> Text:
+    text = Text()
+    passing = [FAMILY[c.name].label for c in report.clients if c.outcome == "pass" and c.name in FAMILY]
+    failing: dict[str, list[str]] = {}
+    for client in report.clients:
+        if client.outcome == "fail" and client.name in FAMILY:
+            failing.setdefault(client.code or "", []).append(FAMILY[client.name].label)
+    text.append("pass  ", style="green")
+    text.append(", ".join(passing) or "nobody")
+    for code, labels in failing.items():
+        text.append("\nfail  ", style="red")
+        text.append(f"{', '.join(labels)} ({code})")
+    text.append("\n")
+    return text
+
+
+def _addresses(endpoints: tuple[EndpointReport, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("address", "TLS", "suite", "group", "ALPN", "tcp ms", "hello ms", "certificate until", "failed at"):
+        table.add_column(column, overflow="fold")
+    for each in endpoints:
+        table.add_row(
+            Text(each.address),
+            each.version or "-",
+            each.cipher or "-",
+            each.group or "-",
+            Text(shown(each.alpn or "-")),
+            _number(each.timing_ms.get("tcp")),
+            _number(each.timing_ms.get("hello")),
+            each.chain[0].not_after[:10] if each.chain else "-",
+            each.failed_stage or "-",
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
