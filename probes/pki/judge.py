@@ -197,22 +197,24 @@ def chain_fault(facts: ChainFacts) -> ChainCode | None:
 
 def client_fault(
     chain: tuple[bytes, ...],
+    host: str | None,
     anchors: Anchors,
     at: datetime,
     *,
-    extra: tuple[bytes, ...] = (),
     view: View,
+    extra: tuple[bytes, ...] = (),
+    aia: bool = False,
 ) -> ChainCode | None:
     """Why clients of one family fail over this chain, or None when they pass. Names and the leaf's dates aside.
 
-    What is wrong is said as the full search sees it; its own search speaks only where that finds nothing that stops
+    *aia*: they have the *extra* certificates, too; otherwise those only tell what is wrong with the chain. What is wrong is said as the full search sees it; its own search speaks only where that finds nothing that stops
     anybody. A chain that only clients of the family's habits fail on is cross-sign (dates) or misordered.
     """
-    own = assess(chain, None, anchors, at, extra=extra, view=view)
-    candidates = own.repaired if view.fetches_issuers else own.paths
+    own = assess(chain, host, anchors, at, extra=extra, view=view)
+    candidates = own.repaired if aia else own.paths
     if any(path.anchor and not path.issuer_faults for path in candidates):
         return None
-    return chain_fault(assess(chain, None, anchors, at, extra=extra)) or chain_fault(own)
+    return chain_fault(assess(chain, host, anchors, at, extra=extra)) or chain_fault(own)
 
 
 def issued_by(child: Certificate, issuer: Certificate) -> bool:

@@ -15,9 +15,8 @@ Search = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What one family of clients insists on. The store is handed to the search.
+    """What one family of clients insists on. The store, and whether AIA is fetched, are no part of it.
 
-    *fetches_issuers*: it has certificates beside those sent, by AIA or from a cache (see `judge.client_fault`).
     *partial_chain*: any member of the store ends a path, not self-signed ones alone.
     *minds_key_identifiers*: an issuer whose SKI is not the AKI wanted is no issuer.
     *wants_signing_usage*: a leaf with a keyUsage must allow digitalSignature, as ECDHE and TLS 1.3 use it.
@@ -25,7 +24,6 @@ class View:
 
     name: str
     search: Search = "full"
-    fetches_issuers: bool = False
     partial_chain: bool = True
     ignores_anchor_expiry: bool = False
     minds_key_identifiers: bool = False

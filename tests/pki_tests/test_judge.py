@@ -424,16 +424,17 @@ def test_an_end_entity_signing_itself_into_an_issued_place() -> None:
 # Families of clients ------------------------------------------------------------------------------------------------
 
 
-def for_clients(view: View, anchors: Anchors, *chain: Issued, extra: tuple[Issued, ...] = ()) -> str | None:
+def for_clients(
+    view: View, anchors: Anchors, *chain: Issued, extra: tuple[Issued, ...] = (), aia: bool = False
+) -> str | None:
     ders = tuple(each.der for each in chain)
-    return client_fault(ders, anchors, AT, extra=tuple(each.der for each in extra), view=view)
+    return client_fault(ders, HOST, anchors, AT, view=view, extra=tuple(each.der for each in extra), aia=aia)
 
 
 def test_who_fetches_issuers_passes_where_others_fail(pki: Pki) -> None:
-    fetching = View(name="fetching", fetches_issuers=True)
-    assert for_clients(fetching, pki.anchors, pki.leaf, extra=(pki.issuing,)) is None
+    assert for_clients(MODERN, pki.anchors, pki.leaf, extra=(pki.issuing,), aia=True) is None
     assert for_clients(MODERN, pki.anchors, pki.leaf, extra=(pki.issuing,)) == "chain.incomplete"
-    assert for_clients(fetching, pki.anchors, pki.leaf) == "chain.incomplete"
+    assert for_clients(MODERN, pki.anchors, pki.leaf, aia=True) == "chain.incomplete"
 
 
 def test_families_over_a_cross_sign(crossed: tuple[Issued, ...]) -> None:
