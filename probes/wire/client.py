@@ -341,7 +341,7 @@ class ClientHandshake:
             return
         if group not in offer.groups:
             exchange.violation("group", f"the server chose {group_name(group)}, which was not offered")
-        elif hello.is_retry and group in exchange.secrets.shares:
+        elif hello.is_retry and group in (offer.key_shares or ()):
             exchange.violation("group", f"the server asks for a share of {group_name(group)}, which it has")
 
     def _check_extensions(self, hello: ServerHello) -> None:

@@ -260,12 +260,12 @@ class Handshake12:
         return ours.agree(params.public), vec16(ours.public)
 
     def _ephemeral(self, params: ServerKeyExchange) -> KeyShare:
-        entropy = self._exchange.secrets.entropy
+        secrets = self._exchange.secrets
         if params.group is not None:
-            return keyshare.generate(params.group, entropy)
+            return secrets.shares.get(params.group) or keyshare.generate(params.group, secrets.entropy)
         assert params.prime is not None
         assert params.generator is not None
-        return keyshare.finite_field(0, params.prime, params.generator, entropy, padded=False)
+        return keyshare.finite_field(0, params.prime, params.generator, secrets.entropy, padded=False)
 
     def _rsa_key_exchange(self) -> tuple[bytes, bytes]:
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15

@@ -42,9 +42,10 @@ class Hello:
     """An offer. Empty tuples, None and False leave the extension out; ``extensions=False`` leaves all of them out.
 
     Extensions are written in a fixed order, ``extra`` (type, body) before padding. ``session_id`` None means 32 random
-    octets where TLS 1.3 is offered (its compatibility mode) and none elsewhere. ``server_name`` must not be an IP literal (RFC 6066
-    section 3): the caller's job. ``padded_to`` is the least size in octets of the handshake message, its 4-octet header
-    included (RFC 7685); up to 4 more where the gap is smaller than an empty padding extension.
+    octets where TLS 1.3 is offered (its compatibility mode) and none elsewhere. ``server_name`` must not be
+    an IP literal (RFC 6066 section 3): the caller's job. ``padded_to`` is the least size in octets of the handshake
+    message, its 4-octet header included (RFC 7685); up to 4 more where the gap is smaller than an empty padding
+    extension. A TLS 1.2 client as they were has ``versions=()`` and says 0x0303 in ``legacy_version`` alone.
     """
 
     server_name: str | None = None
@@ -84,7 +85,11 @@ class Hello:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HelloSecrets:
-    """The randomness of one connection; ``entropy`` serves what only comes up later (a HelloRetryRequest's group)."""
+    """The randomness of one connection; ``entropy`` serves what comes up later only (a retry's group, CBC's IVs).
+
+    ``shares`` may hold more groups than the hello sends: a HelloRetryRequest and TLS 1.2 ECDHE take theirs from here
+    before they make new ones.
+    """
 
     random: bytes
     session_id: bytes

@@ -1,0 +1,1 @@
+"""`probes.wire`, held against OpenSSL over memory buffers and against arbitrary bytes."""
