@@ -207,8 +207,9 @@ def client_fault(
 ) -> ChainCode | None:
     """Why clients of one family fail over this chain, or None when they pass. Names and the leaf's dates aside.
 
-    *aia*: they have the *extra* certificates, too; otherwise those only tell what is wrong with the chain. What is wrong is said as the full search sees it; its own search speaks only where that finds nothing that stops
-    anybody. A chain that only clients of the family's habits fail on is cross-sign (dates) or misordered.
+    *aia*: they have the *extra* certificates, too; otherwise those only tell what is wrong with the chain. What is
+    wrong is said as the full search sees it; the family's own search speaks only where that finds nothing. A chain
+    over which only clients of the family's habits fail is cross-sign (dates) or misordered.
     """
     own = assess(chain, host, anchors, at, extra=extra, view=view)
     candidates = own.repaired if aia else own.paths

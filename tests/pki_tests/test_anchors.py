@@ -18,10 +18,11 @@ def test_a_bundle_is_read_and_what_is_not_is_told() -> None:
     one, two = root("One"), root("Two")
     cut = base64.encodebytes(one.der[:40]).decode()
     text = f"# comment\n{one.pem}junk{two.pem}-----BEGIN CERTIFICATE-----\n{cut}-----END CERTIFICATE-----\n"
+    text += "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n"
     text += "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
     anchors = Anchors.from_pem(text, source="bundle.pem", added=True)
     assert [member.certificate for member in anchors.members] == [one.value, two.value]
-    assert len(anchors.unreadable) == 2 and len(anchors.added) == 2
+    assert len(anchors.unreadable) == 3 and len(anchors.added) == 2
     assert all("bundle.pem" in complaint for complaint in anchors.unreadable)
 
 
