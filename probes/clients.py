@@ -294,6 +294,8 @@ def admits(offer: Offer, seen: Handshake) -> bool:
     its_own = seen.version < TLS13 and seen.group is not None and seen.group >= 0x0100
     if seen.group is not None and not its_own and seen.group not in offer.groups:
         return False
+    if seen.version == TLS13 and seen.signature_scheme is None:
+        return False  # the exchange was left before CertificateVerify: the key's scheme is not known
     return seen.version < TLS12 or seen.signature_scheme is None or seen.signature_scheme in offer.signature_algorithms
 
 

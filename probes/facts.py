@@ -44,6 +44,7 @@ from probes.pki.names import covers
 from probes.pki.views import MODERN, View
 from probes.plan import completed
 
+QUANTUM = 0x11EC  # X25519MLKEM768
 UNRECOGNIZED_NAME, NO_APPLICATION_PROTOCOL, PROTOCOL_VERSION = 112, 120, 70
 INTERNAL_ERROR = 80
 CLOCK_TOLERANCE_S = 300.0  # our own limit: what NTP keeps in step never comes near it
@@ -191,6 +192,14 @@ class Look:
         return tuple(broken) if any(shake.crowd <= QUIET for shake in broken) else ()
 
     @cached_property
+    def shed(self) -> int:
+        """Connections of a crowd that were dropped by an endpoint which answers when asked more quietly."""
+        plain = self.tries("modern", "small", "http", "tls12", "again")
+        broken = [shake for shake in plain if isinstance(shake.outcome, Dropped | Stalled | Unreached)]
+        equal = any(completed(other) for shake in broken for other in self.handshakes if _equal(other, shake))
+        return len(broken) if equal and not self.outages else 0
+
+    @cached_property
     def refuses_http1(self) -> bool:
         """Every hello that named http/1.1 alone was refused for it."""
         asked = self.tries("http")
@@ -206,6 +215,16 @@ class Look:
             for shake in self.tries("modern", "http")
             if shake.certificate_request is not None and shake.certificates and isinstance(shake.outcome, Alerted)
         )
+
+    @cached_property
+    def quantum_fault(self) -> str | None:
+        """Why the big post-quantum hello fails where the small one passes: by its size, or by its groups."""
+        if self.passed("modern") or not self.tries("modern") or not self.passed("small"):
+            return None
+        padded, split, quantum = self.last("padded"), self.last("split"), self.last("quantum")
+        if (padded and not completed(padded)) or (split and not completed(split)):
+            return "reach.large-hello"
+        return "negotiation.group" if quantum and not completed(quantum) else None
 
     @cached_property
     def obstacle(self) -> Obstacle | None:
@@ -304,7 +323,7 @@ def _by_alpn(look: Look, failed: tuple[Handshake, ...]) -> Obstacle | None:
 
 def _by_cure(look: Look, failed: tuple[Handshake, ...]) -> Obstacle | None:
     """Something for this name came to an agreement, though nothing that current clients offer did: what was it?"""
-    cures = look.agreed
+    cures = tuple(shake for shake in look.agreed if shake.offer.until != "server_hello")
     if not cures:
         return None
     newest = max(shake.version or 0 for shake in cures)
@@ -400,9 +419,7 @@ class Facts:
     def _judged(self, chain: Chain, reference: str, view: View, aia: bool) -> tuple[ChainFacts, str | None]:
         key = (chain, reference, view, aia)
         if key not in self._assessed:
-            known = assess(
-                chain, reference, self.anchors, self.now, extra=self.fetched if aia else (), view=view
-            )
+            known = assess(chain, reference, self.anchors, self.now, extra=self.fetched if aia else (), view=view)
             self._assessed[key] = (known, chain_fault(known))
         return self._assessed[key]
 
@@ -459,6 +476,8 @@ class Facts:
     def _verdict_of(self, family: Family, look: Look) -> Verdict | None:
         if look.obstacle is not None and (family.current or look.obstacle.code.startswith("reach.")):
             return Verdict(code=look.obstacle.code)
+        if look.quantum_fault is not None and QUANTUM in family.groups:
+            return Verdict(code=look.quantum_fault)
         seen = plan.decided(family, look.server_name, look.handshakes)
         if seen is None:
             return None
@@ -472,7 +491,7 @@ class Facts:
         return verdict
 
     def _refused(self, family: Family, look: Look, seen: Handshake) -> Verdict | None:
-        if isinstance(seen.outcome, Unreached | Malformed):
+        if isinstance(seen.outcome, Unreached | Malformed) or look.outages:
             return None
         if not family.sends_server_name and look.server_name is not None and not look.passed("no-sni"):
             return Verdict(code="sni.required")

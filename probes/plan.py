@@ -124,6 +124,8 @@ def following(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
     """What the answers of one address leave open; empty when nothing does."""
     if not any(_spoke_tls(shake) for shake in seen):
         return _second_look(target, seen)
+    if all(isinstance(shake.outcome, Stalled) for shake in seen if should_work(shake.offer) and not shake.offer.split):
+        return ()  # silence midway, whatever is offered: asking again would only double the wait
     asked = {shake.offer.purpose for shake in seen}
     new = (*_why_modern_fails(target, seen), *_undecided_families(target, seen))
     fresh = tuple(dict.fromkeys(offer for offer in new if offer.purpose not in asked))

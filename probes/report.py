@@ -50,7 +50,7 @@ def report(facts: Facts, diagnosis: Diagnosis, *, elapsed_ms: float) -> Report:
         mode=CATALOGUE[cause.code].mode if cause else None,
         summary=diagnosis.summary,
         findings=tuple(map(_finding, diagnosis.findings)),
-        gaps=(*facts.evidence.gaps, *_unlooked(facts), *unjudged, *(_NOT_PROBED if facts.looks else ())),
+        gaps=(*facts.evidence.gaps, *_unlooked(facts), *_shed(facts), *unjudged, *(_NOT_PROBED if facts.looks else ())),
         clients=clients,
         endpoints=tuple(_endpoint(facts, look) for look in facts.all_looks),
     )
@@ -79,6 +79,19 @@ def _unlooked(facts: Facts) -> tuple[Gap, ...]:
         Gap(what="address", why=f"not probed: {_detail(look)}", addresses=(look.address,))
         for look in facts.all_looks
         if look.is_gap
+    )
+
+
+def _shed(facts: Facts) -> tuple[Gap, ...]:
+    """A limit on simultaneous connections is no fault, but whoever reads the evidence should know of it."""
+    return tuple(
+        Gap(
+            what="simultaneous connections",
+            why=f"{look.shed} of a crowd of handshakes were dropped; asked more quietly the address answers",
+            addresses=(look.address,),
+        )
+        for look in facts.looks
+        if look.shed
     )
 
 

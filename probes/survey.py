@@ -16,6 +16,7 @@ from probes import plan
 from probes.model import Dropped, Endpoint, Gap, Handshake, Offer, Stalled, Target, Unreached
 
 MAX_CROWD = 12
+QUIET = 2  # connections at a time when the question is whether the crowd was to blame
 _PER_CHECK = 96  # connections open at once over all addresses: a name with 30 addresses is no reason to flood
 MAX_ADDRESSES = 32
 MAX_WAVES = 4
@@ -83,6 +84,8 @@ async def _wave(
     """Make *offers*, at most *crowd* at a time; returns the crowd that the endpoint took without complaint."""
     waiting = deque(offers)
     running: set[asyncio.Task[Handshake]] = set()
+    if any(offer.purpose == "again" for offer in offers):
+        crowd = min(crowd, QUIET)
 
     async def one(offer: Offer) -> Handshake:
         async with gate:

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from probes.clients import FAMILIES
 from probes.facts import Facts, Look
 from probes.model import Dropped, Finding, Handshake, Malformed, NotTls, Rule, Stalled
 from probes.plan import completed
 from probes.rules.phrase import addresses, lines, s_client, where
-
-_QUANTUM = 0x11EC
 
 
 def _fails(look: Look, purpose: str) -> bool:
     """Did every one of at least two tries fail, each by breaking off?"""
     tries = look.tries(purpose)
     return len(tries) > 1 and not any(completed(shake) for shake in tries)
-
-
-def _broken(look: Look) -> bool:
-    """The big hello of browsers fails; size or segmentation is the reason, since padding or splitting alone fails too."""
-    padded = look.last("padded")
-    by_size = padded is not None and not completed(padded)
-    return not look.passed("modern") and bool(look.tries("modern")) and (by_size or _fails(look, "split"))
 
 
 def _at_risk(look: Look) -> bool:
@@ -39,7 +29,7 @@ def _told(look: Look) -> tuple[Handshake, ...]:
 
 def check(facts: Facts) -> Iterator[Finding]:
     working = tuple(look for look in facts.looks if look.works and look.passed("small"))
-    broken = tuple(look for look in working if _broken(look))
+    broken = tuple(look for look in working if look.quantum_fault == "reach.large-hello")
     looks = broken or tuple(look for look in working if _at_risk(look))
     if not looks:
         return
@@ -55,7 +45,7 @@ def check(facts: Facts) -> Iterator[Finding]:
             f"sizes: browser hello {sizes.get('modern', 0)} bytes, small {sizes.get('small', 0)} bytes",
         ),
         addresses=addresses(looks),
-        fails_for=tuple(f.name for f in FAMILIES if _QUANTUM in f.groups) if broken else (),
+        fails_for=facts.fails_for("reach.large-hello", looks),
         fix="A box that reads the server name from the first segment alone must wait for the whole hello (HAProxy: `tcp-request inspect-delay 5s` with `req.ssl_hello_type 1`), "
         "or be updated; if large packets vanish, mend the path MTU.",
         next_command=s_client(first, "-groups", "X25519MLKEM768"),
