@@ -183,7 +183,7 @@ async def _with_issuers(evidence: Evidence, options: Options, deadline: float, t
 def _wanted(facts: Facts) -> set[str]:
     """The caIssuers URLs of the certificates whose issuer is still missing."""
     looks = [*facts.looks, *([facts.origin] if facts.origin else [])]
-    known = [facts.chain(chain, look.reference) for look in looks for chain, _ in look.chains]
+    known = [facts.chain(look, chain) for look in looks for chain, _ in look.chains]
     return {
         url
         for each in known

@@ -39,7 +39,7 @@ from probes.model import (
 )
 from probes.pki.anchors import Anchors
 from probes.pki.certificate import Certificate, parse
-from probes.pki.judge import ChainFacts, assess, chain_fault
+from probes.pki.judge import ChainFacts, assess, chain_fault, client_fault
 from probes.pki.names import covers
 from probes.pki.views import MODERN, View
 from probes.plan import completed
@@ -169,6 +169,15 @@ class Look:
     @cached_property
     def leaf(self) -> Certificate | None:
         return leaf_of(self.chain)
+
+    @cached_property
+    def signs(self) -> bool:
+        """Does the key sign the exchange? With RSA key exchange it decrypts, and its keyUsage may say so alone."""
+        return self.shown is None or self.shown.version == TLS13 or self.shown.group is not None
+
+    @property
+    def view(self) -> View:
+        return MODERN if self.signs else replace(MODERN, wants_signing_usage=False)
 
     @cached_property
     def flaps(self) -> bool:
@@ -389,7 +398,8 @@ class Facts:
         self.origin = next((look for look in looks if look.endpoint == evidence.origin), None)
         self.all_looks = tuple(look for look in looks if look.endpoint != evidence.origin)
         self.looks = tuple(look for look in self.all_looks if not look.is_gap)
-        self._assessed: dict[tuple[Chain, str, View, bool], tuple[ChainFacts, str | None]] = {}
+        self._assessed: dict[tuple[Chain, str, View], ChainFacts] = {}
+        self._family_faults: dict[tuple[Chain, str, View, bool], str | None] = {}
         self._verdicts: dict[tuple[str, Endpoint], Verdict | None] = {}
 
     @property
@@ -408,20 +418,27 @@ class Facts:
 
     # certificates ------------------------------------------------------------------
 
-    def chain(self, chain: Chain, reference: str, *, view: View = MODERN, aia: bool = True) -> ChainFacts:
-        """What *chain* amounts to for *view*; with *aia* what was fetched counts as known."""
-        return self._judged(chain, reference, view, aia)[0]
-
-    def chain_fault(self, chain: Chain, reference: str) -> str | None:
-        """The chain.* code that is true of *chain* for current clients, or None."""
-        return self._judged(chain, reference, MODERN, True)[1]
-
-    def _judged(self, chain: Chain, reference: str, view: View, aia: bool) -> tuple[ChainFacts, str | None]:
-        key = (chain, reference, view, aia)
+    def chain(self, look: Look, chain: Chain) -> ChainFacts:
+        """What *chain* amounts to for current clients; what was fetched counts as known."""
+        key = (chain, look.reference, look.view)
         if key not in self._assessed:
-            known = assess(chain, reference, self.anchors, self.now, extra=self.fetched if aia else (), view=view)
-            self._assessed[key] = (known, chain_fault(known))
+            self._assessed[key] = assess(
+                chain, look.reference, self.anchors, self.now, extra=self.fetched, view=look.view
+            )
         return self._assessed[key]
+
+    def chain_fault(self, look: Look, chain: Chain) -> str | None:
+        """The chain.* code that is true of *chain* for current clients, or None."""
+        return chain_fault(self.chain(look, chain))
+
+    def _family_chain_fault(self, family: Family, look: Look, chain: Chain) -> str | None:
+        view = replace(family.view, wants_signing_usage=family.view.wants_signing_usage and look.signs)
+        key = (chain, look.reference, view, family.aia)
+        if key not in self._family_faults:
+            self._family_faults[key] = client_fault(
+                chain, look.reference, self.anchors, self.now, view=view, extra=self.fetched, aia=family.aia
+            )
+        return self._family_faults[key]
 
     def name_fault(self, look: Look, chain: Chain) -> str | None:
         """sni.* when the leaf of *chain* does not cover what was asked for: the default, or a wrong one of its own."""
@@ -450,7 +467,7 @@ class Facts:
         return self.name_fault(look, chain) or self.time_fault(chain) or self.severe_chain_fault(look, chain)
 
     def severe_chain_fault(self, look: Look, chain: Chain) -> str | None:
-        fault = self.chain_fault(chain, look.reference)
+        fault = self.chain_fault(look, chain)
         return fault if fault not in {"chain.cross-sign", "chain.misordered"} else None
 
     def fault(self, look: Look) -> str | None:
@@ -523,11 +540,7 @@ class Facts:
         time = self.time_fault(chain)
         if time is not None and not skewed:
             return Verdict(code=time)
-        known, fault = self._judged(chain, look.reference, family.view, family.aia)
-        paths = known.repaired if family.aia else known.paths
-        if any(path.anchor is not None and not path.issuer_faults for path in paths):
-            return Verdict(code=None)
-        return Verdict(code=fault or self.chain_fault(chain, look.reference) or "chain.untrusted")
+        return Verdict(code=self._family_chain_fault(family, look, chain))
 
     def fails_for(self, code: str, looks: tuple[Look, ...]) -> tuple[str, ...]:
         """The families that fail with *code* at any of *looks*."""

@@ -50,7 +50,14 @@ def report(facts: Facts, diagnosis: Diagnosis, *, elapsed_ms: float) -> Report:
         mode=CATALOGUE[cause.code].mode if cause else None,
         summary=diagnosis.summary,
         findings=tuple(map(_finding, diagnosis.findings)),
-        gaps=(*facts.evidence.gaps, *_unlooked(facts), *_shed(facts), *unjudged, *(_NOT_PROBED if facts.looks else ())),
+        gaps=(
+            *facts.evidence.gaps,
+            *_unlooked(facts),
+            *_shed(facts),
+            *_unreadable(facts),
+            *unjudged,
+            *(_NOT_PROBED if facts.looks else ()),
+        ),
         clients=clients,
         endpoints=tuple(_endpoint(facts, look) for look in facts.all_looks),
     )
@@ -79,6 +86,18 @@ def _unlooked(facts: Facts) -> tuple[Gap, ...]:
         Gap(what="address", why=f"not probed: {_detail(look)}", addresses=(look.address,))
         for look in facts.all_looks
         if look.is_gap
+    )
+
+
+def _unreadable(facts: Facts) -> tuple[Gap, ...]:
+    return tuple(
+        Gap(
+            what="certificate",
+            why="the first certificate sent cannot be read, even tolerantly",
+            addresses=(look.address,),
+        )
+        for look in facts.looks
+        if look.chain and look.leaf is None
     )
 
 

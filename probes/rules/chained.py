@@ -53,12 +53,12 @@ def chained(facts: Facts, code: str) -> Iterator[Chained]:
     """At most one: all addresses where some chain served has the fault *code*."""
     served: list[tuple[Look, Chain]] = []
     for look in facts.looks:
-        chains = [chain for chain, _ in look.chains if facts.chain_fault(chain, look.reference) == code]
+        chains = [chain for chain, _ in look.chains if facts.chain_fault(look, chain) == code]
         served += [(look, chain) for chain in chains[:1]]
     if not served:
         return
     looks = tuple(look for look, _ in served)
-    known = facts.chain(served[0][1], looks[0].reference)
+    known = facts.chain(*served[0])
     if known.leaf is None:
         return
     yield Chained(

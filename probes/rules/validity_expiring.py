@@ -18,7 +18,7 @@ def _due(facts: Facts, look: Look) -> Certificate | None:
     """The certificate of the path in use that runs out first, if it is that far: leaf or intermediate, never the anchor."""
     if not look.chain:
         return None
-    sound = facts.chain(look.chain, look.reference).sound
+    sound = facts.chain(look, look.chain).sound
     used = sound.certificates[:-1] if sound and len(sound.certificates) > 1 else (look.leaf,)
     due = [each for each in used if each is not None and _is_due(facts, each)]
     return min(due, key=lambda each: each.not_after, default=None)
