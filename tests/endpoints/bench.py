@@ -402,6 +402,10 @@ class Bench:
             if wanted:
                 time.sleep(0.02)
 
+    def ended(self) -> list[str]:
+        """Servers that ended by themselves: what a check of their endpoints said then is worth nothing."""
+        return [repr(one.process.args) for one in self._spawned if one.process.poll() is not None]
+
     def close(self) -> None:
         """End every process started here, and leave nothing behind. May be called twice."""
         for one in self._spawned:

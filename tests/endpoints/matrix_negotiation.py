@@ -291,11 +291,6 @@ def _signatures(to: Register) -> None:
                (code, "negotiation.cipher"),
                why="OpenSSL says handshake_failure for want of a signature and, in 1.2, 'no shared cipher': both true",
                fails=fails, proof=like_chrome)  # fmt: skip
-    to.add("negotiation/gnutls-sign-sha224", "gnutls",
-           gnutls("--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.2:-SIGN-ALL:+SIGN-RSA-SHA224"),
-           (code, "negotiation.cipher"),
-           why="without a signature no ECDHE suite is left; RSA key exchange may remain for some",
-           fails=("rustls",), proof=like_chrome)  # fmt: skip
     to.add("negotiation/dsa-certificate", "openssl", dsa_certificate, (code, "negotiation.cipher"),
            why="a DSA key fits DHE-DSS suites only: neither suite nor signature in common",
            fails=CURRENT, proof=REFUSED)  # fmt: skip

@@ -169,7 +169,7 @@ def register(to: Register) -> None:
     add(
         "reach/haproxy-no-server",
         "haproxy",
-        haproxy("listen {id}\n mode tcp\n bind {bind}\n server down {dead}"),
+        haproxy("listen {id}\n mode tcp\n retries 0\n bind {bind}\n server down {dead}"),
         "reach.closed",
         "reach.reset",
         why="haproxy closes with the hello unread or read, which makes RST or FIN a matter of microseconds",

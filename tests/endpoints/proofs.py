@@ -94,6 +94,7 @@ def main() -> int:
         with ThreadPoolExecutor(4) as pool:
             found = pool.map(lambda case: unproved(bench, case, places[case.id]), [c for c in cases if c.id in places])
             problems = [line for lines in found for line in lines]
+        problems += [f"ended by itself: {command}" for command in bench.ended()]
     finally:
         bench.close()
     print("\n".join(problems))

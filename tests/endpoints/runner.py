@@ -157,7 +157,8 @@ def _inconsistent(report: Json) -> Iterable[str]:
         if finding["mode"] != MODES[finding["code"].partition(".")[0]]:
             yield f"mode {finding['mode']} for {finding['code']}"
         listed = {endpoint["address"] for endpoint in report["endpoints"]}
-        if not set(finding["addresses"]) <= listed:
+        # The origin's address may be named: it was given, and is no address of the name.
+        if finding["code"] != "balancer.origin-differs" and not set(finding["addresses"]) <= listed:
             yield f"{finding['code']}: addresses {finding['addresses']} are no endpoints of the report"
     for client in report["clients"]:
         if (client["outcome"] == "fail") != bool(client["code"]):
@@ -177,7 +178,7 @@ async def all_reports(bench: Bench, cases: Sequence[Case], places: dict[str, Pla
             except Exception as error:  # the product must not raise: scored, not hidden
                 found[case.id] = error
 
-    waiting = asyncio.Semaphore(8)
+    waiting = asyncio.Semaphore(12)
     await asyncio.gather(*(one(case, waiting) for case in cases if case.waits))
     await asyncio.gather(*(one(case, few) for case in cases if not case.waits))
     return found

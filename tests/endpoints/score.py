@@ -26,6 +26,8 @@ def scored(cases: list[Case]) -> tuple[list[Verdict], dict[str, str]]:
         bench.start()
         ready = [case for case in cases if case.id in places]
         reports = asyncio.run(all_reports(bench, ready, places))
+        for command in bench.ended():
+            print(f"A SERVER ENDED BY ITSELF: {command}", file=sys.stderr)
     finally:
         bench.close()
     crashes = {id: repr(result) for id, result in reports.items() if isinstance(result, Exception)}
