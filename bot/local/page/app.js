@@ -18,13 +18,14 @@ const channelPane = new ChannelPane(document.getElementById("main"), { openThrea
 const threadPane = new ThreadPane(document.getElementById("thread"), closeThread);
 let threadOpener = null;
 
-// Routes: #/C… · #/C…/ts (a thread, or a message to show) · #/C…/root/ts · #/app · #/app/messages
+// Routes: #/C… · #/C…/ts (a thread, or a message to show) · #/C…/root/ts · #/app · #/app/home · #/app/messages
 function route() {
   const [first, second, third] = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
   const next = { channel: null, tab: "messages", thread: null, highlight: null };
   if (first === "app") {
     next.channel = appChannel()?.id ?? null;
-    next.tab = second === "messages" && next.channel ? "messages" : "home";
+    // Without a Home view (many apps have none) the app's messages are what there is to see.
+    next.tab = next.channel && (second === "messages" || (second !== "home" && !state.home)) ? "messages" : "home";
   } else {
     next.channel = state.channels.has(first) ? first : startChannel();
     next.thread = second && next.channel === first ? second : null;
@@ -57,7 +58,7 @@ function draw() {
   if (thread) threadPane.show(channel, thread, highlight);
   else threadPane.hide();
   if (highlight && !thread) channelPane.timeline.reveal(highlight);
-  if (turned && tab === "home") post("open_home", {});
+  if (turned && location.hash.startsWith("#/app")) post("open_home", {});
   if (turned && tab !== "home" && !thread && !matchMedia("(pointer: coarse)").matches) channelPane.composer.field.focus();
   drawFrame();
 }
@@ -134,7 +135,7 @@ function onClick(event) {
 }
 
 function listen() {
-  on("snapshot", () => { channelPane.shown = null; route(); });
+  on("snapshot", route);
   on("messages", (channel) => {
     if (channel === state.route.channel) {
       channelPane.draw();
@@ -145,7 +146,7 @@ function listen() {
   on("arrived", (frame) => channelPane.arrived(frame));
   on("unread", drawFrame);
   on("status", drawFrame);
-  on("home", () => { if (state.route.tab === "home") channelPane.show(); });
+  on("home", () => { if (location.hash.startsWith("#/app")) route(); });
   on("notice", (notice) => toast(notice.text, notice.level));
   addEventListener("hashchange", () => { if (state.ready) route(); });
   addEventListener("popstate", () => { if (state.ready) route(); });

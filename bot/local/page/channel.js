@@ -72,7 +72,7 @@ export class ChannelPane {
     this.tabs.hidden = !isApp;
     if (!isApp) return;
     const one = (key, label, href) => h("a", { role: "tab", class: "tab", href, "aria-selected": String(tab === key) }, label);
-    fill(this.tabs, one("home", "Home", "#/app"), one("messages", "Messages", "#/app/messages"));
+    fill(this.tabs, one("home", "Home", "#/app/home"), one("messages", "Messages", "#/app/messages"));
   }
 
   draw() {
@@ -96,11 +96,14 @@ export class ChannelPane {
     const wanted = empty && !channel?.is_im && state.suggestions.length > 0;
     const after = this.timeline.after;
     if (!wanted) {
+      if (!after.firstChild) return;
       after.replaceChildren();
+      this.timeline.toNewest();
       return;
     }
     if (after.firstChild) return;
-    after.append(h("section", { class: "welcome", "aria-labelledby": "welcome-title" }, h("h2", { id: "welcome-title" }, "Find out why a TLS handshake fails"),
+    this.timeline.stuck = false;
+    after.append(h("section", { class: state.suggestions.length > 9 ? "welcome many" : "welcome", "aria-labelledby": "welcome-title" }, h("h2", { id: "welcome-title" }, "Find out why a TLS handshake fails"),
       h("p", {}, "This is a local workspace with a real bot and a lab of servers that are broken on purpose: pick one, and the verdict arrives in its thread."),
       h("ul", { class: "tries" }, state.suggestions.map((each) => h("li", {}, h("button", { type: "button", class: "try-line", on: { click: () => this.try(each.text) } },
         h("code", {}, each.text), h("span", { class: "try-detail" }, mrkdwn(each.description ?? "")), icon("send")))))));
@@ -126,7 +129,7 @@ export class ChannelPane {
   }
 
   offerJump() {
-    this.jump.hidden = this.timeline.stuck;
+    this.jump.hidden = this.timeline.stuck || !this.timeline.list.firstChild;
     const text = this.arrivals ? `${this.arrivals} new` : "Newest";
     this.jump.lastChild.textContent = text;
     this.jump.setAttribute("aria-label", this.arrivals ? `Jump to newest, ${this.arrivals} new` : "Jump to newest");

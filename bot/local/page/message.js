@@ -9,7 +9,7 @@ import { openMenu } from "./menu.js";
 import { mrkdwn } from "./mrkdwn.js";
 import { memory, names, state } from "./state.js";
 import { plainString, textNodes } from "./text.js";
-import { ago, timeElement } from "./time.js";
+import { ago, clockTime, timeElement } from "./time.js";
 import { toast } from "./toasts.js";
 import { post } from "./wire.js";
 
@@ -22,7 +22,7 @@ const QUICK_REACTIONS = ["pushpin", "white_check_mark", "eyes"];
 export function messageArticle(message, place) {
   const author = authorOf(message);
   const passing = Boolean(message.ephemeral_id);
-  const label = `${author.name}${author.isApp ? " (app)" : ""}, ${new Date(Number(message.ts) * 1000).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" })}${passing ? ", only visible to you" : ""}`;
+  const label = `${author.name}${author.isApp ? " (app)" : ""}, ${clockTime(message.ts)}${passing ? ", only visible to you" : ""}`;
   const editing = memory.get(`edit:${message.ts}`) === true;
   const compact = place.compact && !passing;
   return h("article", { class: ["message", compact ? "compact" : "", passing ? "ephemeral" : "", message.reactions?.some((each) => each.name === "pushpin") ? "pinned" : ""].filter(Boolean).join(" "),
@@ -31,7 +31,7 @@ export function messageArticle(message, place) {
   h("div", { class: "message-body" },
     passing ? h("div", { class: "only-you" }, icon("eye"), "Only visible to you") : null,
     compact ? null : h("div", { class: "message-head" }, h("span", { class: "author" }, textNodes(author.name)), author.isApp ? h("span", { class: "tag" }, "APP") : null,
-      h("a", { class: "time", href: linkTo(message, place) }, timeElement(message.ts))),
+      h("a", { class: "time", href: linkTo(message, place) }, timeElement(message.ts)), message.edited && showsBlocks(message) ? editedMark(message) : null),
     editing ? editor(message, place) : content(message, place),
     (message.files ?? []).length ? h("div", { class: "files" }, message.files.map(fileCard)) : null,
     reactions(message, place), place.inThread ? null : threadButton(message, place)),
@@ -46,7 +46,7 @@ export function authorOf(message) {
 }
 
 export function avatar(author, size = "") {
-  if (author.isApp) return h("span", { class: `avatar app ${size}`, "aria-hidden": "true" }, icon("mark"));
+  if (author.isApp) return h("span", { class: `avatar bot ${size}`, "aria-hidden": "true" }, icon("mark"));
   const initials = author.name.split(/\s+/).map((word) => [...word][0] ?? "").join("").slice(0, 2).toUpperCase();
   const hue = [...author.id].reduce((sum, character) => sum + character.codePointAt(0), 0) % 6;
   return h("span", { class: `avatar tone-${hue} ${size}`, "aria-hidden": "true" }, initials);
@@ -63,12 +63,19 @@ function content(message, place) {
     files: message.files,
     act: (element, blockId, payload) => act(message, place, element, blockId, payload),
   };
-  const typed = !message.bot_id && !state.users.get(message.user)?.is_bot;
-  const body = message.blocks?.length && !typed ? renderBlocks(message.blocks, surface) : mrkdwn(message.text ?? "");
+  const body = showsBlocks(message) ? renderBlocks(message.blocks, surface) : mrkdwn(message.text ?? "");
   const attachments = (message.attachments ?? []).map((each, at) => attachment(each, { ...surface, key: `${surface.key}/a${at}` }));
   const node = h("div", { class: "content" }, body, attachments);
-  if (message.edited) node.append(h("span", { class: "edited", title: `Edited ${ago(message.edited.ts)}` }, "(edited)"));
+  // Beside the time where a head is drawn for blocks; else after the text.
+  if (message.edited && (place.compact || !showsBlocks(message))) node.append(editedMark(message));
   return node;
+}
+
+const editedMark = (message) => h("span", { class: "edited", title: `Edited ${ago(message.edited.ts)}` }, "(edited)");
+
+function showsBlocks(message) {
+  const typed = !message.bot_id && !state.users.get(message.user)?.is_bot;
+  return Boolean(message.blocks?.length) && !typed;
 }
 
 function attachment(each, surface) {

@@ -15,8 +15,6 @@ let opener = null;
 
 export function watchViews() {
   on("views", draw);
-  // After a new snapshot the server may not know these views any more: submitting says so.
-  on("snapshot", draw);
 }
 
 function draw() {

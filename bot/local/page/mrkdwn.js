@@ -38,11 +38,16 @@ export function codeBlock(code) {
     setTimeout(() => copy.replaceChildren(icon("copy")), 1500);
   });
   copy.classList.add("copy");
-  return h("div", { class: "code-block" }, h("pre", { tabindex: 0, "aria-label": "Code" }, h("code", {}, textNodesOfCode(code))), copy);
+  return h("div", { class: "code-block" }, h("pre", { tabindex: 0, "aria-label": "Code" }, h("code", {}, commandNodes(code))), copy);
 }
 
-// Code shows hidden characters too, but no emoji drawings: alignment matters more.
+// Code holds plain characters, not entities: protect them from being decoded.
 const textNodesOfCode = (code) => textNodes(code.replaceAll("&", "&amp;"));
+
+// A long command wraps between its words, never after the hyphen of "-servername".
+function commandNodes(code) {
+  return code.split(/(?<=^|\s)(-[\w-]{1,40})(?=\s|=|$)/).flatMap((piece, at) => (at % 2 ? h("span", { class: "option" }, piece) : textNodesOfCode(piece)));
+}
 
 function paragraphs(text) {
   const out = fragment();

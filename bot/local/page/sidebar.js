@@ -10,7 +10,7 @@ const THEMES = { light: ["sun", "Light"], dark: ["moon", "Dark"], system: ["half
 export function drawSidebar(node) {
   const focused = node.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
   const channels = [...state.channels.values()];
-  const rooms = channels.filter((channel) => !channel.is_im).sort((a, b) => a.name.localeCompare(b.name));
+  const rooms = channels.filter((channel) => !channel.is_im);
   const people = channels.filter((channel) => channel.is_im && !isAppChannel(channel));
   fill(node,
     h("header", { class: "side-head" }, h("span", { class: "side-mark" }, icon("mark")), h("div", { class: "side-names" }, h("div", { class: "team" }, state.team.name || "Workspace"),

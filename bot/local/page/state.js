@@ -49,6 +49,10 @@ const receivers = {
     state.home = frame.home ?? null;
     state.connected = frame.connected !== false;
     state.ready = true;
+    // Open modals follow the snapshot, each as a view frame; what does not follow is closed.
+    state.views = [];
+    state.viewErrors.clear();
+    setTimeout(() => emit("views"), 250);
     loadSeen();
     emit("snapshot");
   },
@@ -87,7 +91,8 @@ const receivers = {
     const at = state.views.findIndex((view) => view.id === frame.view.id);
     if (at >= 0) state.views[at] = frame.view;
     else state.views.push(frame.view);
-    state.viewErrors.delete(frame.view.id);
+    if (frame.view.errors) state.viewErrors.set(frame.view.id, frame.view.errors);
+    else state.viewErrors.delete(frame.view.id);
     emit("views");
   },
   view_closed(frame) {

@@ -60,7 +60,6 @@ export class ThreadPane {
       channel: this.channel, inThread: true, me: state.me, highlight: this.highlight, repliesOf: () => [], redraw: () => this.draw(), openThread: () => {},
       afterMessage: (message) => (message.ts !== this.root || count === 0 ? null : {
         print: `count:${count}`,
-        node: null,
         build: () => h("div", { class: "reply-count" }, h("span", {}, count === 1 ? "One reply" : `${count} replies below`)),
       }),
     });

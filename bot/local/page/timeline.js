@@ -89,7 +89,10 @@ export class Timeline {
       } });
       last = message;
       const extra = place.afterMessage?.(message);
-      if (extra) rows.set(`after:${message.ts}`, extra);
+      if (extra) {
+        rows.set(`after:${message.ts}`, extra);
+        last = null;
+      }
     }
     return rows;
   }
