@@ -31,7 +31,7 @@ from probes.wire.exchange import Exchange, Phase, StopAfter
 from probes.wire.foreign import LINE_LIMIT, decisive_prefix, foreign_protocol
 from probes.wire.handshake12 import Handshake12
 from probes.wire.handshake13 import Handshake13
-from probes.wire.hello import Hello, HelloSecrets, build, hello_records, parse_client_hello
+from probes.wire.hello import Hello, HelloSecrets, build, extension_kinds, hello_records
 from probes.wire.keyshare import generate
 from probes.wire.messages import (
     SERVER_HELLO,
@@ -172,7 +172,9 @@ class ClientHandshake:
 
     @property
     def partial(self) -> int:
-        """Octets that came of a message or record which is not whole yet."""
+        """Octets that came of a message or record which is not whole yet; 0 when none is awaited."""
+        if self._exchange.over:
+            return 0
         return len(self._records.pending) + self._handshake.partial
 
     # --- what the peer does ---
@@ -348,8 +350,7 @@ class ClientHandshake:
         kinds = [kind for kind, _ in hello.extensions]
         if len(set(kinds)) != len(kinds):
             self._exchange.violation("extension", "the server repeats an extension")
-        sent = parse_client_hello(self._hello_message).extensions or ()
-        offered = {kind for kind, _ in sent}
+        offered = set(extension_kinds(self._hello_message))
         if EMPTY_RENEGOTIATION_INFO_SCSV in self._exchange.hello.ciphers:
             offered.add(Ext.RENEGOTIATION_INFO)
         if hello.is_retry:

@@ -50,7 +50,8 @@ class Handshake13:
         self._log("SERVER_HANDSHAKE_TRAFFIC_SECRET", self._schedule.server_handshake)
         self._reading = TrafficKeys(self._schedule.suite, self._schedule.server_handshake)
         self._writing: TrafficKeys | None = None
-        self._resumption_master = b""
+        self._client_secret = self._schedule.client_handshake
+        self._whole = b""
         self._leaf: bytes | None = None
         self._request: CertificateRequest | None = None
         self._alpn: str | None = None
@@ -165,14 +166,15 @@ class Handshake13:
         ok = hmac.compare_digest(expected, message.body)
         self._exchange.emit(ServerFinishedSeen(ok=ok))
         transcript.add(message.raw)
-        client, server, exporter = schedule.application(transcript.digest())
+        client, server = schedule.application(transcript.digest())
         self._log("CLIENT_TRAFFIC_SECRET_0", client)
         self._log("SERVER_TRAFFIC_SECRET_0", server)
-        self._log("EXPORTER_SECRET", exporter)
+        if self._exchange.keylog is not None:
+            self._log("EXPORTER_SECRET", schedule.exporter(transcript.digest()))
         identified = self._send_flight(proven=ok and self._proven)
-        self._resumption_master = schedule.resumption_master(transcript.digest())
+        self._whole = transcript.digest()
         self._reading = TrafficKeys(schedule.suite, server)
-        self._writing = TrafficKeys(schedule.suite, client)
+        self._client_secret = client
         self._exchange.complete = True
         self.stage = "application_data"
         self._exchange.emit(
@@ -225,7 +227,9 @@ class Handshake13:
                         lifetime_s=parsed.lifetime_s,
                         max_early_data=parsed.max_early_data,
                         ticket=parsed.ticket,
-                        secret=self._schedule.resumption_psk(self._resumption_master, parsed.nonce),
+                        secret=self._schedule.resumption_psk(
+                            self._schedule.resumption_master(self._whole), parsed.nonce
+                        ),
                         message=parsed,
                     )
                 )
@@ -243,14 +247,16 @@ class Handshake13:
             raise MessageError("octets behind a KeyUpdate under the same keys")
         wants_ours = messages.parse_key_update(message.body)
         self._reading = self._reading.updated()
-        if wants_ours and self._writing is not None:
-            answer = bytes((messages.KEY_UPDATE,)) + vec24(b"\0")
-            self._exchange.outgoing += self._writing.seal(HANDSHAKE, answer)
+        if wants_ours:
+            self._exchange.outgoing += self.seal(HANDSHAKE, bytes((messages.KEY_UPDATE,)) + vec24(b"\0"))
+            assert self._writing is not None
             self._writing = self._writing.updated()
 
     def seal(self, kind: int, payload: bytes) -> bytes:
-        keys = self._writing or TrafficKeys(self._schedule.suite, self._schedule.client_handshake)
-        return keys.seal(kind, payload)
+        """After the handshake only; the keys are made at first use, since most probes never write."""
+        if self._writing is None:
+            self._writing = TrafficKeys(self._schedule.suite, self._client_secret)
+        return self._writing.seal(kind, payload)
 
     def _log(self, label: str, secret: bytes) -> None:
         if self._exchange.keylog is not None:

@@ -267,6 +267,18 @@ def parse_client_hello(message: bytes) -> ClientHello:
     )
 
 
+def extension_kinds(message: bytes) -> frozenset[int]:
+    """The extension types in a ClientHello of our own making, without reading the rest."""
+    cursor = Cursor(message, "the ClientHello")
+    cursor.take(4 + 2 + 32)
+    cursor.vec8()
+    cursor.vec16()
+    cursor.vec8()
+    if not cursor.left:
+        return frozenset()
+    return frozenset([kind for kind, _ in read_extensions(cursor.vec16())])
+
+
 def read_extensions(block: bytes) -> tuple[tuple[int, bytes], ...]:
     """Split an extension block (without its outer length) into (type, body) in the order on the wire."""
     cursor = Cursor(block, "the extension block")

@@ -196,14 +196,14 @@ class KeySchedule:
         self.client_handshake = self._derive(b"c hs traffic", transcript)
         self.server_handshake = self._derive(b"s hs traffic", transcript)
 
-    def application(self, transcript: bytes) -> tuple[bytes, bytes, bytes]:
-        """(client, server, exporter) secrets; *transcript* is the hash up to the server's Finished."""
+    def application(self, transcript: bytes) -> tuple[bytes, bytes]:
+        """(client, server) secrets; *transcript* is the hash up to the server's Finished."""
         self._secret = hkdf_extract(self.digest, self._derive(b"derived", self._empty()), self._zeros)
-        return (
-            self._derive(b"c ap traffic", transcript),
-            self._derive(b"s ap traffic", transcript),
-            self._derive(b"exp master", transcript),
-        )
+        return self._derive(b"c ap traffic", transcript), self._derive(b"s ap traffic", transcript)
+
+    def exporter(self, transcript: bytes) -> bytes:
+        """After ``application``, over the same *transcript*."""
+        return self._derive(b"exp master", transcript)
 
     def resumption_master(self, transcript: bytes) -> bytes:
         """After ``application``; *transcript* is the hash up to the client's Finished."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -20,10 +22,10 @@ from probes.wire.octets import WireError
 from probes.wire.records import RecordReader
 from probes.wire.registry import Group
 from tests import pki
-from tests.wire.oracle import STAPLE, TLS12_ONLY, Talk, context, cut, replay, talk
+from tests.wire.oracle import STAPLE, TLS12_ONLY, Talk, context, cut, replay, talk, with_dh
 
 HELLO13 = Hello(server_name="a.test", key_shares=(Group.X25519,), groups=(Group.X25519, Group.SECP256R1))
-KINDS = ("tls13", "retry", "tls12", "tls12-rsa", "tls10", "refused")
+KINDS = ("tls13", "retry", "tls12", "tls12-dhe", "tls10", "refused")
 MODES: tuple[StopAfter, ...] = ("server_hello", "certificate", "finished")
 
 
@@ -44,8 +46,10 @@ def recorded(kind: str) -> Talk:
             server, hello = context(groups="P-256"), HELLO13
         case "tls12":
             server, hello = context(version=SSL.TLS1_2_VERSION, demands=pki.authority(), staple=STAPLE), TLS12_ONLY
-        case "tls12-rsa":
-            server, hello = context(rsa, version=SSL.TLS1_2_VERSION, ciphers="AES128-SHA:@SECLEVEL=0"), TLS12_ONLY
+        case "tls12-dhe":
+            server, hello = context(rsa, ciphers="DHE-RSA-AES128-SHA:@SECLEVEL=0"), replace(TLS12_ONLY, ciphers=(0x33,))
+            with tempfile.TemporaryDirectory() as directory:
+                with_dh(server, Path(directory))
         case "tls10":
             server = context(version=SSL.TLS1_VERSION, ciphers="ECDHE:@SECLEVEL=0")
             hello = replace(TLS12_ONLY, legacy_version=0x0301)

@@ -9,7 +9,8 @@ from probes.wire.schedule12 import Prf
 from probes.wire.schedule13 import KeySchedule, TrafficKeys, hkdf_expand_label
 
 SHARED = bytes.fromhex("8bd4054fb55b9d63fdfbacf9f04b9f0d35e6d63f537563efd46272900f89492d")
-HELLOS = bytes.fromhex("860c06edc07858ee8e78f0e7428c58edd6b43f2ca3e6e95f02f063cf0e1cadd8")
+HELLOS = bytes.fromhex("860c06edc07858ee8e78f0e7428c58edd6b43f2ca3e6e95f02ed063cf0e1cad8")
+FINISHED = bytes.fromhex("9608102a0f1ccc6db6250b7b7e417b1a000eaada3daae4777a7686c9ff83df13")
 
 
 def test_the_simple_handshake_of_rfc_8448() -> None:
@@ -19,6 +20,9 @@ def test_the_simple_handshake_of_rfc_8448() -> None:
     assert schedule.server_handshake.hex() == "b67b7d690cc16c4e75e54213cb2d37b4e9c912bcded9105d42befd59d391ad38"
     key = hkdf_expand_label("sha256", schedule.server_handshake, b"key", b"", 16)
     iv = hkdf_expand_label("sha256", schedule.server_handshake, b"iv", b"", 12)
+    client, server = schedule.application(FINISHED)
+    assert client.hex() == "9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5"
+    assert server.hex() == "a11af9f05531f856ad47116b45a950328204b4f44bfb6b3a4b4f1f3fcb631643"
     assert (key.hex(), iv.hex()) == ("3fce516009c21727d0f2e4e86ee403bc", "5d313eb2671276ee13000b30")
 
 
