@@ -83,8 +83,10 @@ class Family:
 
 _WEB = ("h2", "http/1.1")
 # Mozilla's verifier and webpki refuse a CA certificate as a leaf; the others take it.
-_FORGIVING = replace(MODERN, name="forgiving", refuses_ca_leaf=False, wants_signing_usage=False)
-_OLD_VIEW = replace(_FORGIVING, name="old", min_rsa_bits=1024, forbidden_hashes=frozenset({"md2", "md5"}))
+_FORGIVING = replace(MODERN, name="forgiving", refuses_ca_leaf=False)
+_OLD_VIEW = replace(
+    _FORGIVING, name="old", wants_signing_usage=False, min_rsa_bits=1024, forbidden_hashes=frozenset({"md2", "md5"})
+)
 
 FAMILIES: tuple[Family, ...] = (
     Family(
@@ -173,7 +175,7 @@ FAMILIES: tuple[Family, ...] = (
         groups=(_X25519MLKEM768, _X25519, _P256, _P384, _P521),
         signature_algorithms=(0x0804, 0x0403, 0x0807, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0503, 0x0603),
         alpn=_WEB,
-        view=_FORGIVING,
+        view=replace(_FORGIVING, name="go", wants_signing_usage=False),
     ),
     Family(
         name="java",

@@ -22,7 +22,9 @@ def judge(facts: Facts) -> Diagnosis:
     ranked = sorted(found, key=lambda finding: _rank(finding, facts))
     cause = _cause(ranked, facts)
     findings = tuple(ranked if cause is None else [cause, *(each for each in ranked if each is not cause)])
-    status: Status = "ok" if cause is None else "broken" if any(f.severity == "critical" for f in findings) else "warning"
+    status: Status = (
+        "ok" if cause is None else "broken" if any(f.severity == "critical" for f in findings) else "warning"
+    )
     return Diagnosis(status=status, cause=cause, findings=findings, summary=_summary(cause, facts))
 
 

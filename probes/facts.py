@@ -339,7 +339,11 @@ def _by_cure(look: Look, failed: tuple[Handshake, ...]) -> Obstacle | None:
     if newest <= TLS11:
         return Obstacle(code="negotiation.legacy-only", witnesses=failed, contrast=cures)
     cure = max(cures, key=lambda shake: shake.version or 0)
-    code = missing_part(cure) or "negotiation.protocol-version"
+    code = missing_part(cure)
+    if code is None:
+        # Nothing strange was chosen. Either the very offer of TLS 1.3 is too much, or the lists as a whole are.
+        refused = any(isinstance(shake.outcome, Alerted) and shake.outcome.code != PROTOCOL_VERSION for shake in failed)
+        code = "negotiation.cipher" if refused and not look.passed("tls12") else "negotiation.protocol-version"
     return Obstacle(code=code, witnesses=failed, contrast=(cure,))
 
 
@@ -519,9 +523,8 @@ class Facts:
 
     def _missing_for(self, family: Family, look: Look) -> str:
         """Which part the family lacks, read off what the server chose from others of the same versions."""
-        for shake in look.agreed:
-            if shake.version not in family.versions:
-                continue
+        shared = [shake for shake in look.agreed if shake.version in family.versions]
+        for shake in sorted(shared, key=lambda each: -(each.version or 0)):
             if shake.cipher not in family.ciphers:
                 return "negotiation.cipher"
             if shake.group is not None and shake.group not in family.groups:

@@ -183,9 +183,12 @@ def _by_purpose(seen: tuple[Handshake, ...]) -> dict[str, Handshake]:
 def completed(shake: Handshake | None) -> bool:
     """Did the far end agree and show its certificate (or go as far as the offer went)?
 
-    What ends later, such as a demand for a client certificate, is no fault of the offer.
+    What ends later, such as a demand for a client certificate, is no fault of the offer. A choice of what
+    was never offered is no agreement: clients refuse it (RFC 8446 section 4.1.3).
     """
-    return shake is not None and (isinstance(shake.outcome, Completed) or bool(shake.certificates))
+    if shake is None or isinstance(shake.outcome, Malformed):
+        return False
+    return isinstance(shake.outcome, Completed) or bool(shake.certificates)
 
 
 def _why_modern_fails(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:

@@ -21,12 +21,14 @@ def _accepts(look: Look, purpose: str) -> str:
     return version_name(agreed.version) if agreed and agreed.version else "refused"
 
 
-def _cipher(seen: Handshake | None) -> str:
-    """The suite chosen in TLS 1.3; before that it follows from the key, which is another rule's."""
-    return cipher_name(seen.cipher) if seen and seen.cipher is not None and seen.version == TLS13 else "-"
+def _cipher(seen: Handshake | None, *, any_version: bool) -> str:
+    """The suite chosen; before TLS 1.3 it follows from the key, so it counts only between keys of one kind."""
+    if seen is None or seen.cipher is None or not (any_version or seen.version == TLS13):
+        return "-"
+    return cipher_name(seen.cipher)
 
 
-def _settings(look: Look) -> Settings:
+def _settings(look: Look, *, same_keys: bool) -> Settings:
     """What was negotiated where every address was asked the same."""
     best = look.best
     finished = look.passed("modern", "http")
@@ -35,7 +37,8 @@ def _settings(look: Look) -> Settings:
         ("newest version", version_name(best.version) if best and best.version else "-"),
         ("TLS 1.2", _accepts(look, "tls12")),
         ("TLS 1.1 or 1.0", _accepts(look, "legacy")),
-        ("suite", _cipher(best)),
+        ("suite", _cipher(best, any_version=same_keys)),
+        ("suite of TLS 1.2", _cipher(next(iter(look.passed("tls12")), None), any_version=same_keys)),
         ("ALPN", (best.alpn or "none") if best else "-"),
         ("client certificate", "asked for" if wanted else "not asked for"),
     )
@@ -49,7 +52,9 @@ def _comparable(look: Look) -> bool:
 
 
 def check(facts: Facts) -> Iterator[Finding]:
-    settings = {look: _settings(look) for look in facts.looks if _comparable(look)}
+    comparable = [look for look in facts.looks if _comparable(look)]
+    same_keys = len({look.leaf.key_kind if look.leaf else None for look in comparable}) == 1
+    settings = {look: _settings(look, same_keys=same_keys) for look in comparable}
     if len(set(settings.values())) < 2:
         return
     usual = Counter(settings.values()).most_common(1)[0][0]

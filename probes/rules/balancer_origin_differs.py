@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from probes.facts import Facts, Look
 from probes.model import Finding, Rule
-from probes.rules.phrase import choice, lines, s_client, subject, where
+from probes.rules.phrase import addresses, choice, lines, s_client, subject, where
 
 _SEEN = ("version", "certificate", "chain", "ALPN")
 
@@ -46,7 +46,7 @@ def check(facts: Facts) -> Iterator[Finding]:
             f"origin {place}: " + ", ".join(f"{n} {v}" for n, v in zip(_SEEN, there, strict=True)),
             *(lines(origin.obstacle.witnesses, at=True, limit=2) if origin.obstacle else ()),
         ),
-        addresses=(origin.address,),
+        addresses=addresses(front or facts.looks),
         fix="If the balancer only passes connections through, both must serve the same: deploy to both. If it terminates TLS, check that it accepts what the origin serves.",
         next_command=s_client(origin, "-showcerts"),
     )
