@@ -156,15 +156,22 @@ def conversation_history(core: Core, args: Args) -> Json:
         if message.get("thread_ts", message["ts"]) == message["ts"] or message.get("subtype") == "thread_broadcast"
         if _within(message["ts"], oldest, latest, inclusive=inclusive)
     ]
+    return _messages(found, args) | {"pin_count": 0}
+
+
+def _messages(found: list[Json], args: Args) -> Json:
+    """A page of messages; metadata only for who asks."""
     page, more = _page(found, args)
-    return {"messages": page, "has_more": bool(more["response_metadata"]["next_cursor"]), "pin_count": 0} | more
+    if not args.flag("include_all_metadata"):
+        page = [{key: value for key, value in message.items() if key != "metadata"} for message in page]
+    return {"messages": page, "has_more": bool(more["response_metadata"]["next_cursor"])} | more
 
 
 def _within(ts: str, oldest: str, latest: str | None, *, inclusive: bool) -> bool:
     try:
         low, high = float(oldest), float(latest) if latest else float("inf")
     except ValueError:
-        raise ApiError("invalid_ts_latest") from None
+        raise ApiError("invalid_ts_oldest") from None
     at = float(ts)
     return low <= at <= high if inclusive else low < at < high
 
@@ -176,8 +183,7 @@ def conversation_replies(core: Core, args: Args) -> Json:
     found = list(core.team.thread(channel, ts))
     if not found:
         raise ApiError("thread_not_found")
-    page, more = _page(found, args)
-    return {"messages": page, "has_more": bool(more["response_metadata"]["next_cursor"])} | more
+    return _messages(found, args)
 
 
 def conversation_open(core: Core, args: Args) -> Json:

@@ -29,7 +29,9 @@ def view_open(core: Core, args: Args) -> Json:
     """views.open"""
     view = checked_view(args.structure("view"), "modal")
     user, _ = core.triggers.exchange(args.text("trigger_id"))
-    opened = core.modals.open(user, view)
+    for gone in core.modals.close(user, "", all_of_them=True):
+        core.publish({"type": "view_closed", "id": gone["id"]}, user=user)
+    opened = core.modals.push(user, view)
     core.show_view(user, opened)
     return {"view": opened}
 

@@ -240,14 +240,20 @@ def _check_carousel(problems: Problems, block: Json, path: str) -> None:
 
 
 def _check_chart(problems: Problems, block: Json, path: str) -> None:
+    problems.charts += 1
+    if problems.charts > 2:
+        problems.add(path, "no more than 2 data visualizations allowed")
     problems.string(block, "title", path, 50, required=True)
     chart = problems.mapping(block.get("chart"), f"{path}/chart")
     if chart is None:
         return
     where = f"{path}/chart"
     problems.one_of(chart, "type", where, ("line", "bar", "area", "pie"), required=True)
-    if chart.get("type") != "pie":
-        problems.items(chart, "series", where, 6)
+    if chart.get("type") == "pie":
+        problems.items(chart, "segments", where, 6)
+        return
+    problems.items(chart, "series", where, 6)
+    problems.mapping(chart.get("axis_config"), f"{where}/axis_config")
 
 
 def _check_task(problems: Problems, block: Json, path: str) -> None:

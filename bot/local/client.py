@@ -10,6 +10,7 @@ from bot.local.core import Page
 from bot.local.errors import ApiError, Json, Refused
 from bot.local.payloads import ANSWER_KEYS
 from bot.local.team import Channel
+from bot.local.webapi import close_all, form
 from bot.local.workspace import Workspace
 
 _ANSWERS = tuple(dict.fromkeys(ANSWER_KEYS.values()))
@@ -51,6 +52,7 @@ def _shown_channel(workspace: Workspace, channel: Channel) -> Json:
         "is_im": channel.is_im,
         "is_private": channel.is_private,
         "topic": channel.topic,
+        **({"user": workspace.bot} if channel.is_im else {}),
     }
 
 
@@ -65,7 +67,7 @@ async def page_socket(workspace: Workspace, request: web.Request) -> web.StreamR
         return web.json_response({"ok": False, "error": "no such person"}, status=400)
     socket = web.WebSocketResponse(heartbeat=30, max_msg_size=65_536, timeout=1.0)
     await socket.prepare(request)
-    page = Page(user=me)
+    page = Page(user=me, hang_up=socket.close)
     page.frames.put_nowait(snapshot(workspace, me))
     for view in workspace.modals.stacks.get(me, []):
         page.frames.put_nowait({"type": "view", "view": view})
@@ -229,25 +231,29 @@ async def act(workspace: Workspace, request: web.Request) -> web.Response:
 
 async def upload(workspace: Workspace, request: web.Request) -> web.Response:
     """``POST /client/upload``, multipart: user, channel, file, and perhaps thread_ts and comment."""
-    fields = await request.post()
-    file = fields.get("file")
+    said, files = await form(request)
 
     async def share() -> Json:
-        if not isinstance(file, web.FileField):
+        file = files.get("file")
+        if file is None:
             raise Refused("“file” is missing.")
-        said: Json = {key: value for key, value in fields.items() if isinstance(value, str)}
         content = await asyncio.to_thread(file.file.read)
+        if not said.get("channel"):
+            return {"file": workspace.attach(_text(said, "user"), file.filename, content)["id"]}
         message = await workspace.upload(
             _text(said, "user"),
             _text(said, "channel"),
             file.filename,
             content,
-            comment=str(said.get("comment") or ""),
+            comment=said.get("comment", ""),
             thread_ts=_maybe(said, "thread_ts"),
         )
         return {"ts": message["ts"], "file": message["files"][0]["id"]}
 
-    return await _answered(share)
+    try:
+        return await _answered(share)
+    finally:
+        close_all(files)
 
 
 async def _answered(work: Callable[[], Awaitable[Json]]) -> web.Response:

@@ -8,7 +8,7 @@ import asyncio
 import copy
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -62,6 +62,7 @@ class Page:
     """An open browser page: whose it is, and the frames it has yet to get."""
 
     user: str
+    hang_up: Callable[[], Awaitable[object]]
     frames: "asyncio.Queue[Json]" = field(default_factory=lambda: asyncio.Queue(maxsize=10_000))
 
 
@@ -95,6 +96,8 @@ class Core:
         self.pages: set[Page] = set()
         self.function_tokens: set[str] = set()
         self.function_results: list[Json] = []
+        self.filled_in: dict[str, Json] = {}
+        """``state.values`` of messages with inputs, by "channel:ts" or ephemeral id."""
         self.base_url = ""
         self._waiters: set[asyncio.Future[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -119,7 +122,7 @@ class Core:
                 waiter.set_result(None)
         self._waiters.clear()
 
-    async def wait_for(self, predicate: Callable[[], T], timeout_s: float = 10.0) -> T:
+    async def wait_for(self, predicate: Callable[[], T | None], timeout_s: float = 10.0) -> T:
         """The first truthy result of *predicate*, which is asked after every change; raises TimeoutError."""
         async with asyncio.timeout(timeout_s):
             while not (result := predicate()):
@@ -149,6 +152,8 @@ class Core:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.courier.close()
         await self.socket_mode.drop()
+        for page in list(self.pages):
+            await page.hang_up()
 
     def _connection_changed(self) -> None:
         if self.socket_mode.connections:
@@ -219,7 +224,7 @@ class Core:
         """A reply to a reply is a reply to its root; ApiError ``thread_not_found`` when there is neither."""
         message = channel.messages.get(thread_ts)
         if message is None:
-            if any(m.get("thread_ts") == thread_ts for m in channel.messages.values()):
+            if channel.replies.get(thread_ts):
                 return thread_ts
             raise ApiError("thread_not_found")
         return str(message.get("thread_ts", thread_ts))

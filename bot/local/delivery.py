@@ -5,6 +5,7 @@ Sources: docs.slack.dev/authentication/verifying-requests-from-slack (v0 signatu
 """
 
 import asyncio
+import copy
 import hashlib
 import hmac
 import json
@@ -23,8 +24,9 @@ ACK_DEADLINE_S = 3.0
 RETRY_DELAYS_S = (0.0, 60.0, 300.0)
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
-# The words for a failed delivery in the two transports' retry reasons.
+# A failed delivery in the words of X-Slack-Retry-Reason.
 _HTTP_REASONS = {"dispatch_failed": "connection_failed", "operation_timeout": "http_timeout"}
+_KEPT = 10_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,8 +68,14 @@ class Courier:
     _arrival: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        if self.request_url is not None and urlsplit(self.request_url).hostname not in _LOOPBACK:
-            raise ValueError(f"a local workspace speaks to this machine only, not to {self.request_url}")
+        if self.request_url is not None:
+            self.deliver_to(self.request_url)
+
+    def deliver_to(self, request_url: str | None) -> None:
+        """Deliver to this URL of this machine from now on; ``None``: over Socket Mode."""
+        if request_url is not None and urlsplit(request_url).hostname not in _LOOPBACK:
+            raise ValueError(f"a local workspace speaks to this machine only, not to {request_url}")
+        self.request_url = request_url
 
     @property
     def is_idle(self) -> bool:
@@ -80,19 +88,24 @@ class Courier:
 
     async def interactive(self, kind: str, payload: Json) -> Delivery:
         """Deliver a command or an interaction once; nothing is retried."""
-        delivery = Delivery(kind=kind, payload=payload)
-        self.log.append(delivery)
+        # A copy: what the payload shows must not change when the workspace does.
+        delivery = self._logged(kind, copy.deepcopy(payload))
         await self._attempt(delivery)
         self.touched()
         return delivery
 
     def event(self, payload: Json) -> Delivery:
         """Deliver an event in the background, with Slack's retries."""
-        delivery = Delivery(kind="events_api", payload=payload)
-        self.log.append(delivery)
+        delivery = self._logged("events_api", payload)
         task = asyncio.get_running_loop().create_task(self._with_retries(delivery))
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return delivery
+
+    def _logged(self, kind: str, payload: Json) -> Delivery:
+        delivery = Delivery(kind=kind, payload=payload)
+        self.log.append(delivery)
+        del self.log[:-_KEPT]
         return delivery
 
     def _done(self, task: "asyncio.Task[None]") -> None:
@@ -124,12 +137,12 @@ class Courier:
 
     async def _attempt(self, delivery: Delivery) -> None:
         delivery.attempts += 1
-        delivery.failure = None
+        before, delivery.failure = delivery.failure, None
         try:
             if self.request_url is None:
                 await self._by_socket(delivery)
             else:
-                await self._by_http(delivery, self.request_url)
+                await self._by_http(delivery, self.request_url, _HTTP_REASONS.get(before or "", "http_error"))
         except NotConnected:
             delivery.failure = "dispatch_failed"
         except TimeoutError:
@@ -152,16 +165,22 @@ class Courier:
 
     # HTTP mode
 
-    async def _by_http(self, delivery: Delivery, url: str) -> None:
+    async def _by_http(self, delivery: Delivery, url: str, retry_reason: str) -> None:
         body, content_type = _encoded(delivery)
         headers = {"Content-Type": content_type}
         if delivery.kind == "events_api" and delivery.attempts > 1:
             headers["X-Slack-Retry-Num"] = str(delivery.attempts - 1)
-            headers["X-Slack-Retry-Reason"] = "http_error"
+            headers["X-Slack-Retry-Reason"] = retry_reason
         started = time.monotonic()
-        status, text, answer_type, no_retry = await self._post(url, body, headers)
+        first = self._post(url, body, headers)
         if self.faults.deliver_twice:
-            await self._post(url, body, headers)
+            # At the same time: the harder case. What the second one answers is nobody's business.
+            answer, _ = await asyncio.gather(first, self._post(url, body, headers), return_exceptions=True)
+            if isinstance(answer, BaseException):
+                raise answer
+            status, text, answer_type, no_retry = answer
+        else:
+            status, text, answer_type, no_retry = await first
         if self.faults.ack_is_lost():
             raise TimeoutError
         if status != 200:

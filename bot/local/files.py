@@ -73,7 +73,8 @@ class FileStore:
 
     def _new(self, name: str, length: int, user: str) -> File:
         # A path in a name is nothing but its last part: names end up in URLs and in save dialogs.
-        safe = PurePosixPath(name.replace("\\", "/")).name.replace("\0", "") or "file"
+        last = PurePosixPath(name.replace("\\", "/")).name
+        safe = "".join(character for character in last if character.isprintable()).strip(". ")[:255] or "file"
         now = int(self.team.clock.now())
         file = File(id=self.team.new_id("F"), name=safe, title=safe, user=user, created=now, length=length)
         self.files[file.id] = file

@@ -7,12 +7,19 @@ trigger_id: 3 seconds, once).
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from bot.local.errors import ApiError
 
 TRIGGER_LIFETIME_S = 3.0
 RESPONSE_URL_LIFETIME_S = 30 * 60.0
 RESPONSE_URL_USES = 5
+_KEPT = 10_000
+
+
+def _forget_oldest(issued: dict[str, Any]) -> None:
+    while len(issued) > _KEPT:
+        del issued[next(iter(issued))]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +41,7 @@ class Triggers:
         """A new trigger id for what *user* just did (in the modal *view_id*, if any)."""
         trigger_id = f"{secrets.randbelow(10**12):012d}.{secrets.randbelow(10**9):09d}.{secrets.token_hex(16)}"
         self._issued[trigger_id] = _Trigger(user=user, issued_at=self.clock(), view_id=view_id)
+        _forget_oldest(self._issued)
         return trigger_id
 
     def exchange(self, trigger_id: str) -> tuple[str, str | None]:
@@ -91,6 +99,7 @@ class ResponseUrls:
             message_ts=message_ts,
             ephemeral_id=ephemeral_id,
         )
+        _forget_oldest(self._issued)
         return secret
 
     def use(self, secret: str) -> ResponseGrant:

@@ -8,6 +8,7 @@ from bot.local.api_chat import check_blocks
 from bot.local.core import Core
 from bot.local.errors import ApiError, Json
 from bot.local.grants import ResponseGrant
+from bot.local.webapi import close_all, form
 
 
 async def respond(core: Core, request: web.Request) -> web.Response:
@@ -35,18 +36,16 @@ def _carry_out(core: Core, grant: ResponseGrant, body: Json) -> None:
         _delete_original(core, grant)
         return
     text, blocks = str(body.get("text") or ""), body.get("blocks") or []
-    if isinstance(blocks, str):
-        blocks = json.loads(blocks)
     if not isinstance(blocks, list):
         raise ApiError("invalid_blocks_format")
     if not text.strip() and not blocks:
         raise ApiError("no_text")
     check_blocks(blocks)
-    if body.get("replace_original") and (grant.ephemeral_id or grant.message_ts):
-        if grant.ephemeral_id:
-            core.replace_whisper(grant.ephemeral_id, text, blocks)
-        elif grant.message_ts:
-            core.edit(channel, grant.message_ts, {"text": text, "blocks": blocks})
+    if body.get("replace_original") and grant.ephemeral_id:
+        core.replace_whisper(grant.ephemeral_id, text, blocks)
+        return
+    if body.get("replace_original") and _is_own(core, grant):
+        core.edit(channel, str(grant.message_ts), {"text": text, "blocks": blocks})
         return
     if channel.is_archived:
         raise ApiError("is_archived")
@@ -60,15 +59,22 @@ def _carry_out(core: Core, grant: ResponseGrant, body: Json) -> None:
 def _delete_original(core: Core, grant: ResponseGrant) -> None:
     if grant.ephemeral_id:
         core.unwhisper(grant.ephemeral_id)
-    elif grant.message_ts:
-        core.delete(core.team.channel(grant.channel), grant.message_ts)
+    elif _is_own(core, grant):
+        core.delete(core.team.channel(grant.channel), str(grant.message_ts))
+
+
+def _is_own(core: Core, grant: ResponseGrant) -> bool:
+    """Whether the original is a message of the app: those of people it cannot touch."""
+    message = core.team.channel(grant.channel).messages.get(grant.message_ts or "")
+    return message is not None and message.get("user") == core.team.app.bot_user
 
 
 async def receive_upload(core: Core, request: web.Request) -> web.Response:
     """``POST /upload/v1/<ticket>``: the bytes as the body, or as a form's first file."""
     if request.content_type == "multipart/form-data":
-        fields = (await request.post()).values()
-        content = next((field.file.read() for field in fields if isinstance(field, web.FileField)), b"")
+        _, files = await form(request)
+        content = next((file.file.read() for file in files.values()), b"")
+        close_all(files)
     else:
         content = await request.read()
     try:

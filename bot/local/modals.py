@@ -22,11 +22,6 @@ class Modals:
     stacks: dict[str, list[Json]] = field(default_factory=dict)
     homes: dict[str, Json] = field(default_factory=dict)
 
-    def open(self, user: str, view: Json) -> Json:
-        """Show *view* to *user*; what was open before goes."""
-        self.stacks[user] = []
-        return self.push(user, view)
-
     def push(self, user: str, view: Json) -> Json:
         """Show *view* above what is open."""
         stack = self.stacks.setdefault(user, [])
@@ -146,8 +141,8 @@ def chosen_conversations(view: Json) -> list[tuple[str, str, str]]:
     """(block_id, action_id, channel) of answers that ask for a response_url."""
     found = []
     for block in every_block(view["blocks"]):
-        element = block.get("element") or {}
-        if not element.get("response_url_enabled"):
+        element = block.get("element")
+        if not isinstance(element, dict) or not element.get("response_url_enabled"):
             continue
         entry = view["state"]["values"].get(block["block_id"], {}).get(element.get("action_id"), {})
         channel = entry.get("selected_conversation") or entry.get("selected_channel")

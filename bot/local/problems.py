@@ -17,6 +17,7 @@ class Problems:
     markdown_length: int = 0
     table_length: int = 0
     tables: int = 0
+    charts: int = 0
 
     def add(self, path: str, reason: str) -> None:
         """Note one reason."""

@@ -16,7 +16,8 @@ from bot.local.workspace import Workspace
 
 METHODS = {**api_chat.METHODS, **api_rooms.METHODS, **api_views.METHODS}
 PAGE = Path(__file__).parent / "page"
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_LOOPBACK = ("127.0.0.1", "::1")
+_MAX_UPLOAD = MAX_FILE_BYTES + 65_536
 _LOGIN_PAGE = """<!DOCTYPE html><html lang="en"><head><title>Slack</title></head>
 <body><h1>Sign in to your workspace</h1></body></html>
 """
@@ -78,7 +79,7 @@ async def serve(workspace: Workspace, *, port: int, host: str = "127.0.0.1", pag
 
 
 def _application(workspace: Workspace, guard: Guard, page: Path) -> web.Application:
-    app = web.Application(middlewares=[guard.middleware()], client_max_size=MAX_FILE_BYTES + 65_536)
+    app = web.Application(middlewares=[guard.middleware()], client_max_size=webapi.MAX_BODY_BYTES)
     app.on_response_prepare.append(guard.dress)
 
     async def index(request: web.Request) -> web.StreamResponse:
@@ -92,8 +93,6 @@ def _application(workspace: Workspace, guard: Guard, page: Path) -> web.Applicat
         return _page_file(page, request.match_info["path"]) or web.Response(status=404, text="no such file")
 
     async def api(request: web.Request) -> web.StreamResponse:
-        if (request.content_length or 0) > webapi.MAX_BODY_BYTES:
-            return web.json_response({"ok": False, "error": "request_too_large"}, status=413)
         return await webapi.serve_method(workspace, METHODS, request)
 
     async def link(request: web.Request) -> web.StreamResponse:
@@ -103,7 +102,7 @@ def _application(workspace: Workspace, guard: Guard, page: Path) -> web.Applicat
         return await hooks.respond(workspace, request)
 
     async def receive_upload(request: web.Request) -> web.StreamResponse:
-        return await hooks.receive_upload(workspace, request)
+        return await hooks.receive_upload(workspace, request.clone(client_max_size=_MAX_UPLOAD))
 
     async def download(request: web.Request) -> web.StreamResponse:
         return _download(workspace, guard, request)
@@ -112,14 +111,18 @@ def _application(workspace: Workspace, guard: Guard, page: Path) -> web.Applicat
         return await client.page_socket(workspace, request)
 
     async def upload(request: web.Request) -> web.StreamResponse:
-        return await client.upload(workspace, request)
+        return await client.upload(workspace, request.clone(client_max_size=_MAX_UPLOAD))
 
     async def act(request: web.Request) -> web.StreamResponse:
-        if (request.content_length or 0) > webapi.MAX_BODY_BYTES:
-            return web.json_response({"ok": False, "error": "request_too_large"}, status=413)
         return await client.act(workspace, request)
 
+    async def permalink(request: web.Request) -> web.StreamResponse:
+        channel, link = request.match_info["channel"], request.match_info["link"]
+        ts, thread_ts = f"{link[:-6]}.{link[-6:]}", request.query.get("thread_ts")
+        raise web.HTTPFound("/#/" + "/".join(quote(part) for part in (channel, thread_ts, ts) if part))
+
     app.router.add_get("/", index)
+    app.router.add_get("/archives/{channel}/p{link}", permalink)
     app.router.add_get("/page/{path:.+}", page_file)
     app.router.add_route("*", "/api/{method}", api)
     app.router.add_get("/link/", link)

@@ -34,6 +34,8 @@ class Channel:
     created: int = 0
     messages: dict[str, Json] = field(default_factory=dict)
     """By ts, oldest first; thread replies included."""
+    replies: dict[str, list[str]] = field(default_factory=dict)
+    """The ts of the replies to each root, oldest first."""
 
     @property
     def kind(self) -> str:
@@ -161,9 +163,10 @@ class Team:
 
     def message(self, channel: Channel, ts: str) -> Json:
         """The message, or ApiError ``message_not_found``."""
-        if ts not in channel.messages:
+        message = channel.messages.get(ts)
+        if message is None or message.get("subtype") == "tombstone":
             raise ApiError("message_not_found")
-        return channel.messages[ts]
+        return message
 
     def store(self, channel: Channel, message: Json) -> Json:
         """Put a new message into the channel: ts, block ids and the thread's counters are set here."""
@@ -172,7 +175,7 @@ class Team:
             root = channel.messages.get(thread_ts)
             if root is not None:
                 message["parent_user_id"] = root.get("user", "")
-                root["thread_ts"] = thread_ts
+            channel.replies.setdefault(thread_ts, []).append(message["ts"])
         channel.messages[message["ts"]] = message
         self.count_replies(channel, message.get("thread_ts"))
         return message
@@ -180,8 +183,7 @@ class Team:
     def remove(self, channel: Channel, ts: str) -> Json:
         """Take a message away; the root of a thread that has replies becomes a tombstone."""
         message = channel.messages[ts]
-        replies = [reply for reply in self.thread(channel, ts) if reply["ts"] != ts]
-        if replies:
+        if channel.replies.get(ts):
             channel.messages[ts] = {
                 "type": "message",
                 "subtype": "tombstone",
@@ -194,25 +196,30 @@ class Team:
             self.count_replies(channel, ts)
             return message
         del channel.messages[ts]
-        self.count_replies(channel, message.get("thread_ts"))
+        if thread_ts := message.get("thread_ts"):
+            siblings = channel.replies.get(thread_ts, [])
+            if ts in siblings:
+                siblings.remove(ts)
+            self.count_replies(channel, thread_ts)
         return message
 
     def thread(self, channel: Channel, ts: str) -> Iterator[Json]:
         """The root and its replies, oldest first."""
-        return (m for m in list(channel.messages.values()) if m["ts"] == ts or m.get("thread_ts") == ts)
+        known = (channel.messages.get(each) for each in (ts, *channel.replies.get(ts, ())))
+        return (message for message in list(known) if message is not None)
 
     def count_replies(self, channel: Channel, thread_ts: str | None) -> None:
         """Bring reply_count, reply_users and latest_reply of a root up to date."""
         root = channel.messages.get(thread_ts or "")
         if root is None or thread_ts is None:
             return
-        replies = [m for m in self.thread(channel, thread_ts) if m["ts"] != thread_ts]
+        replies = [channel.messages[ts] for ts in channel.replies.get(thread_ts, ())]
         for key in ("reply_count", "reply_users", "reply_users_count", "latest_reply"):
             root.pop(key, None)
         if not replies:
             root.pop("thread_ts", None)
             return
-        people = list(dict.fromkeys(str(m.get("user")) for m in replies))
+        people = list(dict.fromkeys(str(reply.get("user")) for reply in replies))
         root |= {
             "thread_ts": thread_ts,
             "reply_count": len(replies),
@@ -275,8 +282,8 @@ def every_block(blocks: list[Any]) -> Iterator[Json]:
         if not isinstance(block, dict):
             continue
         yield block
-        children = block.get("child_blocks") or (block.get("elements") if block.get("type") == "carousel" else ())
-        yield from (child for child in children or () if isinstance(child, dict))
+        children = block.get("elements") if block.get("type") == "carousel" else block.get("child_blocks")
+        yield from (child for child in _array(children) if isinstance(child, dict))
 
 
 def _identify(block: Json) -> None:

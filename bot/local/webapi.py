@@ -90,8 +90,23 @@ async def arguments(request: web.Request) -> Json:
             raise ApiError("json_not_object")
         return merged | parsed
     if request.content_type in {"application/x-www-form-urlencoded", "multipart/form-data"}:
-        merged |= {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
+        texts, files = await form(request)
+        close_all(files)
+        merged |= texts
     return merged
+
+
+async def form(request: web.Request) -> tuple[dict[str, str], dict[str, web.FileField]]:
+    """The texts and the files of an HTML form; the files are to be closed."""
+    fields = await request.post()
+    texts = {name: value for name, value in fields.items() if isinstance(value, str)}
+    return texts, {name: value for name, value in fields.items() if isinstance(value, web.FileField)}
+
+
+def close_all(files: dict[str, web.FileField]) -> None:
+    """Close the files of a form."""
+    for file in files.values():
+        file.file.close()
 
 
 async def serve_method(core: Core, methods: dict[str, Method], request: web.Request) -> web.Response:
@@ -114,7 +129,7 @@ async def serve_method(core: Core, methods: dict[str, Method], request: web.Requ
 
 
 async def _limited(core: Core, name: str, method: Method, args: Json, headers: dict[str, str]) -> web.Response:
-    channel = str(args.get("channel", "")) if method.tier == 0 else None
+    channel = _channel_id(core, args) if method.tier == 0 else None
     wait_s = core.meter.retry_after(name, method.tier, channel)
     if wait_s:
         return _rate_limited(core, name, args, wait_s)
@@ -133,6 +148,15 @@ async def _limited(core: Core, name: str, method: Method, args: Json, headers: d
         core.record(name, args, f"http_{fault.status}")
         return web.Response(status=fault.status, text="something went wrong")
     raise ApiError(str(fault.error))
+
+
+def _channel_id(core: Core, args: Json) -> str:
+    """The channel as the limit counts it: by id, whatever it was called by."""
+    reference = str(args.get("channel", ""))
+    try:
+        return core.team.channel(reference).id
+    except ApiError:
+        return reference
 
 
 async def _called(core: Core, name: str, method: Method, args: Json) -> Json:

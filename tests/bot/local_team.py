@@ -67,7 +67,8 @@ MANIFEST: dict[str, Any] = {
 @asynccontextmanager
 async def running(**settings: Any) -> AsyncIterator[Running]:
     """A served workspace without rate limits, unless *settings* say otherwise."""
-    workspace = Workspace(**{"manifest": MANIFEST, "limits": UNLIMITED} | settings)
+    chosen: dict[str, Any] = {"manifest": MANIFEST, "limits": UNLIMITED, **settings}
+    workspace = Workspace(**chosen)
     served = await serve(workspace, port=0)
     try:
         yield served
@@ -91,9 +92,9 @@ async def connected(served: Running, app: AsyncApp, connections: int = 1) -> Asy
     handlers = [AsyncSocketModeHandler(app, served.app_token) for _ in range(connections)]
     try:
         for handler in handlers:
-            await handler.connect_async()
+            await handler.connect_async()  # type: ignore[no-untyped-call]
         await served.workspace.connected(connections)
         yield
     finally:
         for handler in handlers:
-            await handler.close_async()
+            await handler.close_async()  # type: ignore[no-untyped-call]

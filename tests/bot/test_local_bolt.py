@@ -268,11 +268,9 @@ async def test_an_app_reconnects_after_every_kind_of_disconnect() -> None:
         workspace = served.workspace
         async with connected(served, app):
             for reason in ("warning", "refresh_requested"):
-                before = len(workspace.calls_of("apps.connections.open"))
+                workspace.calls.clear()
                 await workspace.socket_mode.disconnect(reason)
-                await workspace.wait_for(
-                    lambda before=before: len(workspace.calls_of("apps.connections.open")) > before
-                )
+                await workspace.wait_for(lambda: workspace.calls_of("apps.connections.open"))
                 await workspace.connected()
                 assert (await workspace.command(workspace.me, "general", "/tls", "help")).is_acked
 
