@@ -64,7 +64,7 @@ async def listening(respond: Respond) -> AsyncIterator[tuple[Endpoint, list[Raw]
 
 
 @asynccontextmanager
-async def served(factory: Callable[[], asyncio.Protocol]) -> AsyncIterator[Endpoint]:
+async def served(factory: Callable[[], asyncio.Protocol], address: str = "127.0.0.1") -> AsyncIterator[Endpoint]:
     """A server of *factory*'s protocols on an ephemeral port; at the end no connection is left."""
     transports: list[asyncio.BaseTransport] = []
 
@@ -79,9 +79,9 @@ async def served(factory: Callable[[], asyncio.Protocol]) -> AsyncIterator[Endpo
         protocol.connection_made = connection_made  # type: ignore[method-assign]
         return protocol
 
-    server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(accept, address, 0)
     try:
-        yield Endpoint(address="127.0.0.1", port=server.sockets[0].getsockname()[1])
+        yield Endpoint(address=address, port=server.sockets[0].getsockname()[1])
     finally:
         server.close()
         for transport in transports:

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import dns.message
+import dns.rrset
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from probes.model import Endpoint, Resolution
-from probes.net.nameserver import MAX_ADDRESSES
+from probes.net.nameserver import MAX_ADDRESSES, _Question
 from probes.net.resolve import Override, resolve
 from probes.net.system import System
 from tests.net.dns_server import DnsServer, addresses, kind_of, name_of, rcode, records, truncated
@@ -107,7 +110,7 @@ async def test_silence_is_a_timeout_within_the_deadline() -> None:
     async with DnsServer(lambda _query, _: None) as server:
         found = await look_up("api.test", resolver=server.endpoint, seconds=0.2)
     assert found.failure == "timeout"
-    assert 150 < found.elapsed_ms < 600
+    assert 150 < found.elapsed_ms < 1500
     assert f"A: no answer in time from {server.endpoint}" in found.detail
 
 
@@ -117,7 +120,7 @@ async def test_no_name_server_there_is_a_timeout_that_says_so() -> None:
     found = await look_up("api.test", resolver=gone)
     assert found.failure == "timeout"
     assert any("refused" in line for line in found.detail)
-    assert found.elapsed_ms < 1000
+    assert found.elapsed_ms < 2400
 
 
 async def test_one_family_may_fail_beside_the_other() -> None:
@@ -128,6 +131,47 @@ async def test_one_family_may_fail_beside_the_other() -> None:
         found = await look_up("api.test", resolver=server.endpoint)
     assert (found.addresses, found.failure) == (("192.0.2.1",), None)
     assert f"AAAA: SERVFAIL from {server.endpoint}" in found.detail
+
+
+async def test_a_silent_family_does_not_hold_up_the_other() -> None:
+    def reply(query: Query, _: str) -> bytes | None:
+        return addresses(query, A=["192.0.2.1"]) if kind_of(query) == "A" else None
+
+    async with DnsServer(reply) as server:
+        found = await look_up("api.test", resolver=server.endpoint)
+    assert (found.addresses, found.failure) == (("192.0.2.1",), None)
+    assert "AAAA: no answer in time" in found.detail
+    assert found.elapsed_ms < 2400
+
+
+async def test_an_exhausted_deadline_is_a_timeout() -> None:
+    assert (await look_up("127.1", seconds=-1)).failure == "timeout"
+    async with DnsServer(lambda query, _: addresses(query, A=["192.0.2.1"])) as server:
+        assert (await look_up("api.test", resolver=server.endpoint, seconds=-1)).failure == "timeout"
+
+
+async def test_a_referral_is_no_answer() -> None:
+    def reply(query: Query, _: str) -> bytes:
+        delegated = dns.message.make_response(query)
+        delegated.authority.append(dns.rrset.from_text("test.", 60, "IN", "NS", "ns.test."))
+        return delegated.to_wire()
+
+    async with DnsServer(reply) as server:
+        found = await look_up("api.test", resolver=server.endpoint)
+    assert found.failure == "servfail"
+    assert f"A: a referral instead of an answer from {server.endpoint}" in found.detail
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=80), st.integers(0, 0xFFFF))
+def test_no_answer_breaks_the_reader(body: bytes, flags: int) -> None:
+    query = dns.message.make_query("api.test", "A", id=4711)
+    question = _Question("api.test", "A")
+    question._query = query
+    server = Endpoint(address="192.0.2.53", port=53)
+    head = struct.pack("!HHHHHH", 4711, (flags | 0x8000) & ~0x0200, 1, 2, 0, 0)
+    verdict = question._judge(server, head + query.to_wire()[12:26] + body)
+    assert verdict is None or verdict.failure is not None or verdict.addresses
 
 
 async def test_a_failure_beside_no_data_is_the_failure() -> None:
@@ -148,7 +192,7 @@ async def test_a_lost_question_is_sent_again() -> None:
     async with DnsServer(reply) as server:
         found = await look_up("api.test", resolver=server.endpoint)
     assert found.addresses == ("192.0.2.1",)
-    assert 700 < found.elapsed_ms < 2000
+    assert found.elapsed_ms > 700
 
 
 async def test_the_next_server_is_asked_when_one_fails() -> None:
