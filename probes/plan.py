@@ -229,7 +229,9 @@ def decided(family: Family, server_name: str | None, seen: tuple[Handshake, ...]
         return own[-1]
     named = [shake for shake in seen if shake.offer.server_name == offer.server_name]
     for shake in named:
-        if shake.version is not None and not isinstance(shake.outcome, Malformed) and admits(offer, shake):
+        # An exchange left at the ServerHello does not tell the group and signature of TLS 1.2.
+        whole = shake.offer.until != "server_hello" and shake.version is not None
+        if whole and not isinstance(shake.outcome, Malformed) and admits(offer, shake):
             return shake
     for shake in named:
         if isinstance(shake.outcome, Alerted) and shake.version is None and covered_by(offer, shake.offer):
