@@ -122,7 +122,7 @@ class Core:
                 waiter.set_result(None)
         self._waiters.clear()
 
-    async def wait_for(self, predicate: Callable[[], T | None], timeout_s: float = 10.0) -> T:
+    async def wait_for(self, predicate: Callable[[], T | None], timeout_s: float = 30.0) -> T:
         """The first truthy result of *predicate*, which is asked after every change; raises TimeoutError."""
         async with asyncio.timeout(timeout_s):
             while not (result := predicate()):
@@ -134,7 +134,7 @@ class Core:
                     self._waiters.discard(waiter)
             return result
 
-    async def settled(self, timeout_s: float = 10.0) -> None:
+    async def settled(self, timeout_s: float = 30.0) -> None:
         """Return when no event is on its way to the app."""
         await self.wait_for(lambda: self.courier.is_idle, timeout_s)
 

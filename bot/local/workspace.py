@@ -94,7 +94,7 @@ class Workspace(Interactions):
         """HTTP mode from now on: commands, interactions and events go, signed, to this URL of this machine."""
         self.courier.deliver_to(request_url)
 
-    async def connected(self, connections: int = 1, timeout_s: float = 10.0) -> None:
+    async def connected(self, connections: int = 1, timeout_s: float = 30.0) -> None:
         """Return when the app holds so many connections."""
         await self.wait_for(lambda: self.socket_mode.connections >= connections, timeout_s)
 
