@@ -333,6 +333,45 @@ async def test_a_modal_shows_its_error_at_the_input_and_then_closes(scene: Scene
     assert scene.submitted[0]["state"]["values"]["host"]["name"]["value"] == "a.lab"
 
 
+async def test_a_file_chosen_in_a_modal_reaches_the_app(scene: Scene) -> None:
+    chosen: asyncio.Queue[Json] = asyncio.Queue()
+    fields = [
+        {"type": "file_input", "action_id": "pem", "filetypes": ["pem"], "max_files": 1},
+        {"type": "static_select", "action_id": "kind", "options": [{"text": plain("ECDSA"), "value": "ec"}]},
+    ]
+    form = modal() | {
+        "callback_id": "add",
+        "blocks": [
+            {"type": "input", "block_id": f"b{at}", "label": plain(label), "element": element}
+            for at, (label, element) in enumerate(zip(("Certificate", "Key type"), fields, strict=True))
+        ],
+    }
+
+    @scene.app.shortcut("look")
+    async def look(ack: Any, body: Json, client: Any) -> None:
+        await ack()
+        await client.views_open(trigger_id=body["trigger_id"], view=form)
+
+    @scene.app.view("add")
+    async def added(ack: Any, view: Json) -> None:
+        await ack()
+        chosen.put_nowait(view["state"]["values"])
+
+    await scene.page.get_by_role("button", name="Shortcuts").click()
+    await scene.page.get_by_role("menuitem", name="Look probe").click()
+    dialog = scene.page.get_by_role("dialog")
+    await dialog.get_by_label("Certificate").set_input_files(
+        {"name": "client.pem", "mimeType": "application/x-pem-file", "buffer": b"-----BEGIN CERTIFICATE-----"}
+    )
+    await dialog.get_by_label("Key type").select_option("ECDSA")
+    await dialog.get_by_role("button", name="Go").click()
+    await expect(dialog).to_have_count(0)
+    values = await asyncio.wait_for(chosen.get(), 10)
+    assert values["b0"]["pem"]["files"][0]["name"] == "client.pem"
+    assert values["b1"]["kind"]["selected_option"]["value"] == "ec"
+    assert scene.workspace.messages(scene.workspace.incidents) == []
+
+
 async def test_a_modal_closes_by_escape(scene: Scene) -> None:
     await scene.post("ready", blocks=[{"type": "actions", "elements": BUTTONS}])
     await scene.page.get_by_role("button", name="Ask me").click()

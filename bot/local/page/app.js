@@ -134,15 +134,25 @@ function onClick(event) {
   location.hash = ["#", match[1], rootTs, ts === rootTs ? null : ts].filter(Boolean).join("/");
 }
 
+// Frames come in bursts; each burst is drawn once. (A timer, not a frame of animation: hidden tabs count too.)
+const dirty = new Set();
+
+function changed(channel) {
+  if (dirty.size === 0) setTimeout(drawChanged, 16);
+  dirty.add(channel);
+}
+
+function drawChanged() {
+  const here = dirty.has(state.route.channel);
+  dirty.clear();
+  if (here) channelPane.draw();
+  if (here && state.route.thread) threadPane.draw();
+  drawFrame();
+}
+
 function listen() {
   on("snapshot", route);
-  on("messages", (channel) => {
-    if (channel === state.route.channel) {
-      channelPane.draw();
-      if (state.route.thread) threadPane.draw();
-    }
-    drawFrame();
-  });
+  on("messages", changed);
   on("arrived", (frame) => channelPane.arrived(frame));
   on("unread", drawFrame);
   on("status", drawFrame);

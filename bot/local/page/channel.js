@@ -6,7 +6,7 @@ import { fill, h, icon, iconButton } from "./dom.js";
 import { drawHome } from "./home.js";
 import { openMenu } from "./menu.js";
 import { mrkdwn } from "./mrkdwn.js";
-import { channelMessages, channelTitle, isAppChannel, markSeen, repliesByRoot, state } from "./state.js";
+import { channelMessages, channelTitle, isAppChannel, markSeen, repliesByRoot, state, unread } from "./state.js";
 import { plainNodes } from "./text.js";
 import { Timeline } from "./timeline.js";
 
@@ -41,7 +41,7 @@ export class ChannelPane {
     const key = `${id}:${tab}`;
     if (key !== this.shown) {
       this.timeline.reset();
-      this.newSince = state.seen.get(id);
+      this.newSince = unread(id) ? state.seen.get(id) ?? "0" : null;
       this.arrivals = 0;
     }
     this.drawHead(channel, isApp);

@@ -50,7 +50,7 @@ function preview(file, href) {
   };
   box.addEventListener("toggle", () => {
     memory.set(key, box.open);
-    if (box.open) load();
+    if (box.open) load().then(() => box.scrollIntoView({ block: "nearest" }));
   });
   if (box.open) load();
   return box;

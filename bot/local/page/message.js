@@ -116,7 +116,7 @@ function threadButton(message, place) {
   return h("div", { class: "thread-line" }, people.map((author) => avatar(author, "tiny")),
     h("button", { type: "button", class: `replies ${fresh ? "fresh" : ""}`, data: { focus: `replies:${message.ts}` }, on: { click: () => place.openThread(message.ts) } },
       count === 1 ? "1 reply" : `${count} replies`),
-    last ? h("span", { class: "quiet last-reply" }, "last ", timeElement(last, ago(last))) : null);
+    last ? h("span", { class: "quiet last-reply" }, "last reply ", timeElement(last, ago(last))) : null);
 }
 
 function toolbar(message, place) {

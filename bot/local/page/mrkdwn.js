@@ -33,7 +33,9 @@ function unwrapped(code) {
 
 export function codeBlock(code) {
   const copy = iconButton("copy", "Copy code", async () => {
-    await navigator.clipboard.writeText(code);
+    // Without permission there is no tick; the text can still be selected.
+    const copied = await navigator.clipboard.writeText(code).then(() => true, () => false);
+    if (!copied) return;
     copy.replaceChildren(icon("check"));
     setTimeout(() => copy.replaceChildren(icon("copy")), 1500);
   });

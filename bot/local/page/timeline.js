@@ -35,6 +35,9 @@ export class Timeline {
     this.after.replaceChildren();
     this.shown = SHOWN;
     this.stuck = true;
+    // What was there before is no news: not to be read out.
+    this.list.setAttribute("aria-busy", "true");
+    setTimeout(() => this.list.removeAttribute("aria-busy"), 300);
   }
 
   /** messages oldest first; place as in messageArticle, with repliesOf(message) and newSince (ts) */
@@ -79,7 +82,9 @@ export class Timeline {
         last = null;
       }
       const compact = last !== null && last.user === message.user && last.bot_id === message.bot_id && last.subtype === message.subtype
-        && Number(message.ts) - Number(last.ts) < TOGETHER_S && !last.ephemeral_id;
+        && Number(message.ts) - Number(last.ts) < TOGETHER_S && !last.ephemeral_id
+        // A message of blocks is a card of its own: its head says when one begins and the next ends.
+        && !message.blocks?.length && !last.blocks?.length;
       const replies = place.repliesOf(message);
       const print = JSON.stringify([message, compact, replies.map((reply) => reply.ts), memory.get(`edit:${message.ts}`), memory.get(`thread-seen:${place.channel}:${message.ts}`), message.ts === place.highlight]);
       rows.set(message.ephemeral_id ?? message.ts, { print, build: () => {
