@@ -191,7 +191,8 @@ class Server:
         version = max(common)
         schemes = self.schemes or _SCHEMES["rsa" if self.key_kind.startswith("rsa") else self.key_kind]
         scheme = next((each for each in offer.signature_algorithms if each in schemes), None)
-        group = next((each for each in self.groups if each in offer.groups), None)
+        usable = [each for each in self.groups if version == TLS13 or each >> 8 != 0x11]  # hybrids: TLS 1.3 alone
+        group = next((each for each in usable if each in offer.groups), None)
         cipher = next((each for each in self.ciphers if each in offer.ciphers and self._usable(each, version)), None)
         if cipher is None:
             return alerted(40), None

@@ -1,0 +1,89 @@
+"""balancer.intermittent: one address answers differently from one connection to the next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from probes.diagnose import judge
+from probes.model import Outcome
+from tests.evidence import (
+    DAY,
+    HEALTHY,
+    OTHER,
+    TIMED_OUT,
+    ders,
+    dropped,
+    facts,
+    fires,
+    healthy,
+    issuing,
+    serves,
+    silent,
+    stalled,
+    untouched,
+)
+from tests.pki import NOW, leaf
+
+RENEWED = ders(leaf(issuing(), owner="renewed"), issuing())
+EXPIRED = ders(leaf(issuing(), not_after=NOW - DAY), issuing())
+
+
+@pytest.mark.parametrize("ending", [dropped("rst"), dropped("fin"), stalled(), TIMED_OUT])
+def test_like_handshakes_that_break_off_now_and_then_are_intermittent(ending: Outcome) -> None:
+    shakes = healthy(small=(ending, untouched), again=(ending, untouched, ending, untouched))
+    seen = facts(shakes)
+    finding = fires("balancer.intermittent", seen, severity="critical")
+    assert any(" of " in line and "agreed" in line for line in finding.evidence)
+    diagnosis = judge(seen)
+    assert (diagnosis.status, diagnosis.cause) == ("broken", finding)
+
+
+def test_two_good_certificates_in_turn_are_a_warning() -> None:
+    seen = facts(healthy(http=serves(RENEWED)))
+    finding = fires("balancer.intermittent", seen, severity="warning")
+    assert sum("like handshakes got" in line for line in finding.evidence) == 2
+    diagnosis = judge(seen)
+    assert (diagnosis.status, diagnosis.cause) == ("warning", finding)
+
+
+def test_an_expired_certificate_now_and_then_is_critical_and_the_cause() -> None:
+    seen = facts(healthy(http=serves(EXPIRED)))
+    finding = fires("balancer.intermittent", seen, severity="critical")
+    diagnosis = judge(seen)
+    assert diagnosis.cause == finding
+    assert "validity.expired" in [f.code for f in diagnosis.findings]
+
+
+def test_a_busy_endpoint_that_sheds_a_crowd_once_is_healthy() -> None:
+    shed = dropped("rst")
+    seen = facts(healthy(small=(shed, untouched), http=(shed, untouched), tls12=(shed, untouched)))
+    assert silent("balancer.intermittent", seen)
+    assert judge(seen).status == "ok" and seen.looks[0].shed == 3
+
+
+def test_one_failure_with_hardly_anything_else_open_counts() -> None:
+    fires("balancer.intermittent", facts(healthy(small=(dropped("rst"), untouched), crowd=2)), severity="critical")
+
+
+def test_an_offer_that_always_fails_is_not_intermittent() -> None:
+    seen = facts(healthy(modern=dropped("rst"), padded=dropped("rst"), split=dropped("rst")))
+    assert silent("balancer.intermittent", seen)
+
+
+def test_a_second_certificate_for_another_key_type_is_no_flapping() -> None:
+    from tests.evidence import chain
+
+    seen = facts(healthy(tls12=serves(chain("rsa2048")), family_java_8=serves(chain("rsa2048"))))
+    assert silent("balancer.intermittent", seen) and judge(seen).status == "ok"
+
+
+def test_a_healthy_address_is_silent() -> None:
+    assert silent("balancer.intermittent", facts())
+
+
+def test_two_addresses_that_differ_are_another_code() -> None:
+    seen = facts(healthy(), healthy(OTHER, server=replace(HEALTHY, chain=RENEWED)))
+    assert silent("balancer.intermittent", seen)
+    assert not silent("balancer.certificate-differs", seen)
