@@ -201,6 +201,34 @@ def bounds_hello(address: str, port: int, *, limit: int, how: str) -> Handler:
     return handler
 
 
+def refuses_hello(address: str, port: int, *, refuses: Callable[[bytes], bool], how: str) -> Handler:
+    """A box that resets ("reset") or closes ("close") on the hellos that `refuses` says."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hello = await client_hello(reader)
+        if not refuses(hello):
+            await _relayed(address, port, hello, reader, writer)
+        elif how == "reset":
+            reset(writer)
+
+    return handler
+
+
+def extension(hello: bytes, number: int) -> bytes:
+    """The body of one extension of a ClientHello record, empty when it is not there (RFC 8446 section 4.1.2)."""
+    at = 5 + 4 + 2 + 32  # record header, handshake header, version, random
+    at += 1 + hello[at]  # session id
+    at += 2 + int.from_bytes(hello[at : at + 2], "big")  # suites
+    at += 1 + hello[at]  # compression
+    at += 2
+    while at + 4 <= len(hello):
+        kind, size = int.from_bytes(hello[at : at + 2], "big"), int.from_bytes(hello[at + 2 : at + 4], "big")
+        if kind == number:
+            return hello[at + 4 : at + 4 + size]
+        at += 4 + size
+    return b""
+
+
 def wants_one_segment(address: str, port: int) -> Handler:
     """A box that reads once and resets when the whole hello is not in that one read."""
 

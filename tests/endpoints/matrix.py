@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.endpoints import (
     matrix_balancer,
     matrix_chain,
+    matrix_combined,
     matrix_healthy,
     matrix_names,
     matrix_negotiation,
@@ -23,6 +24,7 @@ def all_cases() -> dict[str, Case]:
     matrix_validity.register(register)
     matrix_balancer.register(register)
     matrix_healthy.register(register)
+    matrix_combined.register(register)
     return register.cases
 
 

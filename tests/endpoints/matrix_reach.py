@@ -216,7 +216,7 @@ def register(to: Register) -> None:
             proof=SILENT,
             silent=True,
         )
-    for tenths in (13, 20):
+    for tenths in (17, 22):
         add(
             f"reach/slow-{tenths}00-ms",
             "nginx",

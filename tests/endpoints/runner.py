@@ -135,6 +135,11 @@ def _flaws(case: Case, report: Json) -> Iterable[str]:
     wrong = sorted(f"{name} {outcomes[name]}" for name, want in wanted.items() if outcomes.get(name, want) != want)
     if wrong:
         yield f"clients: {', '.join(wrong)}"
+    if report["cause"] in case.causes and report["cause"] and not report["cause"].startswith("balancer."):
+        listed = next(finding["fails_for"] for finding in report["findings"] if finding["code"] == report["cause"])
+        # An old family may have failed for its age before it came to this.
+        if lacking := sorted((set(case.fails) & set(CURRENT) & set(outcomes)) - set(listed)):
+            yield f"fails_for of {report['cause']} lacks {', '.join(lacking)}"
     if len(set(CURRENT) & set(outcomes)) < 8 and report["cause"] != "reach.dns":
         yield f"clients: only {len(outcomes)} families judged"
     if case.silent and report["elapsed_ms"] > SILENT_WITHIN_MS:
@@ -162,6 +167,9 @@ def _inconsistent(report: Json) -> Iterable[str]:
         # The origin's address may be named: it was given, and is no address of the name.
         if finding["code"] != "balancer.origin-differs" and not set(finding["addresses"]) <= listed:
             yield f"{finding['code']}: addresses {finding['addresses']} are no endpoints of the report"
+    failing = [client["name"] for client in report["clients"] if client["outcome"] == "fail"]
+    if set(failing) & set(CURRENT) and report["status"] != "broken":
+        yield f"status {report['status']} though {', '.join(failing)} fail"
     for client in report["clients"]:
         if (client["outcome"] == "fail") != bool(client["code"]):
             yield f"client {client['name']}: {client['outcome']} with code {client['code']}"

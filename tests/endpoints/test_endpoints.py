@@ -25,24 +25,14 @@ CONNECTIONS_AN_ADDRESS = 24
 CONNECTIONS_WITH_ENUMERATION = 60
 BY_COMMAND = (
     "healthy/nginx-h2",
-    "healthy/sni-required-nginx-rejects",
     "healthy/ip-literal-v6",
     "healthy/dns-a-record",
     "healthy/private-root-given",
-    "healthy/origin-the-same",
     "healthy/idn",
     "validity/expired-nginx",
     "validity/expiring-apache",
-    "negotiation/modern-only-haproxy",
-    "negotiation/legacy-nginx-tls1.0",
-    "chain/incomplete-haproxy",
     "chain/untrusted-only-another-root",
-    "sni/nginx-reject-handshake",
-    "reach/refused",
     "reach/silent",
-    "reach/dns-nxdomain",
-    "balancer/one-expired",
-    "balancer/one-refused",
     "balancer/origin-expired",
 )
 RUNNABLE = frozenset(
