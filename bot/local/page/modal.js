@@ -3,7 +3,7 @@
 import { renderBlocks } from "./blocks.js";
 import { fill, h, iconButton } from "./dom.js";
 import { memory, on, receive, state } from "./state.js";
-import { plainNodes, plainString } from "./text.js";
+import { plainNodes } from "./text.js";
 import { post, upload } from "./wire.js";
 
 const held = new Map();   // view id -> Map("block action" -> {block, action, type, payload})
@@ -183,5 +183,3 @@ async function dismiss() {
   receive({ type: "view_closed", id: view.id });
   await post("view_close", { view_id: view.id });
 }
-
-export const modalTitle = () => plainString(state.views.at(-1)?.title);
