@@ -29,6 +29,7 @@ from bot.prober import Prober
 from bot.service import EVENTS_PATH, serving
 
 LOG = logging.getLogger("bot")
+LAB_PORT = 8443
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="run",
         help="run the bot (default), bring the database up to date, look for mistakes, or serve the lab alone",
     )
+    parser.add_argument("port", nargs="?", type=int, default=LAB_PORT, help="of the lab's servers (0: any)")
     arguments = parser.parse_args(argv)
     if arguments.act == "lab":
-        return asyncio.run(_lab())
+        return asyncio.run(_lab(arguments.port))
     try:
         settings = read(os.environ, http=arguments.http)
     except ConfigurationError as error:
@@ -94,7 +96,7 @@ async def _serve(
     settings: Settings, connection: SocketMode | HttpMode, surroundings: Surroundings, stop: asyncio.Event
 ) -> None:
     async with (
-        Prober(_options(settings, surroundings)) as checker,
+        Prober(check_options(settings, surroundings)) as checker,
         serving(
             connection,
             database=settings.database,
@@ -106,7 +108,8 @@ async def _serve(
         LOG.info("stopping: what runs is finished first")
 
 
-def _options(settings: Settings, surroundings: Surroundings) -> Any:
+def check_options(settings: Settings, surroundings: Surroundings) -> Any:
+    """How every check is made (`probes.check.Options`)."""
     from probes.check import Options, default_trust
 
     added = tuple(der for pem in (*surroundings.roots, *_pem(settings)) for der in _certificates(pem))
@@ -146,7 +149,7 @@ async def _local(port: int) -> AsyncIterator[tuple[SocketMode, Surroundings]]:
     """A workspace and a lab of our own, and what the bot needs to know of them."""
     from bot.local import Suggestion, Workspace, serve
 
-    async with _lab_beside() as lab:
+    async with lab_beside(LAB_PORT) as lab:
         suggestions = [
             Suggestion(text=f"{COMMAND} {case['command']}", description=case["description"]) for case in lab["cases"]
         ]
@@ -157,27 +160,32 @@ async def _local(port: int) -> AsyncIterator[tuple[SocketMode, Surroundings]]:
             )
             yield (
                 SocketMode(bot_token=running.bot_token, app_token=running.app_token, api_url=running.api_url),
-                Surroundings(
-                    overrides={
-                        (host, number): tuple(found) if isinstance(found, list) else found
-                        for host, number, found in lab["overrides"]
-                    },
-                    roots=(lab["root"],),
-                    sockets=frozenset((address, number) for address, number in lab["allowed"]),
-                ),
+                surroundings_of(lab),
             )
         finally:
             await running.close()
 
 
+def surroundings_of(lab: dict[str, Any]) -> Surroundings:
+    """The lab's names, its root and its sockets, out of its own description."""
+    return Surroundings(
+        overrides={
+            (host, port): tuple(found) if isinstance(found, list) else found for host, port, found in lab["overrides"]
+        },
+        roots=(lab["root"],),
+        sockets=frozenset((address, port) for address, port in lab["allowed"]),
+    )
+
+
 @asynccontextmanager
-async def _lab_beside() -> AsyncIterator[dict[str, Any]]:
+async def lab_beside(port: int) -> AsyncIterator[dict[str, Any]]:
     """The lab in a process of its own: its servers' handshakes are not to slow the bot's answers."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "bot",
         "lab",
+        str(port),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
@@ -199,11 +207,11 @@ async def _lab_beside() -> AsyncIterator[dict[str, Any]]:
             await process.wait()
 
 
-async def _lab() -> int:
+async def _lab(port: int) -> int:
     """Serve the lab until stdin ends; one line of JSON says what is where."""
     from probes.lab import start
 
-    async with await start() as lab:
+    async with await start(port=port) as lab:
         cases = [{"command": case.command, "description": case.description} for case in lab.cases]
         described = {
             "cases": cases,

@@ -43,6 +43,10 @@ _GONE: Final = frozenset({"message_not_found", "cant_update_message", "edit_wind
 _BLOCKS: Final = frozenset(
     {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "no_text"}
 )
+# "Some aspect of the operation" may have succeeded (docs.slack.dev/reference/methods/chat.postMessage, errors).
+_PASSING: Final = frozenset(
+    {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
+)
 _TOKEN: Final = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"})
 
 
@@ -71,6 +75,16 @@ class Pace:
                 self._taken.append(now)
                 return
             await asyncio.sleep(wait)
+
+    def done(self) -> None:
+        """The call whose turn it was last has been answered: Slack counted it no later than now."""
+        if self._taken:
+            self._taken[-1] = time.monotonic()
+
+
+def _post_pace() -> Pace:
+    """chat.postMessage: about one a second in a channel, short bursts allowed."""
+    return Pace(5, 5.2)
 
 
 class Outbox:
@@ -177,7 +191,7 @@ class Outbox:
             # Found: it said what the row said at some time before; an edit brings it up to date.
             await self._history.sent(owed.id, 0, ts)
             return
-        pace = self._posts.setdefault(note.channel, Pace(4, 5.0))
+        pace = self._posts.setdefault(note.channel, _post_pace())
         await pace.turn()
         fresh = await self._history.current(owed.id)
         if fresh is None:
@@ -191,6 +205,7 @@ class Outbox:
             unfurl_media=False,
             **self._said(fresh),
         )
+        pace.done()
         await self._history.sent(owed.id, fresh.revision, str(answer["ts"]))
 
     async def _update(self, owed: Owed, ts: str) -> None:
@@ -226,7 +241,7 @@ class Outbox:
         if owed.attempted_at is not None and await self._has_file(owed, filename):
             await self._history.sent(owed.id, owed.revision, None)
             return
-        await self._posts.setdefault(note.channel, Pace(4, 5.0)).turn()
+        await self._posts.setdefault(note.channel, _post_pace()).turn()
         await self._history.attempt(owed.id, time.time())
         answer = await self._client.files_upload_v2(
             filename=filename,
@@ -318,7 +333,7 @@ class Outbox:
             LOG.warning("undeliverable error=%s channel=%s key=%s", code, owed.note.channel, owed.note.key)
             await self._history.undeliverable(owed.id, code, self._sorry(owed, code))
         else:
-            await self._later(owed, code, outcome_known=_status(error) < 500)
+            await self._later(owed, code, outcome_known=code not in _PASSING and not code.startswith("http_"))
 
     async def _slow_down(self, owed: Owed, error: SlackApiError) -> None:
         seconds = _retry_after(error)
@@ -327,7 +342,7 @@ class Outbox:
         if owed.ts is not None:
             self._updates.pause(seconds)
         elif owed.note.kind != "reply":
-            self._posts.setdefault(owed.note.channel, Pace(4, 5.0)).pause(seconds)
+            self._posts.setdefault(owed.note.channel, _post_pace()).pause(seconds)
         await self._history.postponed(owed.id, time.time() + seconds, "ratelimited", outcome_known=True)
 
     async def _plainer(self, owed: Owed, code: str) -> None:
@@ -414,7 +429,8 @@ def _code(error: SlackApiError) -> str:
 
 
 def _status(error: SlackApiError) -> int:
-    return int(getattr(error.response, "status_code", None) or 200)
+    answer = error.response  # slack_sdk's, or aiohttp's own where the body was no JSON
+    return int(getattr(answer, "status_code", None) or getattr(answer, "status", None) or 200)
 
 
 def _retry_after(error: SlackApiError) -> float:
@@ -425,8 +441,5 @@ def _retry_after(error: SlackApiError) -> float:
 
 def _is_final(owed: Owed, error: SlackApiError) -> bool:
     """Slack understood and refused for a reason that time does not mend: known by many equal answers."""
-    return (
-        _status(error) < 500
-        and _code(error) not in {"internal_error", "fatal_error", "service_unavailable"}
-        and (owed.attempts >= len(_BACKOFF_S))
-    )
+    code = _code(error)
+    return code not in _PASSING and not code.startswith("http_") and owed.attempts >= len(_BACKOFF_S)

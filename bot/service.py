@@ -19,7 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.app import authorized, build_app
 from bot.config import HttpMode, SocketMode
 from bot.history import History, InUse
-from bot.listeners.gate import Gate
+from bot.listeners.gate import MOST_A_MINUTE, Gate
 from bot.notify import Outbox
 from bot.supervisor import Supervisor
 from bot.work import Checker, Work
@@ -38,6 +38,7 @@ async def serving(
     database: Path,
     checker: Checker,
     allowed_channels: frozenset[str] = frozenset(),
+    most_a_minute: int = MOST_A_MINUTE,
 ) -> AsyncIterator[Outbox]:
     """The bot, connected, until the block is left; then it stops listening, finishes what runs, and says it."""
     history = await opened(database)
@@ -48,9 +49,17 @@ async def serving(
             outbox = Outbox(history=history, client=client, bot_user=identity.bot_user_id or "")
             supervisor = Supervisor()
             work = Work(history=history, outbox=outbox, supervisor=supervisor, checker=checker)
-            gate = Gate(history=history, work=work, outbox=outbox, allowed_channels=allowed_channels)
+            gate = Gate(
+                history=history,
+                work=work,
+                outbox=outbox,
+                allowed_channels=allowed_channels,
+                most_a_minute=most_a_minute,
+            )
             secret = connection.signing_secret if isinstance(connection, HttpMode) else ""
-            app = build_app(client=client, identity=identity, gate=gate, signing_secret=secret)
+            # The app's own client carries no token: `authorize` gives it to each request.
+            bare = AsyncWebClient(base_url=connection.api_url, session=session)
+            app = build_app(client=bare, identity=identity, gate=gate, signing_secret=secret)
             LOG.info("serving team=%s bot_user=%s", identity.team_id, identity.bot_user_id)
             sender = asyncio.create_task(outbox.run(), name="outbox")
             try:

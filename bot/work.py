@@ -26,7 +26,7 @@ from probes.model import Report, UsageError
 LOG = logging.getLogger("bot.work")
 DEADLINE_S = 60.0  # a check keeps its own, shorter one; this is for our faults
 _MOST_AT_ONCE = 32
-_MOST_ATTEMPTS = 3  # a request that took the process down this often is not begun again
+_MOST_ATTEMPTS = 10  # a request that was begun this often and never ended is what takes the process down
 
 
 class Checker(Protocol):

@@ -6,7 +6,6 @@ Sources: docs.slack.dev/reference/block-kit/blocks and the block pages; the whol
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -73,6 +72,13 @@ def prose(text: str, limit: int = SECTION) -> str:
     return foreign(text, limit).translate(_FORMATTING)
 
 
+def advice(text: str, limit: int = SECTION) -> str:
+    """`prose` with the code spans that a rule's own advice has; what stands in them is as harmless as elsewhere."""
+    if text.count("`") % 2:
+        return prose(text, limit)
+    return cut("`".join(prose(part, limit) for part in text.split("`")), limit)
+
+
 _FORMATTING = str.maketrans({"*": "∗", "~": "∼"})
 
 
@@ -100,15 +106,20 @@ def cut(text: str, limit: int) -> str:
     return kept + "…"
 
 
+def _something(text: str, limit: int) -> str:
+    """*text* within *limit*; Slack refuses a text of nothing."""
+    return cut(text, limit) if text.strip() else "…"
+
+
 # ── blocks ──────────────────────────────────────────────────────────────────────
 
 
 def section(text: str) -> Json:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": cut(text, SECTION) or " "}}
+    return {"type": "section", "text": {"type": "mrkdwn", "text": _something(text, SECTION)}}
 
 
 def context(text: str) -> Json:
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": cut(text, CONTEXT) or " "}]}
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": _something(text, CONTEXT)}]}
 
 
 def button(label: str, action: str, value: str) -> Json:
@@ -162,7 +173,7 @@ def fit(text: str, blocks: Sequence[Json], *, classic: Sequence[Json] = ()) -> C
 
     Block builders keep their own lengths; here the count of blocks and the whole is kept.
     """
-    return Content(text=cut(text, FALLBACK_TEXT) or "…", blocks=_fitted(blocks), classic=_fitted(classic))
+    return Content(text=_something(text, FALLBACK_TEXT), blocks=_fitted(blocks), classic=_fitted(classic))
 
 
 def _fitted(blocks: Sequence[Json]) -> Blocks:
@@ -178,8 +189,3 @@ def _fitted(blocks: Sequence[Json]) -> Blocks:
     left_out = len(blocks) - len(kept)
     kept.append(context(f"… {left_out} more; the raw report has all."))
     return tuple(kept)
-
-
-def as_json_size(blocks: Sequence[Json]) -> int:
-    """Bytes of the encoded blocks: what travels."""
-    return len(json.dumps(list(blocks), ensure_ascii=False).encode())

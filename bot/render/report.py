@@ -12,6 +12,7 @@ from bot.model import Content, Incident, Json, PastCheck, Transition
 from bot.render import words
 from bot.render.limits import (
     actions,
+    advice,
     aligned,
     button,
     code,
@@ -109,7 +110,7 @@ def _facts(check: PastCheck) -> str:
         parts += [_session(report.endpoints), _days_left(report)]
     parts.append(_addresses(report.endpoints))
     parts += [words.elapsed(report.elapsed_ms), f"asked by <@{check.user}>"]
-    if report.gaps:
+    if report.gaps and report.status == "ok":  # a verdict of "healthy" says where it did not look
         parts.append(f"not looked at: {foreign(words.listed((gap.what for gap in report.gaps), 3), 200)}")
     return " · ".join(part for part in parts if part)
 
@@ -172,11 +173,14 @@ def details(check: PastCheck) -> Content:
 
 def _explained(report: Report, cause: FindingReport | None) -> list[Json]:
     if cause is None:
-        return [section(f"*What was looked at* · {foreign(report.summary, 1000)}")]
-    blocks = [section(f"*What fails* · {foreign(cause.title, 200)}\n{prose(cause.explanation, 2000)}")]
+        return [section(f"*What was looked at* · {prose(report.summary, 1000)}")]
+    lines = [f"*{prose(cause.title, 200)}*"]
+    if words.clause(cause.explanation) != words.clause(report.summary):  # the headline above says that already
+        lines.append(advice(cause.explanation, 2000))
     people = words.who(report)
     if people:
-        blocks.append(section(f"*For whom* · {people[:1].upper()}{people[1:]}"))
+        lines.append(f"*For whom:* {people}")
+    blocks = [section("\n".join(lines))]
     if cause.evidence:
         blocks.append(section(f"*Evidence*\n{_bullets(cause.evidence)}"))
     return blocks
@@ -192,7 +196,7 @@ def _bullets(lines: Sequence[str]) -> str:
 def _remedy(cause: FindingReport | None) -> list[Json]:
     if cause is None:
         return []
-    blocks = [section(f"*Fix*\n{prose(cause.fix, 2000)}")] if cause.fix else []
+    blocks = [section(f"*Fix*\n{advice(cause.fix, 2000)}")] if cause.fix else []
     if cause.next_command:
         blocks.append(section(f"*Confirm by hand*\n{code_block(cause.next_command, 1500)}"))
     return blocks

@@ -93,16 +93,26 @@ def who(report: Report) -> str:
     """Who gets through and who does not, as half a sentence; empty when no family was judged."""
     failing = [client.name for client in report.clients if client.outcome == "fail"]
     passing = [client.name for client in report.clients if client.outcome == "pass"]
-    if not failing:
-        return f"passes for all {len(passing)} kinds of clients" if passing else ""
     current = [name for name in failing if name not in OLD]
+    if not current and report.status != "ok" and (part := _part(report)):
+        return part
+    if not failing:
+        return "all kinds of clients pass" if passing else ""
     if not passing:
         return "fails for every client"
     if not any(name not in OLD for name in passing):
         return "fails for all current clients"
     if not current:
-        return f"fails only for old clients ({listed(map(family, failing))})"
+        return f"all current clients pass (old ones fail: {listed(map(family, failing))})"
     return f"fails for {_grouped(current)}; {_others(passing)}"
+
+
+def _part(report: Report) -> str:
+    """Where the fault lies at some addresses alone, clients get through at the others."""
+    cause = next((finding for finding in report.findings if finding.code == report.cause), None)
+    if cause is None or cause.severity != "critical" or not 0 < len(cause.addresses) < len(report.endpoints):
+        return ""
+    return f"fails at {len(cause.addresses)} of {len(report.endpoints)} addresses"
 
 
 def _grouped(names: Sequence[str]) -> str:

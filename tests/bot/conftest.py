@@ -93,6 +93,12 @@ class Desk:
         assert self.outbox is not None
         await self.outbox.settled()
 
+    async def worked_off(self) -> None:
+        """Every request is finished, whether or not all is said yet."""
+        await self.workspace.settled()
+        running = [task for task in asyncio.all_tasks() if task.get_name().startswith("request ")]
+        await asyncio.gather(*running)
+
     def bot_messages(self, channel: str | None = None) -> list[Json]:
         ws = self.workspace
         return [m for m in ws.messages(channel or ws.incidents) if m.get("user") == ws.bot]

@@ -1,0 +1,129 @@
+"""The memory: one effect a request, one transaction a conclusion, and the search."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bot.history import History
+from bot.incidents import step
+from bot.model import Content, Intake, Note, PastCheck
+from probes.model import Report
+from tests.bot import reports
+
+NOW = datetime(2026, 11, 21, 22, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+async def history(tmp_path: Path) -> AsyncIterator[History]:
+    opened = await History.open(tmp_path / "deep" / "bot.db")
+    yield opened
+    await opened.close()
+
+
+def intake(key: str = "command:1") -> Intake:
+    return Intake(
+        key=key, kind="command", team="T1", channel="C1", user="U1", text="check api.example.com", received_at=NOW
+    )
+
+
+def note(key: str, text: str = "hello", **more: str | None) -> Note:
+    return Note(key=key, kind="message", team="T1", channel="C1", content=Content(text=text), **more)  # type: ignore[arg-type]
+
+
+async def recorded(history: History, key: str, report: Report) -> PastCheck:
+    number = await history.take_in(intake(key), verdict="check")
+    assert number is not None
+    check = PastCheck(
+        id=number, team="T1", channel="C1", user="U1", command="check api.example.com", headline=f"check:{number}",
+        at=NOW, report=report,
+    )  # fmt: skip
+    transition = step(await history.standing("C1", str(report.target)), report.cause)
+    await history.record(check, transition, [note(check.headline)], NOW)
+    return check
+
+
+async def test_a_request_is_taken_in_once(history: History) -> None:
+    assert await history.take_in(intake(), verdict="check") == 1
+    assert await history.take_in(intake(), verdict="check") is None
+    assert [found.key for found in await history.unfinished()] == ["command:1"]
+
+
+async def test_a_recorded_check_comes_back_without_loss_and_finishes_its_request(history: History) -> None:
+    check = await recorded(history, "command:1", reports.broken())
+    assert await history.check(check.id) == check
+    assert await history.unfinished() == []
+    assert [owed.note.key for owed in await history.unsent(1e12)] == ["check:1"]
+
+
+async def test_a_conclusion_that_fails_leaves_nothing_behind(history: History) -> None:
+    check = await recorded(history, "command:1", reports.broken())
+    with pytest.raises(Exception, match="UNIQUE"):
+        await history.record(check, step((), "chain.incomplete"), [note("other")], NOW)
+    assert len(await history.standing("C1", "api.example.com:443")) == 1
+    assert [owed.note.key for owed in await history.unsent(1e12)] == ["check:1"]
+
+
+async def test_the_check_before_is_that_of_the_same_endpoint(history: History) -> None:
+    first = await recorded(history, "command:1", reports.broken())
+    await recorded(history, "command:2", reports.broken("other.example.com"))
+    last = await recorded(history, "command:3", reports.healthy())
+    assert await history.check_before(last) == first
+    assert await history.check_before(first) is None
+
+
+async def test_incidents_open_repeat_change_and_recover(history: History) -> None:
+    await recorded(history, "c:1", reports.broken())
+    await recorded(history, "c:2", reports.broken())
+    [standing] = await history.standing("C1", "api.example.com:443")
+    assert (standing.cause, standing.checks) == ("validity.expired", 2)
+    await recorded(history, "c:3", reports.broken(code="chain.incomplete"))
+    [standing] = await history.standing("C1", "api.example.com:443")
+    assert standing.cause == "chain.incomplete"
+    await recorded(history, "c:4", reports.healthy())
+    assert await history.standing("C1", "api.example.com:443") == []
+    states = [(found.cause, found.state) for found in await history.incidents("T1", "", limit=9)]
+    assert states == [("chain.incomplete", "recovered"), ("validity.expired", "changed")]
+
+
+async def test_an_edit_of_a_note_is_one_more_revision_and_the_same_words_are_none(history: History) -> None:
+    await history.note([note("k", "one")])
+    [owed] = await history.unsent(1e12)
+    await history.sent(owed.id, owed.revision, "1.1")
+    await history.note([note("k", "one")])
+    assert await history.unsent(1e12) == []
+    await history.note([note("k", "two")])
+    [owed] = await history.unsent(1e12)
+    assert (owed.note.content.text, owed.ts, owed.revision) == ("two", "1.1", 2)
+
+
+async def test_a_reply_waits_for_its_parent_and_then_knows_its_thread(history: History) -> None:
+    await history.note([note("root"), note("reply", parent="root")])
+    [root] = await history.unsent(1e12)
+    await history.sent(root.id, root.revision, "1.1")
+    [reply] = await history.unsent(1e12)
+    assert (reply.note.key, reply.thread_ts) == ("reply", "1.1")
+
+
+@pytest.mark.parametrize(
+    ("word", "found"), [("", 2), ("other", 1), ("expired", 2), ("BROKEN", 2), ("100%", 0), ("_", 0)]
+)
+async def test_history_is_searched_by_host_cause_verdict_and_words(history: History, word: str, found: int) -> None:
+    await recorded(history, "c:1", reports.broken())
+    await recorded(history, "c:2", replace(reports.broken("other.example.com"), summary="x"))
+    assert len(await history.lines("T1", word, before=None, limit=9)) == found
+
+
+async def test_one_team_does_not_see_anothers_checks(history: History) -> None:
+    await recorded(history, "c:1", reports.broken())
+    assert await history.lines("T2", "", before=None, limit=9) == []
+    assert await history.incidents("T2", "", limit=9) == []
+
+
+async def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        await (await History.open(tmp_path / "bot.db")).close()

@@ -1,0 +1,110 @@
+"""Checks in the child process, against the lab; and acknowledgements while twenty of them run."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificate
+
+from bot.__main__ import check_options, lab_beside, surroundings_of
+from bot.config import SocketMode, read
+from bot.egress import Egress
+from bot.local import UNLIMITED, Workspace, serve
+from bot.manifest import MANIFEST
+from bot.model import Check
+from bot.prober import Prober
+from bot.service import serving
+from probes.check import Options, default_trust
+from probes.lab import Lab, start
+from probes.model import Target, UsageError
+
+ACK_P99_MS = 100.0
+SAMPLES = 200
+
+
+@pytest.fixture
+async def lab() -> AsyncIterator[Lab]:
+    async with await start(port=0) as lab:
+        yield lab
+
+
+def options(lab: Lab) -> Options:
+    root = load_pem_x509_certificate(lab.root_pem.encode()).public_bytes(Encoding.DER)
+    return Options(
+        trust=default_trust((root,)),
+        permit=Egress(allow_exact=frozenset(lab.allowed)),
+        overrides=dict(lab.overrides),
+    )
+
+
+def asked(lab: Lab, name: str) -> Check:
+    return Check(target=Target.parse(lab.case(name).target))
+
+
+async def test_a_check_is_made_in_the_child(lab: Lab) -> None:
+    async with Prober(options(lab)) as prober:
+        report = await prober(asked(lab, "expired.lab"))
+    assert report.cause == "validity.expired"
+
+
+async def test_an_address_that_the_policy_refuses_is_not_connected_to(lab: Lab) -> None:
+    async with Prober(options(lab)) as prober:
+        with pytest.raises(UsageError, match="loopback"):
+            await prober(Check(target=Target.parse("127.0.0.1:1")))
+        with pytest.raises(UsageError, match="metadata"):
+            await prober(Check(target=Target.parse("example.com"), addresses=("169.254.169.254",)))
+
+
+async def test_a_child_that_dies_is_started_again_and_its_checks_are_made(lab: Lab) -> None:
+    async with Prober(options(lab)) as prober:
+        await prober(asked(lab, "healthy.lab"))
+        assert prober._process is not None
+        os.kill(prober._process.pid, signal.SIGKILL)
+        report = await prober(asked(lab, "expired.lab"))
+    assert report.cause == "validity.expired"
+
+
+async def test_acknowledgements_stay_quick_while_twenty_checks_run(tmp_path: Path) -> None:
+    workspace = Workspace(manifest=MANIFEST, limits=UNLIMITED)
+    running = await serve(workspace, port=0)
+    connection = SocketMode(bot_token=running.bot_token, app_token=running.app_token, api_url=running.api_url)
+    took: list[float] = []
+    # The lab in a process of its own, as in local mode: its servers are not what is measured.
+    async with lab_beside(port=0) as described:
+        surroundings = surroundings_of(described)
+        targets = [Check(target=Target.parse(f"{host}:{port}")) for host, port in surroundings.overrides]
+        try:
+            async with (
+                Prober(check_options(read({}), surroundings)) as prober,
+                serving(connection, database=tmp_path / "bot.db", checker=prober, most_a_minute=10_000),
+            ):
+                await workspace.connected(2)
+
+                async def keep_checking(first: int) -> None:
+                    for number in itertools.count(first):
+                        await prober(targets[number % len(targets)])
+
+                busy = [asyncio.create_task(keep_checking(number)) for number in range(20)]
+                try:
+                    for number in range(SAMPLES):
+                        text = f"check {targets[number % len(targets)].target}" if number % 4 == 0 else "help"
+                        delivery = await workspace.command(workspace.me, workspace.incidents, "/tls", text)
+                        assert delivery.acked_after_s is not None
+                        took.append(delivery.acked_after_s * 1000)
+                finally:
+                    for task in busy:
+                        task.cancel()
+                    await asyncio.gather(*busy, return_exceptions=True)
+        finally:
+            await running.close()
+    took.sort()
+    p99 = took[round(len(took) * 0.99) - 1]
+    print(f"ack ms with 20 checks running: median {took[len(took) // 2]:.1f}, p99 {p99:.1f}, worst {took[-1]:.1f}")
+    assert p99 < ACK_P99_MS
