@@ -25,7 +25,7 @@ from probes.wire.octets import UnsupportedError
 from probes.wire.registry import TLS10, TLS12, TLS13
 
 PATIENCE_S = 2.5
-HTTP_PATIENCE_S = 1.5
+HTTP_PATIENCE_S = 0.5  # for the clock alone: a service that is not HTTP must not hold up the verdict
 SPLIT_PAUSE_S = 0.01  # long enough that the two halves of a hello are never merged on their way
 LATE_ALERT_MIN_S, LATE_ALERT_MAX_S = 0.03, 0.15
 MAX_BYTES = 1 << 20  # no handshake is larger; one that is, is meant to keep us busy
