@@ -30,6 +30,7 @@ from bot.service import EVENTS_PATH, serving
 
 LOG = logging.getLogger("bot")
 LAB_PORT = 8443
+_LAB_NICENESS = 10  # the endpoints of a demonstration come after the bot that looks at them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +63,35 @@ def main(argv: Sequence[str] | None = None) -> int:
             "The settings are not right:", *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr
         )
         return 2
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    _keep_secrets_from_children()
+    _log_to_stderr(settings.log_level)
     match arguments.act:
         case "migrate":
             return asyncio.run(_migrate(settings))
         case "doctor":
             return asyncio.run(_doctor(settings))
     return asyncio.run(_run(settings))
+
+
+_SECRETS = ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_CLIENT_SECRET", "SECRET_KEY")
+
+
+def _keep_secrets_from_children() -> None:
+    """The prober, which reads what strangers send, inherits no secret; and bolt, which looks for settings of its own
+    in the environment, finds none."""
+    for name in (*_SECRETS, "SLACK_CLIENT_ID"):
+        os.environ.pop(name, None)
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_ours_or_grave)
+
+
+def _is_ours_or_grave(record: logging.LogRecord) -> bool:
+    """Below WARNING, Slack's libraries log whole payloads: response URLs, trigger ids, bodies of forged requests."""
+    return record.levelno >= logging.WARNING or not record.name.startswith(("slack_bolt", "slack_sdk"))
 
 
 # ── running ─────────────────────────────────────────────────────────────────────
@@ -155,9 +178,7 @@ async def _local(port: int) -> AsyncIterator[tuple[SocketMode, Surroundings]]:
         ]
         running = await serve(Workspace(manifest=MANIFEST, suggestions=suggestions), port=port)
         try:
-            print(
-                f"\n  The local workspace: {running.url}\n  Try there: {COMMAND} check expired.lab:8443\n", flush=True
-            )
+            print(f"\n  The local workspace: {running.url}\n  Try there: {suggestions[0].text}\n", flush=True)
             yield (
                 SocketMode(bot_token=running.bot_token, app_token=running.app_token, api_url=running.api_url),
                 surroundings_of(lab),
@@ -211,6 +232,7 @@ async def _lab(port: int) -> int:
     """Serve the lab until stdin ends; one line of JSON says what is where."""
     from probes.lab import start
 
+    os.nice(_LAB_NICENESS)
     async with await start(port=port) as lab:
         cases = [{"command": case.command, "description": case.description} for case in lab.cases]
         described = {

@@ -24,7 +24,7 @@ from probes.codec import to_json
 from probes.model import Report, UsageError
 
 LOG = logging.getLogger("bot.work")
-DEADLINE_S = 60.0  # a check keeps its own, shorter one; this is for our faults
+DEADLINE_S = 120.0  # a check keeps its own, shorter one; this is for our faults
 _MOST_AT_ONCE = 32
 _MOST_ATTEMPTS = 10  # a request that was begun this often and never ended is what takes the process down
 
@@ -117,14 +117,14 @@ class Work:
         old = await self._known(intake)
         if old is None:
             return
-        if old.headline in self._running:
-            await self._answer(intake, words.running_already(old.report.target))
-            return
         newest = await self._history.newest_of(old.headline)
         old = (await self._history.check(newest) if newest is not None else None) or old
         check = commands.parse(old.command)
         if not isinstance(check, Check):
             await self._answer(intake, words.stale_button())
+            return
+        if old.headline in self._running:
+            await self._answer(intake, words.running_already(old.report.target))
             return
         headline = Note(
             key=old.headline,

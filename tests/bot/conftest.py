@@ -139,7 +139,7 @@ class Desk:
 
 def said(message: Json) -> str:
     """Everything a message shows, text and blocks."""
-    return message.get("text", "") + "\n" + "\n".join(_texts(message.get("blocks") or []))
+    return str(message.get("text", "")) + "\n" + "\n".join(_texts(message.get("blocks") or []))
 
 
 def _texts(value: object) -> list[str]:

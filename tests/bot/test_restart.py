@@ -190,8 +190,8 @@ async def killed_and_restarted(tmp_path: Path, after_s: list[float]) -> None:
             )
 
         await workspace.wait_for(all_said, 60)
-        for room in acknowledged:
-            assert len(workspace.messages(room)) == 2, json.dumps(workspace.messages(room), indent=1)
+        for asked_in in acknowledged:
+            assert len(workspace.messages(asked_in)) == 2, json.dumps(workspace.messages(asked_in), indent=1)
         assert len(acknowledged) == len(after_s)
     finally:
         bot.kill()
