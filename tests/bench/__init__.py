@@ -1,0 +1,1 @@
+"""What a check costs, measured: `python -m tests.bench` (`make bench`) writes BENCHMARKS.md."""
