@@ -143,6 +143,9 @@ async def _received(stream: asyncio.StreamReader) -> Any:
 
 async def answered(options: Options, number: int, asked: Check) -> Answer:
     """One check, and what the parent is told."""
+    origin = asked.origin
+    if origin is not None and options.permit is not None and (why := options.permit(origin.address, origin.port)):
+        return (number, "usage", f"I read --origin {origin}, and {why}.")
     try:
         report = await check(asked.target, replace(options, addresses=asked.addresses, origin=asked.origin))
     except UsageError as error:

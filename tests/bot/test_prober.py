@@ -24,7 +24,7 @@ from bot.prober import Prober
 from bot.service import serving
 from probes.check import Options, default_trust
 from probes.lab import Lab, start
-from probes.model import Target, UsageError
+from probes.model import Endpoint, Target, UsageError
 
 ACK_P99_MS = 100.0
 SAMPLES = 200
@@ -123,3 +123,16 @@ async def acknowledged(workspace: Workspace, target: Check, number: int) -> floa
     delivery = await workspace.command(workspace.me, workspace.incidents, "/tls", text)
     assert delivery.acked_after_s is not None
     return delivery.acked_after_s * 1000
+
+
+async def test_an_origin_that_the_policy_refuses_is_not_connected_to(lab: Lab) -> None:
+    callers: list[object] = []
+    trap = await asyncio.start_server(lambda _, writer: callers.append(writer), "127.0.0.1", 0)
+    port = trap.sockets[0].getsockname()[1]
+    asked_for = Check(
+        target=Target.parse(lab.case("healthy.lab").target), origin=Endpoint(address="127.0.0.1", port=port)
+    )
+    async with trap, Prober(options(lab)) as prober:
+        with pytest.raises(UsageError, match="loopback"):
+            await prober(asked_for)
+    assert callers == []
