@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -98,9 +98,13 @@ def issuing() -> Issued:
 
 
 @cache
+def _chain(kind: KeyKind) -> Chain:
+    return (leaf(issuing(), key_kind=kind).der, issuing().der)
+
+
 def chain(kind: KeyKind = "p256") -> Chain:
     """The healthy chain, for healthy.test."""
-    return (leaf(issuing(), key_kind=kind).der, issuing().der)
+    return _chain(kind)
 
 
 @cache
@@ -128,6 +132,9 @@ CBC = (0xC009, 0xC013, 0xC00A, 0xC014)
 _ECDSA_SUITES = frozenset({0xC02B, 0xC02C, 0xCCA9, 0xC009, 0xC00A, 0xC023, 0xC024, 0xC0AC, 0xC0AD, 0xC007, 0xC008})
 _EPHEMERAL = frozenset((*AEAD, *CBC, 0xC023, 0xC024, 0xC027, 0xC028, 0xC0AC, 0xC0AD, 0xC007, 0xC008, 0xC011, 0xC012))
 
+_DHE = frozenset({0x009E, 0x009F, 0xCCAA, 0x0033, 0x0039, 0x0067, 0x006B, 0xC09E, 0xC09F})
+_FFDHE2048 = 0x0100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
@@ -151,9 +158,7 @@ class Server:
         """How this server answers *offer*."""
         outcome, choice = self._negotiated(offer)
         timing = Timing(tcp=self.tcp, first_byte=self.first_byte)
-        seen = Handshake(
-            endpoint=endpoint, offer=offer, outcome=outcome, timing=timing, hello_size=offer.pad_to or 300
-        )
+        seen = Handshake(endpoint=endpoint, offer=offer, outcome=outcome, timing=timing, hello_size=offer.pad_to or 300)
         if choice is None:
             return seen
         version, cipher, group, scheme, alpn = choice
@@ -180,9 +185,7 @@ class Server:
         if not seen.offer.ask_http or self.skew is None or seen.alpn not in {None, "http/1.1"}:
             return seen
         skew_s = self.skew.total_seconds()
-        return replace(
-            seen, http=HttpAnswer(status=200, date=NOW + self.skew, skew_s=skew_s, age_s=self.age_s)
-        )
+        return replace(seen, http=HttpAnswer(status=200, date=NOW + self.skew, skew_s=skew_s, age_s=self.age_s))
 
     def _negotiated(self, offer: Offer) -> tuple[Outcome, tuple[int, int, int | None, int | None, str | None] | None]:
         common = [version for version in self.versions if version in offer.versions]
@@ -191,13 +194,17 @@ class Server:
         version = max(common)
         schemes = self.schemes or _SCHEMES["rsa" if self.key_kind.startswith("rsa") else self.key_kind]
         scheme = next((each for each in offer.signature_algorithms if each in schemes), None)
-        usable = [each for each in self.groups if version == TLS13 or each >> 8 != 0x11]  # hybrids: TLS 1.3 alone
+        # Before TLS 1.3 an ECDHE suite takes a curve: no hybrid, no finite field.
+        usable = [each for each in self.groups if version == TLS13 or each < 0x0100]
         group = next((each for each in usable if each in offer.groups), None)
         cipher = next((each for each in self.ciphers if each in offer.ciphers and self._usable(each, version)), None)
         if cipher is None:
             return alerted(40), None
-        if cipher not in _EPHEMERAL and version < TLS13:
-            group = scheme = None
+        if version < TLS13 and (cipher not in _EPHEMERAL or cipher in _DHE):
+            group = _FFDHE2048 if cipher in _DHE else None  # the server's own choice (RFC 7919 section 4)
+            scheme = scheme if cipher in _DHE else None
+            if cipher in _DHE and scheme is None and version >= TLS12:
+                return alerted(40), None
         elif not offer.extensions or group is None or (scheme is None and version >= TLS12):
             return alerted(40), None
         alpn = next((each for each in self.alpn if each in offer.alpn), None)
@@ -230,15 +237,16 @@ def healthy(
     server: Server = HEALTHY,
     crowd: int = 12,
     every: Changes | None = None,
+    purposes: Mapping[str, Changes] | None = None,
     **changes: Changes,
 ) -> tuple[Handshake, ...]:
     """All that a check sees at *address*: the first wave, and what the answers then ask for.
 
     Keywords are purposes (`no_sni` is "no-sni", `family_go` is "family:go") and what becomes of their handshakes;
-    *every* is for all the others. *crowd*: connections open while the first wave runs; later waves are alone.
+    *purposes* says the same by their own names; *every* is for all the others. *crowd*: connections open while the first wave runs; later waves are alone.
     """
     endpoint = Endpoint(address=address, port=target.port)
-    by_purpose = {_purpose(name): change for name, change in changes.items()}
+    by_purpose = {**(purposes or {}), **{_purpose(name): change for name, change in changes.items()}}
     tries: Counter[str] = Counter()
     seen: tuple[Handshake, ...] = ()
     offers = plan.first(target)
@@ -342,8 +350,13 @@ def silent(code: str, seen: Facts) -> bool:
     return found(code, seen) == ()
 
 
-def fires(code: str, seen: Facts, *, severity: Severity, at: tuple[str, ...] = (ADDRESS,)) -> Finding:
-    """The rule's one finding, checked for what the catalogue asks of each: values, place, and a command to run."""
+def fires(
+    code: str, seen: Facts, *, severity: Severity, at: tuple[str, ...] = (ADDRESS,), asks: str | None = None
+) -> Finding:
+    """The rule's one finding, checked for what the catalogue asks of each: values, place, and a command to run.
+
+    *asks*: the address that the command turns to, where that is not the first one of the finding.
+    """
     [finding] = found(code, seen)
     assert finding.code == code and code in CATALOGUE
     assert finding.severity == severity
@@ -354,7 +367,7 @@ def fires(code: str, seen: Facts, *, severity: Severity, at: tuple[str, ...] = (
     assert set(finding.fails_for) <= set(seen.everyone)
     assert len(set(finding.fails_for)) == len(finding.fails_for)
     words = shlex.split(finding.next_command)
-    place = at[0] if at else seen.evidence.target.host
+    place = asks or (at[0] if at else seen.evidence.target.host)
     assert words and any(place in word for word in words), finding.next_command
     if at:
         assert any(place in line for line in finding.evidence), finding.evidence

@@ -45,7 +45,7 @@ EXPIRED = ders(leaf(issuing(), not_after=NOW - DAY), issuing())
 )
 def test_another_answer_behind_is_a_warning_that_names_what_differs(behind: Server, differing: str) -> None:
     seen = facts(healthy(), healthy(OTHER, server=behind), origin=ORIGIN)
-    finding = fires("balancer.origin-differs", seen, severity="warning", at=(OTHER,))
+    finding = fires("balancer.origin-differs", seen, severity="warning", asks=OTHER)
     assert differing in finding.explanation and any(ADDRESS in line for line in finding.evidence)
     diagnosis = judge(seen)
     assert (diagnosis.status, diagnosis.cause) == ("warning", finding)
@@ -61,7 +61,8 @@ def test_another_answer_behind_is_a_warning_that_names_what_differs(behind: Serv
 )
 def test_it_takes_the_severity_of_the_fault_behind(behind: Server, code: str) -> None:
     seen = facts(healthy(), healthy(OTHER, server=behind), origin=ORIGIN)
-    finding = fires("balancer.origin-differs", seen, severity="critical", at=(OTHER,))
+    finding = fires("balancer.origin-differs", seen, severity="critical", asks=OTHER)
+    assert finding.addresses == (ADDRESS,)
     assert code in finding.explanation
     assert judge(seen).cause == finding
 
@@ -69,7 +70,7 @@ def test_it_takes_the_severity_of_the_fault_behind(behind: Server, code: str) ->
 @pytest.mark.parametrize("ending", [REFUSED, dropped("rst"), alerted(40)])
 def test_an_origin_that_fails_is_critical(ending: Outcome) -> None:
     seen = facts(healthy(), healthy(OTHER, every=ending), origin=ORIGIN)
-    fires("balancer.origin-differs", seen, severity="critical", at=(OTHER,))
+    fires("balancer.origin-differs", seen, severity="critical", asks=OTHER)
     assert silent("balancer.address-down", seen)
 
 

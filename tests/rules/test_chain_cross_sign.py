@@ -26,7 +26,9 @@ def test_an_expired_cross_sign_beside_a_good_root_is_a_warning_for_old_clients()
 def test_a_cross_sign_in_its_time_is_silent() -> None:
     good = cross_sign(root(), OLD_ROOT)
     served = ders(leaf(issuing()), issuing(), good)
-    assert silent("chain.cross-sign", facts(healthy(server=replace(HEALTHY, chain=served)), trust=store(root(), OLD_ROOT)))
+    assert silent(
+        "chain.cross-sign", facts(healthy(server=replace(HEALTHY, chain=served)), trust=store(root(), OLD_ROOT))
+    )
 
 
 def test_without_the_new_root_no_path_holds_and_it_is_another_code() -> None:

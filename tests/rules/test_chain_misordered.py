@@ -46,7 +46,9 @@ def test_the_right_order_is_silent() -> None:
 
 
 def test_the_root_at_the_end_is_no_disorder() -> None:
-    assert silent("chain.misordered", facts(healthy(server=replace(HEALTHY, chain=ders(leaf(issuing()), issuing(), root())))))
+    assert silent(
+        "chain.misordered", facts(healthy(server=replace(HEALTHY, chain=ders(leaf(issuing()), issuing(), root()))))
+    )
 
 
 def test_a_missing_intermediate_is_another_code() -> None:

@@ -18,8 +18,8 @@ def test_a_server_that_knows_neither_h2_nor_http1_stops_web_clients() -> None:
 
 def test_a_drop_that_leaving_alpn_out_cures_is_alpn_as_well() -> None:
     gone = dropped("rst")
-    by_alpn = ("modern", "small", "http", "tls12", "no_sni", "other_name", "split", "tls13")
-    seen = facts(healthy(**dict.fromkeys(by_alpn, gone)))
+    by_alpn = ("modern", "small", "http", "tls12", "no-sni", "other-name", "split", "tls13")
+    seen = facts(healthy(purposes=dict.fromkeys(by_alpn, gone)))
     fires("negotiation.alpn", seen, severity="critical")
 
 

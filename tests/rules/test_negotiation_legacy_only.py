@@ -11,7 +11,9 @@ from probes.diagnose import judge
 from tests.evidence import RSA, facts, fires, healthy, silent
 
 
-@pytest.mark.parametrize(("versions", "name"), [((TLS11, TLS10), "TLSv1.1"), ((TLS10,), "TLSv1"), ((TLS11,), "TLSv1.1")])
+@pytest.mark.parametrize(
+    ("versions", "name"), [((TLS11, TLS10), "TLSv1.1"), ((TLS10,), "TLSv1"), ((TLS11,), "TLSv1.1")]
+)
 def test_a_server_of_the_last_century_stops_current_clients(versions: tuple[int, ...], name: str) -> None:
     seen = facts(healthy(server=replace(RSA, versions=versions)))
     finding = fires("negotiation.legacy-only", seen, severity="critical")
@@ -22,7 +24,9 @@ def test_a_server_of_the_last_century_stops_current_clients(versions: tuple[int,
 
 
 def test_old_clients_pass_there() -> None:
-    finding = fires("negotiation.legacy-only", facts(healthy(server=replace(RSA, versions=(TLS10,)))), severity="critical")
+    finding = fires(
+        "negotiation.legacy-only", facts(healthy(server=replace(RSA, versions=(TLS10,)))), severity="critical"
+    )
     assert not {"openssl-1.0", "java-8", "android-7", "embedded-tls1.0"} & set(finding.fails_for)
 
 

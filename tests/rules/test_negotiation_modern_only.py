@@ -31,11 +31,11 @@ def test_legacy_only_is_the_opposite() -> None:
 
 
 def test_a_tls12_try_that_never_connected_proves_nothing() -> None:
-    no_older = {"family_openssl_1_0": REFUSED, "family_java_8": REFUSED}
-    assert silent("negotiation.modern-only", facts(healthy(tls12=REFUSED, **no_older)))
+    no_older = {"family:openssl-1.0": REFUSED, "family:java-8": REFUSED}
+    assert silent("negotiation.modern-only", facts(healthy(tls12=REFUSED, purposes=no_older)))
 
 
 def test_a_tls12_try_that_was_shed_in_a_crowd_proves_nothing() -> None:
-    lost = dict.fromkeys(("family_openssl_1_0", "family_java_8"), dropped("rst"))
-    seen = facts(healthy(tls12=(dropped("rst"), TIMED_OUT), **lost))
+    lost = dict.fromkeys(("family:openssl-1.0", "family:java-8"), dropped("rst"))
+    seen = facts(healthy(tls12=(dropped("rst"), TIMED_OUT), purposes=lost))
     assert silent("negotiation.modern-only", seen), seen.looks[0].versions

@@ -20,8 +20,8 @@ def test_alert_70_to_all_is_no_common_version() -> None:
 def test_a_server_that_chokes_on_tls13_hellos_is_version_intolerant() -> None:
     gone = dropped("fin")
     server = replace(HEALTHY, versions=(TLS12,))
-    changes = dict.fromkeys(("modern", "small", "http", "no_sni", "other_name", "split", "tls13", "everything"), gone)
-    seen = facts(healthy(server=server, **changes, no_alpn=gone))
+    changes = dict.fromkeys(("modern", "small", "http", "no-sni", "other-name", "split", "tls13", "everything"), gone)
+    seen = facts(healthy(server=server, purposes=changes, no_alpn=gone))
     finding = fires("negotiation.protocol-version", seen, severity="critical")
     assert any("TLSv1.2" in line for line in finding.evidence)
 

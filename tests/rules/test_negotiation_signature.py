@@ -29,13 +29,16 @@ def test_p521_fails_for_browsers_without_it() -> None:
 
 def test_in_tls12_p521_fails_for_browsers_as_well() -> None:
     finding = fires(
-        "negotiation.signature", facts(healthy(server=replace(HEALTHY, key_kind="p521", versions=(TLS12,)))), severity="critical"
+        "negotiation.signature",
+        facts(healthy(server=replace(HEALTHY, key_kind="p521", versions=(TLS12,)))),
+        severity="critical",
     )
     assert "chrome" in finding.fails_for and "go" not in finding.fails_for
 
 
 @pytest.mark.parametrize(
-    "server", [HEALTHY, RSA, replace(HEALTHY, key_kind="p384"), replace(RSA, versions=(TLS12,)), replace(RSA, versions=(TLS13,))]
+    "server",
+    [HEALTHY, RSA, replace(HEALTHY, key_kind="p384"), replace(RSA, versions=(TLS12,)), replace(RSA, versions=(TLS13,))],
 )
 def test_usual_keys_are_silent(server: Server) -> None:
     seen = facts(healthy(server=server))

@@ -30,9 +30,7 @@ def test_every_way_a_name_fails_to_resolve_is_the_cause(failure: ResolutionFailu
 
 
 def test_each_failure_is_said_and_mended_in_its_own_words() -> None:
-    findings = [
-        fires("reach.dns", unresolved(f), severity="critical", at=()) for f in get_args(ResolutionFailure)
-    ]
+    findings = [fires("reach.dns", unresolved(f), severity="critical", at=()) for f in get_args(ResolutionFailure)]
     assert len({finding.explanation for finding in findings}) == len(findings)
     assert len({finding.fix for finding in findings}) == len(findings)
 

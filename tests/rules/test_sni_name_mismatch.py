@@ -44,7 +44,9 @@ def test_a_wildcard_covers_one_label() -> None:
     assert silent("sni.name-mismatch", facts(healthy(target=one, server=server), target=one))
 
 
-@pytest.mark.parametrize("names", [("healthy.test",), ("HEALTHY.Test",), ("other.test", "healthy.test"), ("*.test.", "healthy.test")])
+@pytest.mark.parametrize(
+    "names", [("healthy.test",), ("HEALTHY.Test",), ("other.test", "healthy.test"), ("*.test.", "healthy.test")]
+)
 def test_a_covered_name_is_silent(names: tuple[str, ...]) -> None:
     assert silent("sni.name-mismatch", facts(healthy(server=serving(named(*names)))))
 

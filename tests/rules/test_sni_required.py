@@ -9,7 +9,7 @@ import pytest
 from probes.clients import TLS10, TLS11, TLS12, TLS13
 from probes.diagnose import judge
 from probes.model import Outcome, Target
-from tests.evidence import HEALTHY, RSA, REFUSED, alerted, chain, default_chain, dropped, facts, fires, healthy, silent
+from tests.evidence import HEALTHY, REFUSED, RSA, alerted, chain, default_chain, dropped, facts, fires, healthy, silent
 
 
 @pytest.mark.parametrize("ending", [alerted(112), alerted(40), dropped("fin"), dropped("rst")])

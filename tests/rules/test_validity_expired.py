@@ -26,7 +26,11 @@ def test_past_not_after_stops_everyone() -> None:
 
 def test_the_last_second_is_still_valid() -> None:
     assert silent("validity.expired", facts(healthy(server=replace(HEALTHY, chain=until(timedelta(0))))))
-    fires("validity.expired", facts(healthy(server=replace(HEALTHY, chain=until(-timedelta(seconds=1))))), severity="critical")
+    fires(
+        "validity.expired",
+        facts(healthy(server=replace(HEALTHY, chain=until(-timedelta(seconds=1))))),
+        severity="critical",
+    )
 
 
 def test_whatever_else_is_wrong_with_its_chain_it_is_expired() -> None:

@@ -18,7 +18,13 @@ def lasting(lifetime: timedelta, left: timedelta) -> Chain:
 
 @pytest.mark.parametrize(
     ("lifetime", "left"),
-    [(90 * DAY, 14 * DAY), (365 * DAY, 29 * DAY), (6 * DAY, 23 * DAY / 24), (90 * DAY, timedelta(seconds=1)), (90 * DAY, timedelta(0))],
+    [
+        (90 * DAY, 14 * DAY),
+        (365 * DAY, 29 * DAY),
+        (6 * DAY, 23 * DAY / 24),
+        (90 * DAY, timedelta(seconds=1)),
+        (90 * DAY, timedelta(0)),
+    ],
 )
 def test_little_is_left(lifetime: timedelta, left: timedelta) -> None:
     seen = facts(healthy(server=replace(HEALTHY, chain=lasting(lifetime, left))))
