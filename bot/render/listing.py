@@ -58,19 +58,19 @@ def history(
 def _incident(incident: Incident, now: datetime) -> str:
     if incident.state == "open":
         return (
-            f"🔥 {code(incident.target, 120)} {code(incident.cause, 60)} open for "
+            f"🔴 {code(incident.target, 120)} {code(incident.cause, 60)} open for "
             f"{words.span(now - incident.opened_at)}, {words.counted(incident.checks, 'check')}"
         )
     ended = incident.ended_at or incident.opened_at
-    how = "recovered" if incident.state == "recovered" else "became another"
+    sign, how = ("🟢", "recovered") if incident.state == "recovered" else ("⚪", "became another cause")
     return (
-        f"✔️ {code(incident.target, 120)} {code(incident.cause, 60)} {how} after "
+        f"{sign} {code(incident.target, 120)} {code(incident.cause, 60)} {how} after "
         f"{words.span(ended - incident.opened_at)} ({words.clock(ended)})"
     )
 
 
 def _line(line: CheckLine, now: datetime) -> str:
-    what = f"{code(line.cause, 60)} {prose(line.summary, 110)}" if line.cause else "healthy"
+    what = f"{code(line.cause, 60)} {prose(words.clause(line.summary), 110)}" if line.cause else "healthy"
     return f"{words.SIGN[line.status]} {code(line.target, 120)} {what} · {words.span(now - line.at)} ago"
 
 

@@ -305,20 +305,20 @@ def _time(endpoint: EndpointReport) -> str:
 def outcome(check: PastCheck, transition: Transition) -> Content:
     """One line in the thread after *Run again*."""
     report = check.report
-    now = f"{words.SIGN[report.status]} {words.STATUS[report.status]}"
-    cause = f", {code(report.cause)}" if report.cause else ""
-    text = f"Checked again by <@{check.user}>: {_news(transition, check.at)}{now}{cause}."
+    text = f"Checked again by <@{check.user}>: {words.SIGN[report.status]} {_news(report, transition, check.at)}."
     return fit(_plain(f"Checked again: {words.STATUS[report.status]}"), [section(text)])
 
 
-def _news(transition: Transition, at: datetime) -> str:
+def _news(report: Report, transition: Transition, at: datetime) -> str:
+    status = words.STATUS[report.status]
+    cause = f" ({code(report.cause)})" if report.cause else ""
     match transition.kind, transition.ended or transition.seen:
         case "recovered", Incident() as ended:
-            return f"*recovered* after {words.span(at - ended.opened_at)} (was {code(ended.cause)}), "
+            return f"*recovered* after {words.span(at - ended.opened_at)} (was {code(ended.cause)})"
         case "changed", Incident() as ended:
-            return f"*changed* (was {code(ended.cause)}), "
+            return f"*changed*: {status}{cause}, it was {code(ended.cause)}"
         case "unchanged", Incident() as seen:
-            return f"still, for {words.span(at - seen.opened_at)}, "
+            return f"still {status}{cause}, for {words.span(at - seen.opened_at)} now"
         case "opened", _:
-            return "*new*, "
-    return ""
+            return f"*new*: {status}{cause}"
+    return f"{status}{cause}"

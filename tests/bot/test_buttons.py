@@ -25,7 +25,7 @@ async def test_run_again_changes_the_headline_in_place_and_adds_one_line(desk: D
     assert len(desk.checker.asked) == 2
     assert desk.checker.asked[0] == desk.checker.asked[1]
     assert "Checked again" in said(replies[1])
-    assert "still" in said(replies[1])
+    assert "still broken (`validity.expired`)" in said(replies[1])
     assert "is broken" in headline["text"]
     assert len(desk.bot_messages()) == 3
 

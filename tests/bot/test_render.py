@@ -103,7 +103,7 @@ def test_a_recovery_is_told_with_what_it_was() -> None:
     opened = reports.TAKEN_AT - timedelta(minutes=14)
     standing = Incident(id=1, channel="C1", target="a:443", cause="chain.incomplete", state="open", opened_at=opened)
     text = shown(report.outcome(past(reports.healthy()), step([standing], None)))
-    assert "*recovered* after 14 minutes (was `chain.incomplete`), 🟢 healthy." in text
+    assert "🟢 *recovered* after 14 minutes (was `chain.incomplete`)." in text
 
 
 def test_what_changed_is_said_in_words() -> None:
