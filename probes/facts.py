@@ -188,8 +188,8 @@ class Look:
     def outages(self) -> tuple[Handshake, ...]:
         """Tries that broke off although an equal offer got through, with hardly anything else open.
 
-        A busy endpoint that sheds a crowd is not a flapping one: a failure counts only when it happened
-        in a crowd of three or less, or when the same crowd met it again and again.
+        A busy endpoint that sheds a crowd is not a flapping one: one failure at least must have met a
+        connection that was alone.
         """
         broken = [
             shake
@@ -244,7 +244,7 @@ class Look:
         return self.connected and self.obstacle is None
 
 
-QUIET = 3  # connections open at once that no server is excused from
+QUIET = 1  # connections open at once that no server is excused from
 
 
 def _equal(one: Handshake, other: Handshake) -> bool:
@@ -341,9 +341,11 @@ def _by_cure(look: Look, failed: tuple[Handshake, ...]) -> Obstacle | None:
     cure = max(cures, key=lambda shake: shake.version or 0)
     code = missing_part(cure)
     if code is None:
-        # Nothing strange was chosen. Either the very offer of TLS 1.3 is too much, or the lists as a whole are.
+        # Nothing strange was chosen. A server that says why (not 70) knows the versions; if TLS 1.2 alone passes,
+        # TLS 1.3 lacks something: its suites and groups were all offered, so it is what the key may sign with.
         refused = any(isinstance(shake.outcome, Alerted) and shake.outcome.code != PROTOCOL_VERSION for shake in failed)
-        code = "negotiation.cipher" if refused and not look.passed("tls12") else "negotiation.protocol-version"
+        lacking = "negotiation.signature" if look.passed("tls12") else "negotiation.cipher"
+        code = lacking if refused else "negotiation.protocol-version"
     return Obstacle(code=code, witnesses=failed, contrast=(cure,))
 
 
@@ -522,15 +524,18 @@ class Facts:
         return Verdict(code=self._missing_for(family, look))
 
     def _missing_for(self, family: Family, look: Look) -> str:
-        """Which part the family lacks, read off what the server chose from others of the same versions."""
+        """Which part the family lacks: the first of which it has nothing that the server ever chose."""
         shared = [shake for shake in look.agreed if shake.version in family.versions]
-        for shake in sorted(shared, key=lambda each: -(each.version or 0)):
-            if shake.cipher not in family.ciphers:
-                return "negotiation.cipher"
-            if shake.group is not None and shake.group not in family.groups:
-                return "negotiation.group"
-            if shake.signature_scheme is not None and shake.signature_scheme not in family.signature_algorithms:
-                return "negotiation.signature"
+        newest = max((shake.version or 0 for shake in shared), default=0)
+        chosen = [shake for shake in shared if shake.version == newest]
+        for code, offered, seen in (
+            ("negotiation.cipher", family.ciphers, {shake.cipher for shake in chosen}),
+            ("negotiation.group", family.groups, {shake.group for shake in chosen}),
+            ("negotiation.signature", family.signature_algorithms, {shake.signature_scheme for shake in chosen}),
+        ):
+            known = seen - {None}
+            if known and not known & set(offered):
+                return code
         return "negotiation.cipher"
 
     def _by_certificate(self, family: Family, look: Look, chain: Chain) -> Verdict | None:

@@ -230,7 +230,8 @@ def decided(family: Family, server_name: str | None, seen: tuple[Handshake, ...]
     named = [shake for shake in seen if shake.offer.server_name == offer.server_name]
     for shake in named:
         # An exchange left at the ServerHello does not tell the group and signature of TLS 1.2.
-        whole = shake.offer.until != "server_hello" and shake.version is not None
+        # And what came of TLS 1.2 alone says nothing of a hello that offers 1.3 as well: the server would take 1.3.
+        whole = shake.offer.until != "server_hello" and max(shake.offer.versions) >= max(offer.versions)
         if whole and not isinstance(shake.outcome, Malformed) and admits(offer, shake):
             return shake
     for shake in named:

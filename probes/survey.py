@@ -16,7 +16,7 @@ from probes import plan
 from probes.model import Dropped, Endpoint, Gap, Handshake, Offer, Stalled, Target, Unreached
 
 MAX_CROWD = 12
-QUIET = 2  # connections at a time when the question is whether the crowd was to blame
+QUIET = 1  # connections at a time when the question is whether the crowd was to blame
 _PER_CHECK = 96  # connections open at once over all addresses: a name with 30 addresses is no reason to flood
 MAX_ADDRESSES = 32
 MAX_WAVES = 4

@@ -13,9 +13,10 @@ _TRIES = 3
 
 
 def _waits(look: Look) -> list[float]:
-    """Milliseconds between the ClientHello and the first byte, beyond one round trip (the TCP connect)."""
+    """Milliseconds between the ClientHello and the first byte, beyond the round trip of the quickest TCP connect."""
     timed = [shake.timing for shake in look.agreed]
-    return sorted(t.first_byte - 2 * t.tcp for t in timed if t.first_byte is not None and t.tcp is not None)
+    round_trip = min((t.tcp for t in timed if t.tcp is not None), default=0.0)
+    return sorted(t.first_byte - t.tcp - round_trip for t in timed if t.first_byte is not None and t.tcp is not None)
 
 
 def check(facts: Facts) -> Iterator[Finding]:
