@@ -243,7 +243,8 @@ def healthy(
     """All that a check sees at *address*: the first wave, and what the answers then ask for.
 
     Keywords are purposes (`no_sni` is "no-sni", `family_go` is "family:go") and what becomes of their handshakes;
-    *purposes* says the same by their own names; *every* is for all the others. *crowd*: connections open while the first wave runs; later waves are alone.
+    *purposes* says the same by their own names; *every* is for all the others. *crowd*: connections open while the
+    first wave runs; later waves are alone.
     """
     endpoint = Endpoint(address=address, port=target.port)
     by_purpose = {**(purposes or {}), **{_purpose(name): change for name, change in changes.items()}}

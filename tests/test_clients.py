@@ -27,8 +27,8 @@ from probes.clients import (
 from probes.facts import Verdict
 from probes.model import Endpoint
 from probes.wire.registry import GREASE, GROUPS, SIGNATURE_SCHEMES, VERSIONS, suite
-from tests.pki import KeyKind
 from tests.evidence import ADDRESS, HEALTHY, RSA, Server, default_chain, facts, healthy
+from tests.pki import KeyKind
 
 ENDPOINT = Endpoint(address=ADDRESS, port=443)
 OLD = {"android-7", "openssl-1.0", "java-8", "embedded-tls1.0"}

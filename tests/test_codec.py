@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +22,7 @@ from probes.model import (
     FindingReport,
     Gap,
     Report,
+    Status,
     Target,
 )
 from tests.endpoints.schema import SCHEMA
@@ -93,7 +94,7 @@ verdicts = st.one_of(
 
 @st.composite
 def reports(draw: st.DrawFn) -> Report:
-    status = draw(st.sampled_from(["ok", "warning", "broken"]))
+    status: Status = draw(st.sampled_from(get_args(Status)))
     cause = None if status == "ok" else draw(codes)
     return Report(
         target=draw(targets),

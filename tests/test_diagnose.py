@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -221,7 +222,7 @@ def test_5_not_yet_valid_by_our_clock_alone_is_a_clock() -> None:
     assert cause(facts(at(replace(HEALTHY, chain=fresh)))) == "validity.not-yet-valid"
 
 
-# 6: healthy ------------------------------------------------------------------------------------------------------------
+# 6: healthy ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -281,7 +282,8 @@ SERVERS = (
 )
 ENDINGS: tuple[Outcome, ...] = (
     *(REFUSED, TIMED_OUT, UNREACHABLE, LOCAL, HTTP, malformed("\x1b[2J\n"), stalled(), stalled(received=900)),
-    *(dropped("rst"), dropped("fin", received=7, awaiting="certificate"), *map(alerted, (0, 40, 70, 80, 112, 120, 255))),
+    *(dropped("rst"), dropped("fin", received=7, awaiting="certificate")),
+    *(alerted(code) for code in (0, 40, 70, 80, 112, 120, 255)),
 )
 PURPOSES = (
     *(offer.purpose for offer in plan.first(TARGET)),
@@ -349,6 +351,7 @@ def test_any_evidence_gives_a_report_of_the_catalogue_s_form(seen: Evidence) -> 
     for finding in diagnosis.findings:
         assert finding.code in CATALOGUE and finding.evidence
         assert set(finding.addresses) <= addresses
+        assert shlex.split(finding.next_command)
         assert finding.explanation.isprintable() and all(line.isprintable() for line in finding.evidence)
     # What fails for current clients is never without a finding, and no client fails where all is well.
     current = {c.name for c in said.clients if c.outcome == "fail"} - {

@@ -122,7 +122,16 @@ def test_an_address_in_an_old_notation_is_refused(text: str) -> None:
     "text",
     [
         *("", " ", ".", "..", "a..b", "-a.test", "a-.test", "a b.test", "a/b", "a.test/path", "ftp://a.test", "://a"),
-        *("a.test:", "a.test:0", "a.test:65536", "a.test:99999", "a.test:-1", "a.test:https", "a.test:４４３", "a.test:1:2"),
+        *(
+            "a.test:",
+            "a.test:0",
+            "a.test:65536",
+            "a.test:99999",
+            "a.test:-1",
+            "a.test:https",
+            "a.test:４４３",
+            "a.test:1:2",
+        ),
         *("http://[", "[::1", "::1]", "[a.test]", "[127.0.0.1]", "[::1]x", "[::1]443", "[]:443", "https://"),
         *("a" * 64 + ".test", "a." * 130 + "test", "*.test", "a,b.test", "a;rm -rf.test", "$(id).test", "a'b.test"),
         *("😀" * 100, "a\x00.test", "a\n.test", "\u202eevil.test", "xn--.test", "a\u200d.test"),
@@ -166,3 +175,17 @@ def test_what_is_quoted_back_is_one_printable_line(text: str, limit: int) -> Non
 def test_an_endpoint_is_written_as_tools_read_it(address: object, port: int) -> None:
     written = str(Endpoint(address=str(address), port=port))
     assert Target.parse(written).host == str(ip_address(str(address)))
+
+
+@pytest.mark.parametrize("zone", ["²", "\x1b[31m", "<!channel>", "`id`", "a b", "", "x" * 16, "eth0%25", "\u202e"])
+def test_a_zone_is_the_name_of_an_interface(zone: str) -> None:
+    """`ipaddress` takes any text after the percent sign; it would reach terminals, channels and sockets."""
+    for text in (f"fe80::1%{zone}", f"[fe80::1%{zone}]:443"):
+        with pytest.raises(UsageError) as caught:
+            Target.parse(text)
+        _is_said_well(str(caught.value))
+
+
+@pytest.mark.parametrize("zone", ["eth0", "2", "wlp3s0.100", "br-1a2b3c"])
+def test_a_usual_zone_is_kept(zone: str) -> None:
+    assert Target.parse(f"[fe80::1%{zone}]:443").host == f"fe80::1%{zone}"
