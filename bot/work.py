@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol, assert_never
 
 from bot import commands, incidents
@@ -26,7 +26,10 @@ from probes.model import Report, UsageError
 LOG = logging.getLogger("bot.work")
 DEADLINE_S = 120.0  # a check keeps its own, shorter one; this is for our faults
 _MOST_AT_ONCE = 32
-_MOST_ATTEMPTS = 10  # a request that was begun this often and never ended is what takes the process down
+# A request begun this often over this long is what takes the process down. Either alone proves nothing: a process that
+# is killed again and again for other reasons is to finish what it was asked.
+_MOST_ATTEMPTS = 10
+_TRIED_LONG_ENOUGH = timedelta(hours=1)
 
 
 class Checker(Protocol):
@@ -68,7 +71,8 @@ class Work:
         return len(unfinished)
 
     async def _run(self, intake: Intake) -> None:
-        if await self._history.begin(intake.id) >= _MOST_ATTEMPTS:
+        attempts = await self._history.begin(intake.id)
+        if attempts >= _MOST_ATTEMPTS and now() - intake.received_at > _TRIED_LONG_ENOUGH:
             await self._tell_fault(intake, f"request-{intake.id}")
             return
         match intake.action:

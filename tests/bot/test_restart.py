@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import sys
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -90,16 +91,21 @@ async def test_a_post_that_was_begun_and_never_made_is_made(idle_desk: Desk) -> 
     assert [message["text"] for message in idle_desk.bot_messages()] == ["is broken"]
 
 
-async def test_a_request_that_took_the_process_down_ten_times_is_given_up_visibly(idle_desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("age", "headline"), [(timedelta(hours=2), "could not be checked"), (timedelta(0), "is broken")]
+)
+async def test_a_request_that_took_the_process_down_for_an_hour_is_given_up_visibly(
+    idle_desk: Desk, age: timedelta, headline: str
+) -> None:
     history = await History.open(idle_desk.database)
-    number = await history.take_in(asked(idle_desk), verdict="check")
+    intake = replace(asked(idle_desk), received_at=datetime.now(UTC) - age)
+    number = await history.take_in(intake, verdict="check")
     assert number is not None
     for _ in range(10):
         await history.begin(number)
     await history.close()
     await idle_desk.start()
-    await idle_desk.headline("could not be checked")
-    assert idle_desk.checker.asked == []
+    await idle_desk.headline(headline)
 
 
 async def test_a_pressed_button_survives_a_restart(idle_desk: Desk) -> None:
