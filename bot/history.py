@@ -18,15 +18,16 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from sqlite_utils import Database
 
 from bot import migrations
-from bot.model import CheckLine, Content, Incident, Intake, Note, Owed, PastCheck, Transition
-from probes.codec import from_json, to_json
+from bot.model import CheckLine, Incident, Intake, Note, Owed, PastCheck, Transition
+from bot.rows import incident_of, intake_of, like, moment, owed_of, past_check_of, stamp
+from probes.codec import to_json
 
 Result = TypeVar("Result")
 
@@ -106,8 +107,8 @@ class History:
                 intake.thread_ts,
                 intake.response_url,
                 int(intake.ephemeral_button),
-                _stamp(intake.received_at),
-                _stamp(intake.received_at) if finished else None,
+                stamp(intake.received_at),
+                stamp(intake.received_at) if finished else None,
             ),
         )
         number = cursor.lastrowid if cursor.rowcount == 1 else None
@@ -116,7 +117,7 @@ class History:
         self._db.execute(
             "insert into audit (at, team, channel, user, action, text, verdict) values (?, ?, ?, ?, ?, ?, ?)",
             (
-                _stamp(intake.received_at),
+                stamp(intake.received_at),
                 intake.team,
                 intake.channel,
                 intake.user,
@@ -130,7 +131,7 @@ class History:
     async def unfinished(self) -> list[Intake]:
         """The requests that were taken in and not finished, oldest first."""
         rows = await self._run(self._rows, "select * from intakes where finished_at is null order by id")
-        return [_intake(row) for row in rows]
+        return [intake_of(row) for row in rows]
 
     async def begin(self, intake_id: int) -> int:
         """Count one more attempt at a request; how many there were before."""
@@ -145,7 +146,7 @@ class History:
         await self._write(self._finish, intake_id, now, notes, error)
 
     def _finish(self, intake_id: int, now: datetime, notes: Sequence[Note], error: str | None) -> None:
-        self._db.execute("update intakes set finished_at = ?, error = ? where id = ?", (_stamp(now), error, intake_id))
+        self._db.execute("update intakes set finished_at = ?, error = ? where id = ?", (stamp(now), error, intake_id))
         self._note(notes)
 
     # ── checks and incidents ────────────────────────────────────────────────────
@@ -164,7 +165,7 @@ class History:
                 "user": check.user,
                 "command": check.command,
                 "headline": check.headline,
-                "at": _stamp(check.at),
+                "at": stamp(check.at),
                 "target": str(report.target),
                 "host": report.target.host,
                 "server_name": report.target.server_name,
@@ -184,7 +185,7 @@ class History:
         if transition.ended is not None:
             self._db.execute(
                 "update incidents set state = ?, ended_at = ?, last_check = ? where id = ?",
-                (transition.kind, _stamp(now), check.id, transition.ended.id),
+                (transition.kind, stamp(now), check.id, transition.ended.id),
             )
         if transition.seen is not None:
             self._db.execute(
@@ -198,7 +199,7 @@ class History:
                     "target": str(check.report.target),
                     "cause": transition.opened,
                     "state": "open",
-                    "opened_at": _stamp(now),
+                    "opened_at": stamp(now),
                     "first_check": check.id,
                     "last_check": check.id,
                     "checks": 1,
@@ -208,7 +209,7 @@ class History:
     async def check(self, number: int) -> PastCheck | None:
         """The check of request *number*, if it is remembered."""
         rows = await self._run(self._rows, "select * from checks where id = ?", number)
-        return _past_check(rows[0]) if rows else None
+        return past_check_of(rows[0]) if rows else None
 
     async def check_before(self, check: PastCheck) -> PastCheck | None:
         """The check of the same endpoint (host, port, server name, STARTTLS) before *check*, in any channel."""
@@ -222,7 +223,7 @@ class History:
             check.team,
             check.id,
         )
-        return _past_check(rows[0]) if rows else None
+        return past_check_of(rows[0]) if rows else None
 
     async def newest_of(self, headline: str) -> int | None:
         """The number of the newest check that the message *headline* shows."""
@@ -235,7 +236,7 @@ class History:
         rows = await self._run(
             self._rows, "select * from incidents where channel = ? and target = ? and state = 'open'", channel, target
         )
-        return [_incident(row) for row in rows]
+        return [incident_of(row) for row in rows]
 
     async def lines(self, team: str, word: str, *, before: int | None, limit: int) -> list[CheckLine]:
         """The newest checks, before check *before*, whose target, cause, status or summary holds *word*."""
@@ -246,11 +247,11 @@ class History:
             " order by id desc limit ?",
             team,
             before if before is not None else 1 << 62,
-            *(_like(word),) * 3,
+            *(like(word),) * 3,
             word.lower(),
             limit,
         )
-        return [CheckLine(**row | {"at": _moment(row["at"])}) for row in rows]
+        return [CheckLine(**row | {"at": moment(row["at"])}) for row in rows]
 
     async def incidents(self, team: str, word: str, *, limit: int) -> list[Incident]:
         """The incidents, open ones first and then the newest, whose target or cause holds *word*."""
@@ -259,11 +260,11 @@ class History:
             "select * from incidents where team = ? and (target like ? escape '\\' or cause like ? escape '\\')"
             " order by state != 'open', id desc limit ?",
             team,
-            _like(word),
-            _like(word),
+            like(word),
+            like(word),
             limit,
         )
-        return [_incident(row) for row in rows]
+        return [incident_of(row) for row in rows]
 
     # ── the outbox ──────────────────────────────────────────────────────────────
 
@@ -308,7 +309,7 @@ class History:
             " and (o.parent is null or p.ts is not null) order by o.id limit 500",
             now,
         )
-        return [_owed(row) for row in rows]
+        return [owed_of(row) for row in rows]
 
     async def next_retry(self) -> float | None:
         """When (Unix seconds) the next unsent note is due, if there is one that can ever be sent."""
@@ -328,7 +329,7 @@ class History:
             " where o.id = ? and o.sent_revision < o.revision and o.state = 'live'",
             owed_id,
         )
-        return _owed(rows[0]) if rows else None
+        return owed_of(rows[0]) if rows else None
 
     async def posted_at(self, channel: str, ts: str) -> str | None:
         """The key of the note that is message *ts* of *channel*."""
@@ -376,7 +377,7 @@ class History:
     async def refuse_blocks(self, team: str, now: datetime) -> None:
         """Remember that *team*'s Slack does not know the newer blocks."""
         await self._write(
-            self._db.execute, "insert or ignore into refusals (team, at) values (?, ?)", (team, _stamp(now))
+            self._db.execute, "insert or ignore into refusals (team, at) values (?, ?)", (team, stamp(now))
         )
 
     async def refusing_teams(self) -> frozenset[str]:
@@ -404,74 +405,3 @@ def _opened(path: Path) -> Database:
     database.execute("pragma foreign_keys = on")
     migrations.apply(database)
     return database
-
-
-# ── rows ↔ values ───────────────────────────────────────────────────────────────
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _like(word: str) -> str:
-    escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
-
-
-def _intake(row: dict[str, Any]) -> Intake:
-    return Intake(
-        **{name: row[name] for name in Intake.__dataclass_fields__ if name not in {"received_at", "ephemeral_button"}},
-        received_at=_moment(row["received_at"]),
-        ephemeral_button=bool(row["ephemeral_button"]),
-    )
-
-
-def _past_check(row: dict[str, Any]) -> PastCheck:
-    report = from_json(json.loads(row["report"]))
-    kept = {name: row[name] for name in ("id", "team", "channel", "user", "command", "headline")}
-    return PastCheck(**kept, at=_moment(row["at"]), report=report)
-
-
-def _incident(row: dict[str, Any]) -> Incident:
-    return Incident(
-        id=row["id"],
-        channel=row["channel"],
-        target=row["target"],
-        cause=row["cause"],
-        state=row["state"],
-        opened_at=_moment(row["opened_at"]),
-        ended_at=_moment(row["ended_at"]) if row["ended_at"] else None,
-        checks=row["checks"],
-    )
-
-
-def _owed(row: dict[str, Any]) -> Owed:
-    content = json.loads(row["content"])
-    note = Note(
-        key=row["key"],
-        kind=row["kind"],
-        team=row["team"],
-        channel=row["channel"],
-        content=Content(text=content["text"], blocks=tuple(content["blocks"]), classic=tuple(content["classic"])),
-        parent=row["parent"],
-        thread_ts=row["thread_ts"],
-        user=row["user"],
-        response_url=row["response_url"],
-        replace_original=bool(row["replace_original"]),
-        filename=row["filename"],
-        file_text=row["file_text"],
-    )
-    return Owed(
-        id=row["id"],
-        note=note,
-        revision=row["revision"],
-        sent_revision=row["sent_revision"],
-        ts=row["ts"],
-        thread_ts=row["place"],
-        attempted_at=row["attempted_at"],
-        attempts=row["attempts"],
-    )
