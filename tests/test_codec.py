@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probes.catalogue import CATALOGUE
@@ -111,16 +111,19 @@ def reports(draw: st.DrawFn) -> Report:
     )
 
 
+@settings(deadline=None)
 @given(reports())
 def test_nothing_is_lost_on_the_way_through_json(report: Report) -> None:
     assert from_json(json.loads(json.dumps(to_json(report)))) == report
 
 
+@settings(deadline=None)
 @given(reports())
 def test_the_json_is_the_catalogue_s(report: Report) -> None:
     jsonschema.validate(to_json(report), SCHEMA)
 
 
+@settings(deadline=None)
 @given(reports())
 def test_fields_of_a_later_version_are_read_over(report: Report) -> None:
     data = to_json(report)
@@ -130,6 +133,7 @@ def test_fields_of_a_later_version_are_read_over(report: Report) -> None:
     assert from_json(json.loads(json.dumps(data))) == report
 
 
+@settings(deadline=None)
 @given(reports(), st.data())
 def test_a_report_with_a_part_missing_is_refused_and_nothing_worse(report: Report, data: st.DataObject) -> None:
     torn = to_json(report)
@@ -139,6 +143,7 @@ def test_a_report_with_a_part_missing_is_refused_and_nothing_worse(report: Repor
         from_json(torn)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(list(SCHEMA["required"])),
@@ -156,6 +161,7 @@ def test_another_schema_is_refused_with_its_number(schema: object) -> None:
         from_json({"schema": schema})
 
 
+@settings(deadline=None)
 @given(moments)
 def test_times_are_written_in_utc_to_the_second(when: datetime) -> None:
     assert moment(iso(when)) == when and iso(when).endswith("Z")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from probes.model import MAX_HOST_LENGTH, STARTTLS_PROTOCOLS, Endpoint, Target, UsageError, hostname, shown
@@ -15,6 +15,7 @@ hosts = st.lists(labels, min_size=0, max_size=4).map(lambda parts: ".".join([*pa
 ports = st.integers(1, 65535)
 
 
+@settings(deadline=None)
 @given(st.text())
 @example("http://[")
 @example("a" * 10_000)
@@ -38,6 +39,7 @@ def test_any_text_is_a_target_or_the_user_s_mistake(text: str) -> None:
         assert target.host.isprintable() and " " not in target.host
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(categories=["Cc", "Cf", "Zl", "Zp", "Co"]), min_size=1), hosts)
 def test_control_and_direction_characters_are_never_echoed(hostile: str, host: str) -> None:
     for text in (hostile, f"{hostile}{host}", f"{host}{hostile}:443", f"{host}:{hostile}", f"https://{host}{hostile}"):
@@ -55,6 +57,7 @@ def _is_said_well(message: str) -> None:
     assert "I read “" in message
 
 
+@settings(deadline=None)
 @given(hosts, ports)
 def test_a_name_with_a_port_reads_back_as_written(host: str, port: int) -> None:
     target = Target.parse(f"{host}:{port}")
@@ -62,6 +65,7 @@ def test_a_name_with_a_port_reads_back_as_written(host: str, port: int) -> None:
     assert Target.parse(str(target)) == target
 
 
+@settings(deadline=None)
 @given(st.ip_addresses(), ports)
 def test_an_address_reads_back_as_written_and_sends_no_name(address: object, port: int) -> None:
     text = f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
@@ -70,6 +74,7 @@ def test_an_address_reads_back_as_written_and_sends_no_name(address: object, por
     assert Target.parse(str(target)) == target
 
 
+@settings(deadline=None)
 @given(st.ip_addresses(v=6))
 def test_an_ipv6_address_needs_no_brackets_without_a_port(address: object) -> None:
     assert Target.parse(str(address)) == Target.parse(f"[{address}]") == Target.parse(f"[{address}]:443")
@@ -160,17 +165,20 @@ def test_an_unknown_starttls_protocol_is_refused_with_those_that_work() -> None:
         Target.parse("a.test", starttls="gopher\x1b")
 
 
+@settings(deadline=None)
 @given(hosts)
 def test_a_name_is_its_own_normal_form(host: str) -> None:
     assert hostname(hostname(host)) == hostname(host) == hostname(host.upper())
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(1, 100))
 def test_what_is_quoted_back_is_one_printable_line(text: str, limit: int) -> None:
     quoted = shown(text, limit)
     assert quoted.isprintable() and len(quoted) <= limit
 
 
+@settings(deadline=None)
 @given(st.ip_addresses(), ports)
 def test_an_endpoint_is_written_as_tools_read_it(address: object, port: int) -> None:
     written = str(Endpoint(address=str(address), port=port))

@@ -189,6 +189,7 @@ def _offer(purpose: str, target: Target) -> Offer:
     return replace(plan.small(target), purpose=purpose)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(ENDINGS), min_size=12, max_size=12))
 def test_the_same_answers_always_lead_to_the_same_questions(endings: list[Outcome]) -> None:
     seen = tuple(
@@ -237,6 +238,14 @@ def test_a_choice_of_an_older_version_says_nothing_of_a_newer_one_in_common() ->
     seen = healthy(server=replace(HEALTHY, ciphers=(0x1303, 0xC02B)))
     decision = plan.decided(FAMILY["dotnet"], "healthy.test", seen)
     assert decision is not None and not decision.certificates
+
+
+def test_a_refusal_for_its_alpn_decides_no_family_that_names_other_protocols() -> None:
+    """A server of h2 alone refuses a hello for http/1.1 alone; who offers both has nothing to fear."""
+    seen = healthy(server=replace(HEALTHY, alpn=("h2",)))
+    for name in ("android", "java", "dotnet", "java-8"):
+        decision = plan.decided(FAMILY[name], "healthy.test", seen)
+        assert decision is not None and decision.certificates, name
 
 
 # completed ----------------------------------------------------------------------------------------------------------

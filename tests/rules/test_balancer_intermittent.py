@@ -63,8 +63,8 @@ def test_a_busy_endpoint_that_sheds_a_crowd_once_is_healthy() -> None:
     assert judge(seen).status == "ok" and seen.looks[0].shed == 3
 
 
-def test_one_failure_with_hardly_anything_else_open_counts() -> None:
-    fires("balancer.intermittent", facts(healthy(small=(dropped("rst"), untouched), crowd=2)), severity="critical")
+def test_one_failure_of_a_connection_that_was_alone_counts() -> None:
+    fires("balancer.intermittent", facts(healthy(small=(dropped("rst"), untouched), crowd=1)), severity="critical")
 
 
 def test_an_offer_that_always_fails_is_not_intermittent() -> None:
