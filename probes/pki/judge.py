@@ -150,9 +150,16 @@ def assess(
         root=None
         if repaired.anchor
         else roots.decide(repaired.verified[-1], leaf, anchors, _untrusted_root(wider.paths)),
-        old_clients=tuple(search(leaf, pool, anchors, at, view=each).paths[0] for each in (SERVER_ORDER, STRICT)),
+        old_clients=_old_clients(certificates, anchors, at),
         truncated=direct.truncated or wider.truncated,
     )
+
+
+@lru_cache(maxsize=128)
+def _old_clients(certificates: tuple[Certificate, ...], anchors: Anchors, at: datetime) -> tuple[Path, ...]:
+    """The paths of clients that follow the server's order: the same in whatever view the chain is assessed."""
+    leaf, *pool = certificates
+    return tuple(search(leaf, pool, anchors, at, view=each).paths[0] for each in (SERVER_ORDER, STRICT))
 
 
 def chain_fault(facts: ChainFacts) -> ChainCode | None:
