@@ -240,7 +240,7 @@ async def parts(ground: Ground) -> Section:
         await _handshakes(ground, "TLS 1.3, x25519, to the certificate", endpoint, plan.small(target)),
         await _handshakes(ground, "TLS 1.3, X25519MLKEM768, finished", endpoint, plan.modern(target)),
         await _handshakes(ground, "TLS 1.2, to the certificate", endpoint, tls12),
-        _part(ground, amount, lambda: judge(Facts(evidence))),
+        _part(ground, amount, lambda: judge(Facts(replace(evidence, taken_at=datetime.now(UTC))))),
         _part(ground, "the report", lambda: report(facts, diagnosis, elapsed_ms=1.0)),
         _part(ground, "the report as JSON text", lambda: json.dumps(to_json(finished))),
         _part(ground, "a report from JSON text", lambda: from_json(json.loads(text))),

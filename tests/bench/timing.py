@@ -13,6 +13,8 @@ from probes.check import Options, check
 from probes.model import Report, Target
 
 PATIENCE_S = 120.0  # no tool is given longer
+# What would change what `tls` does; and what keeps Python from storing byte code, for an installed program has it.
+_NOT_PASSED = frozenset(("RESOLVER", "TRUST_FILE", "PYTHONDONTWRITEBYTECODE"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +43,9 @@ async def timed_check(target: Target, options: Options) -> tuple[Report, Cost]:
 def timed_command(words: Sequence[str], *, patience_s: float = PATIENCE_S) -> CommandRun:
     """A command from start to end, with the CPU of it and of the children it waited for.
 
-    What RESOLVER and TRUST_FILE say to `tls` is left out. Raises TimeoutExpired after *patience_s*.
+    Raises TimeoutExpired after *patience_s*.
     """
-    environment = {key: value for key, value in os.environ.items() if key not in {"RESOLVER", "TRUST_FILE"}}
+    environment = {key: value for key, value in os.environ.items() if key not in _NOT_PASSED}
     before = _children_s()
     began = time.perf_counter()
     done = subprocess.run(
