@@ -197,7 +197,11 @@ class Server:
         # Before TLS 1.3 an ECDHE suite takes a curve: no hybrid, no finite field.
         usable = [each for each in self.groups if version == TLS13 or each < 0x0100]
         group = next((each for each in usable if each in offer.groups), None)
-        cipher = next((each for each in self.ciphers if each in offer.ciphers and self._usable(each, version)), None)
+        signs = scheme is not None or version < TLS12
+        able = [each for each in self.ciphers if each in offer.ciphers and self._usable(each, version)]
+        # A suite for which a curve or a scheme is missing is passed over for the next, as OpenSSL does.
+        fit = (c for c in able if version == TLS13 or c not in _EPHEMERAL or (group and signs and offer.extensions))
+        cipher = next(fit, None)
         if cipher is None:
             return alerted(40), None
         if version < TLS13 and (cipher not in _EPHEMERAL or cipher in _DHE):
