@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from probes.report import report
 from probes.survey import survey
 from tests.bench.ground import FAR_MS, NAME, Ground
 from tests.bench.results import Aim, Section, Spread, spread
-from tests.bench.timing import timed_check, timed_command
+from tests.bench.timing import plain_environment, timed_check, timed_command
 from tests.bench.tools import s_client, tls_check
 from tests.endpoints.faults import forwards, is_silent
 
@@ -151,12 +152,11 @@ async def cold(ground: Ground) -> Section:
 
 def importtime(ground: Ground, count: int = 25) -> str:
     """The slowest imports of a cold check, by the time of each with what it imports."""
-    import subprocess
-
     words = [sys.executable, "-X", "importtime", "-m", "probes", *tls_check(ground, ground.address, ground.port)[1:]]
     if words[4] == "-m":  # tls() fell back to the module
         del words[4:6]
-    lines = subprocess.run(words, capture_output=True, text=True, check=False).stderr.splitlines()
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=plain_environment())
+    lines = done.stderr.splitlines()
     found = []
     for line in lines:
         fields = line.removeprefix("import time:").split("|")

@@ -45,7 +45,6 @@ def timed_command(words: Sequence[str], *, patience_s: float = PATIENCE_S) -> Co
 
     Raises TimeoutExpired after *patience_s*.
     """
-    environment = {key: value for key, value in os.environ.items() if key not in _NOT_PASSED}
     before = _children_s()
     began = time.perf_counter()
     done = subprocess.run(
@@ -53,7 +52,7 @@ def timed_command(words: Sequence[str], *, patience_s: float = PATIENCE_S) -> Co
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=environment,
+        env=plain_environment(),
         timeout=patience_s,
         check=False,
     )
@@ -61,6 +60,11 @@ def timed_command(words: Sequence[str], *, patience_s: float = PATIENCE_S) -> Co
     # What was waited for since is this child alone: nothing else ends meanwhile.
     cpu_ms = (_children_s() - before) * 1000
     return CommandRun(cost=Cost(wall_ms=wall_ms, cpu_ms=cpu_ms), status=done.returncode, output=done.stdout)
+
+
+def plain_environment() -> dict[str, str]:
+    """What a command is run with: ours, without what would change its work."""
+    return {key: value for key, value in os.environ.items() if key not in _NOT_PASSED}
 
 
 def _children_s() -> float:
