@@ -96,6 +96,9 @@ def _check(args: argparse.Namespace) -> int:
     for option in ("client_cert", "client_key", "starttls", "enumerate", "http3"):
         if getattr(args, option):
             raise UsageError(f"--{option.replace('_', '-')} is not available in this version")
+    for option in ("sni", "ca_file", "only_ca_file", "origin", "resolver"):
+        if getattr(args, option) == "":
+            raise UsageError(f"--{option.replace('_', '-')} is empty; leave it out or give it a value")
     target = Target.parse(args.target, sni=args.sni)
     options = _options(args)
     report = _run(target, options, quiet=args.json or not sys.stderr.isatty())
@@ -139,7 +142,7 @@ def _options(args: argparse.Namespace) -> Options:
         trust=trust,
         overrides=dict(_override(text) for text in args.resolve),
         resolver=_endpoint(resolver, "--resolver", 53) if resolver else None,
-        origin=_endpoint(args.origin, "--origin", Target.parse(args.target).port) if args.origin else None,
+        origin=None if args.origin is None else _endpoint(args.origin, "--origin", Target.parse(args.target).port),
         timeout_s=_timeout(args.timeout),
     )
 
@@ -187,7 +190,8 @@ def _address(text: str) -> str:
 
 def _endpoint(text: str, option: str, port: int) -> Endpoint:
     """`ADDR[:PORT]`, with *port* when none is given."""
-    literal = ip_literal(text.strip("[]"))
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    literal = ip_literal(bare)
     if literal is not None:
         return Endpoint(address=str(literal), port=port)
     try:

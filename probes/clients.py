@@ -308,4 +308,6 @@ def covered_by(offer: Offer, wider: Offer) -> bool:
         and set(offer.ciphers) <= set(wider.ciphers)
         and set(offer.groups) <= set(wider.groups)
         and set(offer.signature_algorithms) <= set(wider.signature_algorithms)
+        # Refused for its ALPN, a hello says nothing of one that names another protocol, or none (RFC 7301 section 3.2).
+        and (not wider.alpn or (bool(offer.alpn) and set(offer.alpn) <= set(wider.alpn)))
     )

@@ -105,8 +105,14 @@ def _port(text: str | None, whole: str) -> int:
     raise UsageError(f"I read “{shown(whole)}”. The port must be a number from 1 to 65535, as in example.com:8443.")
 
 
+_ZONE = re.compile(r"[A-Za-z0-9_.-]{1,15}")  # an interface; ipaddress takes any text, escape sequences too
+
+
 def ip_literal(text: str) -> IPv4Address | IPv6Address | None:
     """The address *text* spells in standard notation, or None. A zone (`fe80::1%eth0`) is kept."""
+    _, scoped, zone = text.partition("%")
+    if scoped and not _ZONE.fullmatch(zone):
+        return None
     try:
         return ip_address(text)
     except ValueError:
@@ -143,7 +149,9 @@ def _a_label(name: str, text: str) -> str:
     try:
         return idna.encode(name, uts46=True).decode("ascii")
     except idna.IDNAError as error:
-        raise UsageError(f"I read “{shown(text)}”, which is not a valid internationalised name: {error}.") from None
+        raise UsageError(
+            f"I read “{shown(text)}”, which is not a valid internationalised name: {shown(str(error), 120)}."
+        ) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

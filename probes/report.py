@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from probes.catalogue import CATALOGUE
 from probes.clients import FAMILIES, Family
 from probes.codec import iso
@@ -221,7 +223,8 @@ def _alert(look: Look) -> AlertReport | None:
 def _certificate(der: bytes) -> CertificateReport:
     parsed = parse(der)
     if not isinstance(parsed, Certificate):
-        return CertificateReport(subject="(unreadable)", issuer="", not_before="", not_after="", sha256="")
+        digest = hashlib.sha256(der).hexdigest()
+        return CertificateReport(subject="(unreadable)", issuer="", not_before="", not_after="", sha256=digest)
     named = [*parsed.dns_names, *map(str, parsed.ip_addresses)]
     return CertificateReport(
         subject=shown(parsed.subject, 400),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 
 from probes.model import Endpoint, Unreached
@@ -23,6 +24,8 @@ _OUR_LACK = frozenset(
         errno.EAFNOSUPPORT,
         errno.EPROTONOSUPPORT,
         errno.EINVAL,
+        errno.ENODEV,
+        errno.ENXIO,
     )
 )
 _REFUSED = frozenset((errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED))
@@ -99,5 +102,14 @@ def _sockaddr(endpoint: Endpoint) -> tuple[str, int] | tuple[str, int, int, int]
     address, _, zone = endpoint.address.partition("%")
     if not zone:
         return address, endpoint.port
-    scope = int(zone) if zone.isdigit() else socket.if_nametoindex(zone)
-    return address, endpoint.port, 0, scope
+    return address, endpoint.port, 0, _scope(zone)
+
+
+def _scope(zone: str) -> int:
+    """The number of the interface that *zone* names. OSError (ENODEV) where this machine has none of that name."""
+    if zone.isdecimal() and zone.isascii() and int(zone) < 1 << 32:
+        return int(zone)
+    try:
+        return socket.if_nametoindex(zone)
+    except OSError:  # it comes without a number
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from None

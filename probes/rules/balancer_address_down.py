@@ -25,7 +25,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         code="balancer.address-down",
         severity="critical",
-        explanation=f"{len(down)} of {len(facts.looks)} addresses fail ({where(down)}: {', '.join(codes)}); {where(up)} works.",
+        explanation=f"{len(down)} of {len(facts.looks)} addresses fail ({where(down)}: {', '.join(codes)}); {where(up)} {'works' if len(up) == 1 else 'work'}.",
         evidence=(
             *(line for look in down[:3] if look.obstacle for line in lines(look.obstacle.witnesses, at=True, limit=2)),
             *(line for look in up[:2] for line in lines(look.passed("modern", "small"), at=True, limit=1)),

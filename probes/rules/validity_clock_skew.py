@@ -9,8 +9,6 @@ from probes.facts import Facts, Look
 from probes.model import Finding, Rule
 from probes.rules.phrase import addresses, date, duration, quoted, where
 
-_HTTPS = 443
-
 
 def _disagreeing(facts: Facts) -> dict[Look, float]:
     """The addresses whose clock is off by ours, and by how many seconds they are ahead."""
@@ -54,13 +52,17 @@ def check(facts: Facts) -> Iterator[Finding]:
         ),
         addresses=addresses(looks),
         fix="Compare both machines with NTP (`chronyc tracking`, `timedatectl`), and set right the one that is off; clients with the wrong clock refuse fresh certificates or accept old ones.",
-        next_command=f"date -u; {quoted('curl', '-skI', '--max-time', '5', f'https://{_place(facts, looks[0])}/')} | grep -i ^date",
+        next_command=f"date -u; {_ask(facts, looks[0])} | grep -i ^date",
     )
 
 
-def _place(facts: Facts, look: Look) -> str:
-    host = f"[{look.address}]" if ":" in look.address else look.address
-    return host if look.endpoint.port == _HTTPS else f"{host}:{look.endpoint.port}"
+def _ask(facts: Facts, look: Look) -> str:
+    """The command that asks this address, by the name, for its Date."""
+    port = look.endpoint.port
+    host = f"[{facts.reference}]" if ":" in facts.reference else facts.reference
+    address = f"[{look.address}]" if ":" in look.address else look.address
+    pinned = () if look.server_name is None else ("--resolve", f"{host}:{port}:{address}")
+    return quoted("curl", "-skI", "--max-time", "5", *pinned, f"https://{host}:{port}/")
 
 
 RULE = Rule(code="validity.clock-skew", source="RFC 9110 section 6.6.1; RFC 5280 section 4.1.2.5", check=check)
