@@ -41,12 +41,12 @@ async def acks(ground: Ground) -> Section:
     return Section(
         name="acks",
         title=f"Acknowledgement of a slash command while {AT_ONCE} checks run",
-        method=f"`/tls check` over Socket Mode, while {AT_ONCE} checks of the lab's healthy endpoints and of those with "
-        f"a faulty chain are kept running: {len(single.samples)} commands, one each {EVERY_S * 1000:.0f} ms. And {AT_ONCE} "
-        f"commands given in one instant, {len(burst.samples) // AT_ONCE} times, with nothing else running. The bot shares "
-        "its event loop with the local workspace, which Slack would not; checks run in the bot's child process, the lab "
-        "in another, all on this machine's cores. Time is from handing the command to the connection to its "
-        "acknowledgement.",
+        method=f"`/tls check` over Socket Mode, while {AT_ONCE} checks of the lab's healthy endpoints and of those "
+        f"with a faulty chain are kept running: {len(single.samples)} commands, one each {EVERY_S * 1000:.0f} ms. "
+        f"And {AT_ONCE} commands given in one instant, {len(burst.samples) // AT_ONCE} times, with nothing else "
+        "running. The bot shares its event loop with the local workspace, which Slack would not; checks run in the "
+        "bot's child process, the lab in another, all on this machine's cores. Time is from handing the command to "
+        "the connection to its acknowledgement.",
         columns=("acknowledged after, ms", "median", "p95", "p99", "most"),
         rows=tuple(
             (what, took.median, took.percentile(0.95), took.percentile(0.99), took.most)
