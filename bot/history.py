@@ -32,6 +32,17 @@ from probes.codec import to_json
 Result = TypeVar("Result")
 
 
+# What is owed, with the place where it belongs; and what has to stand before it in the same thread and does not yet.
+_OWED = (
+    "select o.*, coalesce(o.thread_ts, p.ts) as place from outbox o left join outbox p on p.key = o.parent"
+    " where o.sent_revision < o.revision and o.state = 'live'"
+)
+_EARLIER = (
+    "select 1 from outbox e where e.parent = o.parent and e.id < o.id and e.kind = 'message' and e.ts is null"
+    " and e.sent_revision < e.revision and e.state = 'live' and o.ts is null"
+)
+
+
 class InUse(Exception):
     """Another bot process holds the database."""
 
@@ -304,9 +315,9 @@ class History:
         """What can be sent at *now* (Unix seconds), oldest first: its parent is posted and its time has come."""
         rows = await self._run(
             self._rows,
-            "select o.*, coalesce(o.thread_ts, p.ts) as place from outbox o left join outbox p on p.key = o.parent"
-            " where o.sent_revision < o.revision and o.state = 'live' and o.retry_at <= ?"
-            " and (o.parent is null or p.ts is not null) order by o.id limit 500",
+            f"{_OWED} and o.retry_at <= ? and (o.parent is null or p.ts is not null)"
+            f" and not exists ({_EARLIER} and e.retry_at > ?) order by o.id limit 500",
+            now,
             now,
         )
         return [owed_of(row) for row in rows]
@@ -315,20 +326,15 @@ class History:
         """When (Unix seconds) the next unsent note is due, if there is one that can ever be sent."""
         rows = await self._run(
             self._rows,
-            "select min(o.retry_at) as at from outbox o left join outbox p on p.key = o.parent"
-            " where o.sent_revision < o.revision and o.state = 'live' and (o.parent is null or p.ts is not null)",
+            f"select min(retry_at) as at from ({_OWED} and (o.parent is null or p.ts is not null)"  # noqa: S608 - ours
+            f" and not exists ({_EARLIER}))",
         )
         at = rows[0]["at"]
         return float(at) if at is not None else None
 
     async def current(self, owed_id: int) -> Owed | None:
-        """The note as it stands now, or None when nothing is to be sent any more."""
-        rows = await self._run(
-            self._rows,
-            "select o.*, coalesce(o.thread_ts, p.ts) as place from outbox o left join outbox p on p.key = o.parent"
-            " where o.id = ? and o.sent_revision < o.revision and o.state = 'live'",
-            owed_id,
-        )
+        """The note as it stands now, or None when nothing is to be sent, or one before it has to be sent first."""
+        rows = await self._run(self._rows, f"{_OWED} and o.id = ? and not exists ({_EARLIER})", owed_id)
         return owed_of(rows[0]) if rows else None
 
     async def posted_at(self, channel: str, ts: str) -> str | None:

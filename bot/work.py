@@ -176,7 +176,7 @@ class Work:
             if before is not None:
                 notes.append(self._below(done, intake, "outcome", report.outcome(done, transition)))
             if before is None or (before.report.status, before.report.cause) != (seen.status, seen.cause):
-                notes.append(self._below(done, intake, "details", report.details(done)))
+                notes += self._details(done, intake)
             await self._history.record(done, transition, notes, now())
         LOG.info(
             "checked request=%s target=%s status=%s cause=%s elapsed_ms=%.0f incident=%s",
@@ -191,6 +191,12 @@ class Work:
             yield
         if not lock.locked():
             self._stepping.pop((channel, target), None)
+
+    def _details(self, check: PastCheck, intake: Intake) -> list[Note]:
+        """Why, and after it what to do; the outbox keeps that order."""
+        remedy = report.what_to_do(check)
+        why = self._below(check, intake, "why", report.why(check))
+        return [why] if remedy is None else [why, self._below(check, intake, "remedy", remedy)]
 
     def _below(self, check: PastCheck, intake: Intake, what: str, content: Content) -> Note:
         """A message in the thread of the check's headline, or beside it when that stands in a thread itself."""

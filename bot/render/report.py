@@ -159,16 +159,32 @@ def _buttons(number: int) -> Json:
 # ── the thread ──────────────────────────────────────────────────────────────────
 
 
-def details(check: PastCheck) -> Content:
-    """What fails for whom, the evidence, the addresses, the fix, the next command."""
+def why(check: PastCheck) -> Content:
+    """The first reply: what fails for whom, the evidence, the addresses, what else was seen and what was not."""
     report = check.report
-    cause = next((finding for finding in report.findings if finding.code == report.cause), None)
+    cause = _cause(report)
     top = _explained(report, cause)
-    rest = [*_remedy(cause), *_also(report, cause), *_footer(report, cause)]
+    rest = [*_also(report, cause), *_footer(report, cause)]
     newer = [*top, *_table(report), *rest]
     classic = [*top, *_table_as_text(report), *rest]
     title = f"Why: {words.clause(report.summary)}" if cause else f"{words.named(report.target)}: what was looked at"
     return fit(_plain(title), newer, classic=classic if report.endpoints else ())
+
+
+def what_to_do(check: PastCheck) -> Content | None:
+    """The second reply: the fix, and the command that confirms it. None where nothing is to be mended.
+
+    A message of its own, so that the command is what stands last in the thread and is copied in one go.
+    """
+    cause = _cause(check.report)
+    blocks = _remedy(cause)
+    if cause is None or not blocks:
+        return None
+    return fit(_plain(f"What to do: {cause.fix or cause.next_command}"), blocks)
+
+
+def _cause(report: Report) -> FindingReport | None:
+    return next((finding for finding in report.findings if finding.code == report.cause), None)
 
 
 def _explained(report: Report, cause: FindingReport | None) -> list[Json]:

@@ -94,13 +94,14 @@ def who(report: Report) -> str:
     failing = [client.name for client in report.clients if client.outcome == "fail"]
     passing = [client.name for client in report.clients if client.outcome == "pass"]
     current = [name for name in failing if name not in OLD]
-    if not current and report.status != "ok" and (part := _part(report)):
-        return part
+    passing_now = any(name not in OLD for name in passing)
+    if part := _part(report):
+        return f"{part} for {_grouped(current)}; {_others(passing)}" if current and passing_now else part
     if not failing:
         return "all kinds of clients pass" if passing else ""
     if not passing:
         return "fails for every client"
-    if not any(name not in OLD for name in passing):
+    if not passing_now:
         return "fails for all current clients"
     if not current:
         return f"all current clients pass (old ones fail: {listed(map(family, failing))})"
@@ -108,11 +109,15 @@ def who(report: Report) -> str:
 
 
 def _part(report: Report) -> str:
-    """Where the fault lies at some addresses alone, clients get through at the others."""
+    """Where the fault lies at some addresses or on some connections alone: clients get through on the others."""
     cause = next((finding for finding in report.findings if finding.code == report.cause), None)
-    if cause is None or cause.severity != "critical" or not 0 < len(cause.addresses) < len(report.endpoints):
+    if cause is None or cause.severity != "critical":
         return ""
-    return f"fails at {len(cause.addresses)} of {len(report.endpoints)} addresses"
+    start = "fails on some connections" if cause.code == "balancer.intermittent" else "fails"
+    faulty, all_of_them = len(cause.addresses), len(report.endpoints)
+    if 0 < faulty < all_of_them:
+        return f"{start} at {faulty} of {counted(all_of_them, 'address', 'addresses')}"
+    return start if start != "fails" else ""
 
 
 def _grouped(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from tests.bot.conftest import Desk, Json, said
 async def checked(desk: Desk, host: str = "api.example.com") -> Json:
     await desk.tls(f"check {host}")
     headline = await desk.headline("is broken")
-    await desk.replies(headline, 1)
+    await desk.replies(headline, 2)
     await desk.settled()
     return headline
 
@@ -20,14 +20,14 @@ async def checked(desk: Desk, host: str = "api.example.com") -> Json:
 async def test_run_again_changes_the_headline_in_place_and_adds_one_line(desk: Desk) -> None:
     headline = await checked(desk)
     await desk.workspace.click(headline, report.AGAIN)
-    replies = await desk.replies(headline, 2)
+    replies = await desk.replies(headline, 3)
     await desk.settled()
     assert len(desk.checker.asked) == 2
     assert desk.checker.asked[0] == desk.checker.asked[1]
-    assert "Checked again" in said(replies[1])
-    assert "still broken (`validity.expired`)" in said(replies[1])
+    assert "Checked again" in said(replies[2])
+    assert "still broken (`validity.expired`)" in said(replies[2])
     assert "is broken" in headline["text"]
-    assert len(desk.bot_messages()) == 3
+    assert len(desk.bot_messages()) == 4
 
 
 async def test_while_it_runs_again_the_headline_says_so_and_a_second_press_is_answered(desk: Desk) -> None:
@@ -45,24 +45,24 @@ async def test_a_changed_verdict_brings_its_details(desk: Desk) -> None:
     headline = await checked(desk)
     desk.checker.answer = reports.healthy()
     await desk.workspace.click(headline, report.AGAIN)
-    replies = await desk.replies(headline, 3)
-    assert "*recovered*" in said(replies[1])
-    assert "What was looked at" in said(replies[2])
+    replies = await desk.replies(headline, 4)
+    assert "*recovered*" in said(replies[2])
+    assert "What was looked at" in said(replies[3])
     assert "is healthy" in headline["text"]
 
 
 async def test_the_raw_report_is_a_file_in_the_thread_once(desk: Desk) -> None:
     headline = await checked(desk)
     await desk.workspace.click(headline, report.RAW)
-    replies = await desk.replies(headline, 2)
-    [file] = replies[1]["files"]
+    replies = await desk.replies(headline, 3)
+    [file] = replies[2]["files"]
     assert file["name"] == "tls-api.example.com-443-check-1.json"
     stored = desk.workspace.files.file(file["id"])
     assert stored.content is not None
     assert json.loads(stored.content)["cause"] == "validity.expired"
     await desk.workspace.click(headline, report.RAW)
     await desk.whisper("in the thread already")
-    assert len(await desk.replies(headline, 2)) == 2
+    assert len(await desk.replies(headline, 3)) == 3
 
 
 async def test_a_file_that_slack_never_shares_is_tried_again(desk: Desk) -> None:
@@ -70,8 +70,8 @@ async def test_a_file_that_slack_never_shares_is_tried_again(desk: Desk) -> None
     desk.workspace.faults.lose_shares = 1
     await desk.workspace.click(headline, report.RAW)
     await desk.workspace.wait_for(lambda: len(desk.workspace.calls_of("files.completeUploadExternal")) == 2, 20)
-    replies = await desk.replies(headline, 2)
-    assert replies[1]["files"]
+    replies = await desk.replies(headline, 3)
+    assert replies[2]["files"]
 
 
 async def test_what_changed_compares_with_the_check_before(desk: Desk) -> None:
@@ -80,11 +80,11 @@ async def test_what_changed_compares_with_the_check_before(desk: Desk) -> None:
     await desk.whisper("nothing to compare with")
     desk.checker.answer = reports.healthy()
     await desk.workspace.click(headline, report.AGAIN)
-    await desk.replies(headline, 3)
+    await desk.replies(headline, 4)
     await desk.settled()
     await desk.workspace.click(headline, report.CHANGED)
-    replies = await desk.replies(headline, 4)
-    assert "Verdict: 🔴 broken → 🟢 healthy" in said(replies[3])
+    replies = await desk.replies(headline, 5)
+    assert "Verdict: 🔴 broken → 🟢 healthy" in said(replies[4])
 
 
 async def test_a_button_whose_check_is_forgotten_is_explained(desk: Desk, idle_desk: Desk) -> None:
@@ -114,11 +114,11 @@ async def test_without_the_undocumented_thread_ts_a_button_still_answers_in_its_
     ws.faults.omit_container_thread_ts = True
     root = await ws.say(ws.me, ws.incidents, "checkout is failing")
     await ws.mention(ws.me, ws.incidents, "check api.example.com", root["ts"])
-    headline = (await desk.replies(root, 2))[0]
+    headline = (await desk.replies(root, 3))[0]
     await desk.settled()
     await ws.click(headline, report.AGAIN)
-    replies = await desk.replies(root, 3)
-    assert "Checked again" in said(replies[2])
+    replies = await desk.replies(root, 4)
+    assert "Checked again" in said(replies[3])
 
 
 async def test_history_turns_its_pages(desk: Desk) -> None:

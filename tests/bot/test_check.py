@@ -15,10 +15,12 @@ async def test_a_check_becomes_a_headline_and_a_thread(desk: Desk) -> None:
     assert delivery.is_acked
     headline = await desk.headline("is broken")
     assert "`api.example.com`* is broken: the certificate expired 3 days ago" in said(headline)
-    [details] = await desk.replies(headline, 1)
-    assert "Renew the certificate" in said(details)
-    assert "openssl s_client" in said(details)
-    assert "192.0.2.7" in str(details["blocks"])
+    why, remedy = await desk.replies(headline, 2)
+    assert "notAfter is 2026-11-18" in said(why)
+    assert "192.0.2.7" in str(why["blocks"])
+    assert "Renew the certificate" in said(remedy)
+    assert "openssl s_client" in said(remedy)
+    assert "openssl s_client" not in said(why)
 
 
 async def test_the_headline_says_checking_until_the_verdict_is_there(desk: Desk) -> None:
@@ -29,12 +31,12 @@ async def test_the_headline_says_checking_until_the_verdict_is_there(desk: Desk)
     changed = await desk.headline("is broken")
     assert changed["ts"] == headline["ts"]
     await desk.settled()
-    assert len(desk.workspace.calls_of("chat.postMessage")) == 2
+    assert len(desk.workspace.calls_of("chat.postMessage")) == 3
 
 
 async def test_every_post_comes_without_unfurling_and_with_text(desk: Desk) -> None:
     await desk.tls("check api.example.com")
-    await desk.replies(await desk.headline("is broken"), 1)
+    await desk.replies(await desk.headline("is broken"), 2)
     for call in desk.workspace.calls_of("chat.postMessage"):
         assert str(call.args["unfurl_links"]).lower() in {"false", "0"}
         assert str(call.args["unfurl_media"]).lower() in {"false", "0"}
@@ -49,8 +51,8 @@ async def test_a_certificate_named_channel_pings_nobody(desk: Desk) -> None:
     desk.checker.answer = hostile
     await desk.tls("check api.example.com")
     headline = await desk.headline("is broken")
-    [details] = await desk.replies(headline, 1)
-    for message in (headline, details):
+    why, _ = await desk.replies(headline, 2)
+    for message in (headline, why):
         assert "<!channel>" not in said(message)
         assert "&lt;!channel&gt;" in said(message)
 
@@ -105,7 +107,10 @@ async def test_what_cannot_be_done_is_answered_at_once_and_privately(desk: Desk,
 async def test_a_healthy_endpoint_is_green(desk: Desk) -> None:
     desk.checker.answer = reports.healthy()
     await desk.tls("check api.example.com")
-    assert "🟢" in said(await desk.headline("is healthy"))
+    headline = await desk.headline("is healthy")
+    assert "🟢" in said(headline)
+    await desk.settled()
+    assert len(await desk.replies(headline, 1)) == 1
 
 
 async def test_an_address_literal_is_checked(desk: Desk) -> None:

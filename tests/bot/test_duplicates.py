@@ -17,16 +17,16 @@ def twice(request: pytest.FixtureRequest, desk: Desk) -> Desk:
 async def test_a_command_delivered_twice_is_one_check(twice: Desk) -> None:
     await twice.tls("check api.example.com")
     headline = await twice.headline("is broken")
-    await twice.replies(headline, 1)
+    await twice.replies(headline, 2)
     await twice.settled()
     assert len(twice.checker.asked) == 1
-    assert len(twice.bot_messages()) == 2
+    assert len(twice.bot_messages()) == 3
 
 
 async def test_a_mention_delivered_twice_is_one_check(twice: Desk) -> None:
     ws = twice.workspace
     await ws.mention(ws.me, ws.incidents, "check api.example.com")
-    await twice.replies(await twice.headline("is broken"), 1)
+    await twice.replies(await twice.headline("is broken"), 2)
     await twice.settled()
     assert len(twice.checker.asked) == 1
 
@@ -34,13 +34,13 @@ async def test_a_mention_delivered_twice_is_one_check(twice: Desk) -> None:
 async def test_a_press_delivered_twice_is_one_run(twice: Desk) -> None:
     await twice.tls("check api.example.com")
     headline = await twice.headline("is broken")
-    await twice.replies(headline, 1)
-    await twice.settled()
-    await twice.workspace.click(headline, report.AGAIN)
     await twice.replies(headline, 2)
     await twice.settled()
+    await twice.workspace.click(headline, report.AGAIN)
+    await twice.replies(headline, 3)
+    await twice.settled()
     assert len(twice.checker.asked) == 2
-    assert len(twice.bot_messages()) == 3
+    assert len(twice.bot_messages()) == 4
 
 
 async def test_an_answer_delivered_twice_is_shown_once(twice: Desk) -> None:

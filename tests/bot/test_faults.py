@@ -38,7 +38,7 @@ async def test_a_command_that_cannot_be_stored_is_answered_and_nothing_starts(
 async def test_a_press_that_cannot_be_stored_is_answered(desk: Desk) -> None:
     await desk.tls("check api.example.com")
     headline = await desk.headline("is broken")
-    await desk.replies(headline, 1)
+    await desk.replies(headline, 2)
     await desk.settled()
     with failing_memory(desk):
         delivery = await desk.workspace.click(headline, report.AGAIN)

@@ -42,10 +42,10 @@ async def test_a_check_over_http_becomes_a_headline_and_a_thread(desk: Desk) -> 
     delivery = await desk.tls("check api.example.com")
     assert delivery.is_acked
     headline = await desk.headline("is broken")
-    await desk.replies(headline, 1)
+    await desk.replies(headline, 2)
     await desk.workspace.click(headline, report.AGAIN)
-    replies = await desk.replies(headline, 2)
-    assert "Checked again" in said(replies[1])
+    replies = await desk.replies(headline, 3)
+    assert "Checked again" in said(replies[2])
 
 
 async def test_a_mention_over_http_is_answered(desk: Desk) -> None:

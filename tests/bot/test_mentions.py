@@ -9,9 +9,10 @@ async def test_a_mention_in_a_thread_is_answered_in_that_thread(desk: Desk) -> N
     ws = desk.workspace
     root = await ws.say(ws.me, ws.incidents, "checkout is failing")
     await ws.mention(ws.me, ws.incidents, "check api.example.com:8443", root["ts"])
-    headline, details = await desk.replies(root, 2)
+    headline, why, remedy = await desk.replies(root, 3)
     await ws.wait_for(lambda: "is broken" in headline["text"])
-    assert "Renew the certificate" in said(details)
+    assert "notAfter" in said(why)
+    assert "Renew the certificate" in said(remedy)
     assert all(message["thread_ts"] == root["ts"] for message in desk.bot_messages())
 
 

@@ -13,9 +13,11 @@ from tests.bot.conftest import Desk, said
 
 async def finished(desk: Desk) -> None:
     headline = await desk.headline("is broken")
-    await desk.replies(headline, 1)
+    why, remedy = await desk.replies(headline, 2)
     await desk.settled()
-    assert len(desk.bot_messages()) == 2
+    assert len(desk.bot_messages()) == 3
+    assert why["text"].startswith("Why: ")
+    assert remedy["text"].startswith("What to do: ")
 
 
 @pytest.mark.parametrize("method", ["chat.postMessage", "chat.update"])
@@ -65,6 +67,29 @@ async def test_a_reply_whose_answer_was_lost_is_found_in_its_thread(desk: Desk) 
     await finished(desk)
 
 
+async def test_what_to_do_never_stands_before_the_why(desk: Desk) -> None:
+    desk.checker.gate.clear()
+    await desk.tls("check api.example.com")
+    await desk.headline("Checking")
+    await desk.settled()
+    desk.workspace.faults.answer("chat.postMessage", error="internal_error", times=2)
+    desk.checker.gate.set()
+    await finished(desk)
+    texts = [call.args["text"][:4] for call in desk.workspace.calls_of("chat.postMessage")]
+    assert texts == ["Chec", "Why:", "Why:", "Why:", "What"]
+
+
+async def test_what_to_do_is_said_even_where_the_why_never_can_be(desk: Desk) -> None:
+    desk.checker.gate.clear()
+    await desk.tls("check api.example.com")
+    headline = await desk.headline("Checking")
+    await desk.settled()
+    desk.workspace.faults.answer("chat.postMessage", error="restricted_action")
+    desk.checker.gate.set()
+    [remedy] = await desk.replies(headline, 1)
+    assert remedy["text"].startswith("What to do: ")
+
+
 async def test_a_headline_that_somebody_deleted_is_posted_anew(desk: Desk) -> None:
     desk.checker.gate.clear()
     await desk.tls("check api.example.com")
@@ -82,13 +107,13 @@ async def test_a_team_that_refuses_tables_gets_text_from_then_on(desk: Desk) -> 
     desk.workspace.faults.answer("chat.postMessage", error="invalid_blocks")
     desk.checker.gate.set()
     await finished(desk)
-    details = desk.bot_messages()[1]
-    assert not any(block["type"] == "table" for block in details["blocks"])
-    assert "192.0.2.7" in said(details)
+    why = desk.bot_messages()[1]
+    assert not any(block["type"] == "table" for block in why["blocks"])
+    assert "192.0.2.7" in said(why)
     await desk.tls("check other.example.com")
     other = await desk.headline("other.example.com is broken")
-    [details] = await desk.replies(other, 1)
-    assert not any(block["type"] == "table" for block in details["blocks"])
+    why, _ = await desk.replies(other, 2)
+    assert not any(block["type"] == "table" for block in why["blocks"])
 
 
 async def test_blocks_that_are_refused_in_every_form_are_said_in_text(desk: Desk) -> None:
@@ -117,7 +142,7 @@ async def test_a_mention_has_no_response_url_and_is_answered_all_the_same(desk: 
 async def test_edits_of_one_message_are_coalesced(desk: Desk) -> None:
     await desk.tls("check api.example.com")
     headline = await desk.headline("is broken")
-    await desk.replies(headline, 1)
+    await desk.replies(headline, 2)
     await desk.settled()
     before = len(desk.workspace.calls_of("chat.update"))
     desk.workspace.faults.answer("chat.update", delay_s=0.3)
@@ -139,8 +164,8 @@ class TestAtSlacksPace:
         for number in range(4):
             await desk.tls(f"check host{number}.example.com")
         await desk.headline("is broken", 4)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await desk.settled()
-        assert len(desk.bot_messages()) == 8
+        assert len(desk.bot_messages()) == 12
         refused = [call for call in desk.workspace.calls if call.error == "ratelimited"]
         assert refused == []

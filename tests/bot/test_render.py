@@ -77,23 +77,49 @@ def test_a_fault_at_some_addresses_is_said_to_be_there() -> None:
         clients=reports.clients(),
     )
     assert words.who(seen) == "fails at 1 of 3 addresses"
+    every = replace(seen, clients=reports.clients(failing=tuple(words.FAMILIES)))
+    assert words.who(every) == "fails at 1 of 3 addresses"
+    some = replace(seen, clients=reports.clients(failing=("curl", "go", "java-8")))
+    assert words.who(some) == "fails at 1 of 3 addresses for curl, Go; browsers pass"
 
 
-def test_details_hold_evidence_addresses_fix_and_command() -> None:
-    content = report.details(past(reports.broken()))
+def test_a_fault_on_some_connections_is_said_to_be_there() -> None:
+    flapping = reports.finding("balancer.intermittent", addresses=("192.0.2.7",))
+    seen = reports.broken(code="balancer.intermittent", findings=(flapping,), clients=reports.clients())
+    assert words.who(seen) == "fails on some connections"
+    two = replace(seen, endpoints=(reports.endpoint(), reports.endpoint("192.0.2.8")))
+    assert words.who(two) == "fails on some connections at 1 of 2 addresses"
+
+
+def test_the_why_holds_evidence_addresses_and_source_and_not_the_fix() -> None:
+    content = report.why(past(reports.broken()))
     text = shown(content)
-    for part in ("notAfter is 2026-11-18", "192.0.2.7", "Renew the certificate", "openssl s_client", "RFC 5280"):
+    for part in ("fails for every client", "notAfter is 2026-11-18", "192.0.2.7", "RFC 5280"):
         assert part in text
-    assert "&lt;/dev/null" in text
+    for part in ("Renew the certificate", "openssl s_client"):
+        assert part not in text
     assert any(block["type"] == "table" for block in content.blocks)
     assert not any(block["type"] == "table" for block in content.classic)
     assert "192.0.2.7" in said({"blocks": list(content.classic)})
 
 
+def test_what_to_do_is_the_fix_and_one_command() -> None:
+    content = report.what_to_do(past(reports.broken()))
+    assert content is not None
+    text = shown(content)
+    assert "Renew the certificate" in text
+    assert "openssl s_client -connect 192.0.2.7:443 -servername api.example.com &lt;/dev/null" in text
+
+
+def test_where_nothing_is_to_be_mended_nothing_is_said_to_do() -> None:
+    assert report.what_to_do(past(reports.healthy())) is None
+    assert report.what_to_do(past(reports.healthy(findings=(reports.finding(severity="notice"),)))) is None
+
+
 def test_of_many_addresses_those_with_a_fault_come_first_and_the_rest_is_counted() -> None:
     endpoints = tuple(reports.endpoint(f"192.0.2.{n}") for n in range(1, 41))
     seen = reports.broken(endpoints=endpoints, findings=(reports.finding(addresses=("192.0.2.40",)),))
-    content = report.details(past(seen))
+    content = report.why(past(seen))
     rows = next(block for block in content.blocks if block["type"] == "table")["rows"]
     assert rows[1][0]["text"] == "192.0.2.40"
     assert "25 more addresses; the raw report has all" in shown(content)
@@ -167,7 +193,8 @@ def hostile() -> Report:
 def test_text_from_a_certificate_pings_links_and_turns_nothing() -> None:
     contents = [
         report.headline(past(hostile())),
-        report.details(past(hostile())),
+        report.why(past(hostile())),
+        report.what_to_do(past(hostile())) or report.why(past(hostile())),
         changes.changed(past(reports.broken()), past(hostile(), 9)),
     ]
     for content in contents:
@@ -286,9 +313,11 @@ _patient = settings(
 
 @_patient
 @given(seen=any_report())
-def test_headline_and_details_of_any_report_keep_slacks_limits(seen: Report) -> None:
+def test_headline_and_replies_of_any_report_keep_slacks_limits(seen: Report) -> None:
     assert_within_limits(report.headline(past(seen)))
-    assert_within_limits(report.details(past(seen)))
+    assert_within_limits(report.why(past(seen)))
+    if (remedy := report.what_to_do(past(seen))) is not None:
+        assert_within_limits(remedy)
     assert_within_limits(report.outcome(past(seen), Transition(kind="opened", opened=seen.cause)))
     assert_within_limits(report.checking(seen.target, "U1", before=seen))
 

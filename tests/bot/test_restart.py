@@ -34,7 +34,7 @@ def asked(desk: Desk, number: int = 1, text: str = "check api.example.com") -> I
     )
 
 
-async def whole(desk: Desk, messages: int = 2) -> None:
+async def whole(desk: Desk, messages: int = 3) -> None:
     headline = await desk.headline("is broken")
     await desk.replies(headline, messages - 1)
     await desk.settled()
@@ -116,8 +116,8 @@ async def test_a_pressed_button_survives_a_restart(idle_desk: Desk) -> None:
     await idle_desk.stop()
     await idle_desk.start()
     await idle_desk.workspace.click(headline, report.AGAIN)
-    replies = await idle_desk.replies(headline, 2)
-    assert "Checked again" in said(replies[1])
+    replies = await idle_desk.replies(headline, 3)
+    assert "Checked again" in said(replies[2])
 
 
 async def test_stopping_lets_a_running_check_finish(idle_desk: Desk) -> None:
@@ -129,7 +129,7 @@ async def test_stopping_lets_a_running_check_finish(idle_desk: Desk) -> None:
     await idle_desk.workspace.wait_for(lambda: idle_desk.workspace.socket_mode.connections == 0)
     idle_desk.checker.gate.set()
     await stopping
-    assert len(idle_desk.bot_messages()) == 2
+    assert len(idle_desk.bot_messages()) == 3
 
 
 async def test_two_processes_never_hold_one_memory(tmp_path: Path) -> None:
@@ -191,13 +191,13 @@ async def killed_and_restarted(tmp_path: Path, after_s: list[float]) -> None:
             bot = await start()
 
         def all_said() -> bool:
-            return all(len(workspace.messages(room)) >= 2 for room in acknowledged) and all(
+            return all(len(workspace.messages(room)) >= 3 for room in acknowledged) and all(
                 "is broken" in workspace.messages(room)[0]["text"] for room in acknowledged
             )
 
         await workspace.wait_for(all_said, 60)
         for asked_in in acknowledged:
-            assert len(workspace.messages(asked_in)) == 2, json.dumps(workspace.messages(asked_in), indent=1)
+            assert len(workspace.messages(asked_in)) == 3, json.dumps(workspace.messages(asked_in), indent=1)
         assert len(acknowledged) == len(after_s)
     finally:
         bot.kill()
