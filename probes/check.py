@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 
 from probes.diagnose import judge
@@ -76,15 +75,16 @@ def ders(pem: str) -> tuple[bytes, ...]:
 
 
 @lru_cache(maxsize=1)
-def _mozilla() -> tuple[bytes, ...]:
+def _mozilla() -> tuple[tuple[bytes, ...], str]:
     import certifi
 
-    return ders(Path(certifi.where()).read_text(encoding="ascii"))
+    return ders(Path(certifi.where()).read_text(encoding="ascii")), f"certifi {certifi.__version__}"
 
 
 def default_trust(added: tuple[bytes, ...] = ()) -> Trust:
     """Mozilla's roots as certifi ships them, and *added* (DER) beside them."""
-    return Trust(default=_mozilla(), default_name=f"certifi {version('certifi')}", added=added)
+    roots, name = _mozilla()
+    return Trust(default=roots, default_name=name, added=added)
 
 
 async def check(target: Target, options: Options, *, on_progress: Callable[[str], None] | None = None) -> Report:

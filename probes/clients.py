@@ -8,6 +8,7 @@ GREASE never decide one (RFC 8701), so they are not here.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from probes.model import Handshake, Offer
@@ -68,17 +69,23 @@ class Family:
 
     def offer(self, server_name: str | None) -> Offer:
         """The family's hello for *server_name*, as this prober sends it."""
-        return Offer(
-            purpose=f"family:{self.name}",
-            server_name=server_name if self.sends_server_name else None,
-            versions=self.versions,
-            ciphers=self.ciphers,
-            groups=self.groups,
-            signature_algorithms=self.signature_algorithms,
-            key_shares=tuple(g for g in (_X25519MLKEM768, _X25519) if g in self.groups) or self.groups[:1],
-            alpn=self.alpn,
-            extensions=self.extensions,
-        )
+        return _offer(self.name, server_name if self.sends_server_name else None)
+
+
+@lru_cache(maxsize=1024)
+def _offer(name: str, server_name: str | None) -> Offer:
+    family = FAMILY[name]
+    return Offer(
+        purpose=f"family:{name}",
+        server_name=server_name,
+        versions=family.versions,
+        ciphers=family.ciphers,
+        groups=family.groups,
+        signature_algorithms=family.signature_algorithms,
+        key_shares=tuple(g for g in (_X25519MLKEM768, _X25519) if g in family.groups) or family.groups[:1],
+        alpn=family.alpn,
+        extensions=family.extensions,
+    )
 
 
 _WEB = ("h2", "http/1.1")

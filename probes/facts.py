@@ -438,7 +438,7 @@ class Facts:
         return chain_fault(self.chain(look, chain))
 
     def _family_chain_fault(self, family: Family, look: Look, chain: Chain) -> str | None:
-        view = replace(family.view, wants_signing_usage=family.view.wants_signing_usage and look.signs)
+        view = family.view if look.signs else replace(family.view, wants_signing_usage=False)
         key = (chain, look.reference, view, family.aia)
         if key not in self._family_faults:
             self._family_faults[key] = client_fault(

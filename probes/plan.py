@@ -167,8 +167,9 @@ def _repeats(seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
 
 
 def _wants_repeat(shake: Handshake, seen: tuple[Handshake, ...]) -> bool:
-    tries = sum(1 for other in seen if other.offer == shake.offer)
-    return _broke_off(shake) and tries < 2 and should_work(shake.offer)
+    if not _broke_off(shake) or not should_work(shake.offer):
+        return False
+    return sum(1 for other in seen if other.offer == shake.offer) < 2
 
 
 def should_work(offer: Offer) -> bool:
