@@ -27,7 +27,8 @@ LOG = logging.getLogger("bot.prober")
 _LENGTH = struct.Struct(">I")
 _NICENESS = 5
 _ATTEMPTS = 2
-Answer: TypeAlias = tuple[int, Literal["report", "usage", "fault"], Any]
+Answer: TypeAlias = tuple[int, Literal["report", "usage", "fault", "progress"], Any]
+OnProgress: TypeAlias = Callable[[str], None]
 
 
 class ProberDied(Exception):
@@ -44,7 +45,7 @@ class Prober:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[Report]] = {}
+        self._waiting: dict[int, tuple[asyncio.Future[Report], OnProgress]] = {}
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -65,13 +66,14 @@ class Prober:
         if self._reader is not None:
             await self._reader
 
-    async def __call__(self, asked: Check) -> Report:
-        """The report. Raises UsageError when the target may not or cannot be checked."""
+    async def __call__(self, asked: Check, on_progress: OnProgress = lambda _: None, /) -> Report:
+        """The report; meanwhile *on_progress* is told how far it is. Raises UsageError when the target may not or
+        cannot be checked."""
         for attempt in range(_ATTEMPTS):
             process = await self._child()
             number = next(self._numbers)
             answer: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
-            self._waiting[number] = answer
+            self._waiting[number] = answer, on_progress
             try:
                 await _send(process, (number, asked))
                 return await answer
@@ -102,17 +104,19 @@ class Prober:
         assert process.stdout is not None
         while (frame := await _received(process.stdout)) is not None:
             number, kind, value = frame
-            answer = self._waiting.get(number)
-            if answer is None or answer.done():
+            answer, on_progress = self._waiting.get(number, (None, None))
+            if answer is None or on_progress is None or answer.done():
                 continue
-            if kind == "report":
+            if kind == "progress":
+                on_progress(value)
+            elif kind == "report":
                 answer.set_result(value)
             else:
                 answer.set_exception(UsageError(value) if kind == "usage" else ProberFault(value))
         await process.wait()
         if self._process is process:
             LOG.warning("prober ended status=%s", process.returncode)
-        for answer in self._waiting.values():
+        for answer, _ in self._waiting.values():
             if not answer.done():
                 answer.set_exception(ProberDied())
 
@@ -141,13 +145,14 @@ async def _received(stream: asyncio.StreamReader) -> Any:
 # ── the child ───────────────────────────────────────────────────────────────────
 
 
-async def answered(options: Options, number: int, asked: Check) -> Answer:
+async def answered(options: Options, number: int, asked: Check, on_progress: OnProgress) -> Answer:
     """One check, and what the parent is told."""
     origin = asked.origin
     if origin is not None and options.permit is not None and (why := options.permit(origin.address, origin.port)):
         return (number, "usage", f"I read --origin {origin}, and {why}.")
     try:
-        report = await check(asked.target, replace(options, addresses=asked.addresses, origin=asked.origin))
+        chosen = replace(options, addresses=asked.addresses, origin=asked.origin)
+        report = await check(asked.target, chosen, on_progress=on_progress)
     except UsageError as error:
         return (number, "usage", str(error))
     except Exception as error:
@@ -163,10 +168,13 @@ async def _serve(write: Callable[[bytes], object]) -> None:
     options: Options | None = await _received(stream)
     running: set[asyncio.Task[None]] = set()
 
+    def say(answer: Answer) -> None:
+        frame = pickle.dumps(answer)
+        write(_LENGTH.pack(len(frame)) + frame)
+
     async def run(number: int, asked: Check) -> None:
         assert options is not None
-        frame = pickle.dumps(await answered(options, number, asked))
-        write(_LENGTH.pack(len(frame)) + frame)
+        say(await answered(options, number, asked, lambda text: say((number, "progress", text))))
 
     while options is not None and (request := await _received(stream)) is not None:
         task = asyncio.create_task(run(*request))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, assert_never
@@ -17,7 +17,7 @@ from typing import Protocol, assert_never
 from bot import commands, incidents
 from bot.history import History
 from bot.model import Check, Content, Help, HistoryQuery, Intake, Misread, Note, NotYet, PastCheck
-from bot.notify import Outbox
+from bot.notify import Outbox, Pace
 from bot.render import changes, listing, report, words
 from bot.supervisor import Supervisor
 from probes.codec import to_json
@@ -30,12 +30,17 @@ _MOST_AT_ONCE = 32
 # is killed again and again for other reasons is to finish what it was asked.
 _MOST_ATTEMPTS = 10
 _TRIED_LONG_ENOUGH = timedelta(hours=1)
+_QUIET_S = 1.5  # most checks end before; what takes longer says how far it is
+_PROGRESS_EVERY_S = 2.0  # over all checks: edits are few (Slack's Tier 3), and verdicts need them more
 
 
 class Checker(Protocol):
-    """Makes a check. Raises UsageError when it may not (egress) or cannot be; never for what the far end does."""
+    """Makes a check. Raises UsageError when it may not (egress) or cannot be; never for what the far end does.
 
-    def __call__(self, check: Check, /) -> Awaitable[Report]: ...
+    `on_progress` is told, in a few words, how far it is.
+    """
+
+    def __call__(self, check: Check, on_progress: Callable[[str], None], /) -> Awaitable[Report]: ...
 
 
 def now() -> datetime:
@@ -51,6 +56,7 @@ class Work:
         self._supervisor = supervisor
         self._checker = checker
         self._slots = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._progress = Pace(1, _PROGRESS_EVERY_S)
         self._stepping: dict[tuple[str, str], asyncio.Lock] = {}
         self._running: set[str] = set()  # keys of headlines whose check runs
 
@@ -144,8 +150,8 @@ class Work:
         try:
             await self._noted(headline)
             try:
-                async with self._slots:
-                    seen = await self._checker(check)
+                async with self._slots, self._progress_of(headline, intake, check, before) as on_progress:
+                    seen = await self._checker(check, on_progress)
             except UsageError as error:
                 await self._history.finish(
                     intake.id, now(), (_saying(headline, report.declined(check.target, str(error))),)
@@ -155,6 +161,38 @@ class Work:
         finally:
             self._running.discard(headline.key)
             self._outbox.wake()
+
+    @asynccontextmanager
+    async def _progress_of(
+        self, headline: Note, intake: Intake, check: Check, before: PastCheck | None
+    ) -> AsyncIterator[Callable[[str], None]]:
+        """While the block runs, and if it runs long, the headline says what was told last."""
+        told = ""
+
+        def on_progress(text: str) -> None:
+            nonlocal told
+            told = text
+
+        async def edits() -> None:
+            shown = ""
+            await asyncio.sleep(_QUIET_S)
+            while True:
+                if told != shown:
+                    await self._progress.turn()
+                    shown = told
+                    content = report.checking(
+                        check.target, intake.user, before=before.report if before else None, progress=shown
+                    )
+                    await self._noted(_saying(headline, content))
+                await asyncio.sleep(_PROGRESS_EVERY_S / 4)
+
+        editing = asyncio.create_task(edits(), name=f"progress {intake.id}")
+        try:
+            yield on_progress
+        finally:
+            # What it was writing comes before what is written next: the memory has one thread.
+            editing.cancel()
+            await asyncio.gather(editing, return_exceptions=True)
 
     async def _conclude(
         self, intake: Intake, check: Check, headline: Note, seen: Report, before: PastCheck | None

@@ -38,10 +38,10 @@ _MARK = {"critical": "🔴", "warning": "🟠", "notice": "⚪"}
 # ── the headline ────────────────────────────────────────────────────────────────
 
 
-def checking(target: Target, user: str, *, before: Report | None = None) -> Content:
+def checking(target: Target, user: str, *, before: Report | None = None, progress: str = "") -> Content:
     """While it runs. *before*: what the message said until now, when it is checked again."""
     again = " again" if before else ""
-    text = f"⏳ Checking {_bold(target)}{again} …"
+    text = f"⏳ Checking {_bold(target)}{again} … {prose(progress, 200)}".rstrip()
     parts = [f"asked by <@{user}>"]
     if before is not None:
         cause = f", {code(before.cause)}" if before.cause else ""

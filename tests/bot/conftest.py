@@ -27,18 +27,21 @@ Json = dict[str, Any]
 class Checker:
     """Answers with what the test laid out: a report, an exception, or what a function makes of the check.
 
-    `asked` are the checks so far; while `gate` is cleared, checks wait.
+    `asked` are the checks so far; while `gate` is cleared, checks wait; `tells` is the progress they report.
     """
 
     answer: Report | Exception | Callable[[Check], Report] | None = None
     asked: list[Check] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    tells: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def __call__(self, check: Check) -> Report:
+    async def __call__(self, check: Check, on_progress: Callable[[str], None], /) -> Report:
         self.asked.append(check)
+        for text in self.tells:
+            on_progress(text)
         await self.gate.wait()
         if isinstance(self.answer, Exception):
             raise self.answer

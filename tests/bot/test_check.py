@@ -34,6 +34,27 @@ async def test_the_headline_says_checking_until_the_verdict_is_there(desk: Desk)
     assert len(desk.workspace.calls_of("chat.postMessage")) == 3
 
 
+async def test_a_check_that_takes_long_says_how_far_it_is_with_one_edit(desk: Desk) -> None:
+    desk.checker.tells = ("resolving", "probing 3 addresses", "2 of 3 addresses probed")
+    desk.checker.gate.clear()
+    await desk.tls("check api.example.com")
+    headline = await desk.headline("Checking")
+    await desk.workspace.wait_for(lambda: "api.example.com`* … 2 of 3 addresses probed" in said(headline))
+    assert len(desk.workspace.calls_of("chat.update")) == 1
+    desk.checker.gate.set()
+    await desk.headline("is broken")
+    await desk.settled()
+    assert len(desk.workspace.calls_of("chat.update")) == 2
+
+
+async def test_a_quick_check_spends_no_edit_on_progress(desk: Desk) -> None:
+    desk.checker.tells = ("resolving", "judging")
+    await desk.tls("check api.example.com")
+    await desk.headline("is broken")
+    await desk.settled()
+    assert len(desk.workspace.calls_of("chat.update")) <= 1  # none when the verdict was there before the post
+
+
 async def test_every_post_comes_without_unfurling_and_with_text(desk: Desk) -> None:
     await desk.tls("check api.example.com")
     await desk.replies(await desk.headline("is broken"), 2)

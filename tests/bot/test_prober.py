@@ -55,6 +55,14 @@ async def test_a_check_is_made_in_the_child(lab: Lab) -> None:
     assert report.cause == "validity.expired"
 
 
+async def test_the_child_tells_how_far_it_is(lab: Lab) -> None:
+    told: list[str] = []
+    async with Prober(options(lab)) as prober:
+        await prober(asked(lab, "healthy-two-addresses.lab"), told.append)
+    assert told[0].startswith("resolving")
+    assert "2 of 2 addresses probed" in told
+
+
 async def test_an_address_that_the_policy_refuses_is_not_connected_to(lab: Lab) -> None:
     async with Prober(options(lab)) as prober:
         with pytest.raises(UsageError, match="loopback"):

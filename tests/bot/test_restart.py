@@ -149,7 +149,7 @@ from bot.config import SocketMode
 from bot.service import serving
 from tests.bot import reports
 
-async def check(asked):
+async def check(asked, on_progress):
     await asyncio.sleep(0.05)
     return reports.broken(str(asked.target))
 
