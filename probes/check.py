@@ -107,9 +107,8 @@ async def check(target: Target, options: Options, *, on_progress: Callable[[str]
     if endpoints:
         tell(f"probing {len(endpoints)} address{'es' if len(endpoints) > 1 else ''}")
         evidence = await _surveyed(evidence, endpoints, options, deadline, tell)
-        evidence = await _with_issuers(evidence, options, deadline, tell)
+    facts = await _with_issuers(Facts(evidence), options, deadline, tell)
     tell("judging")
-    facts = Facts(evidence)
     return report(facts, judge(facts), elapsed_ms=(loop.time() - started) * 1000)
 
 
@@ -160,11 +159,11 @@ async def _surveyed(
     return replace(evidence, handshakes=seen.handshakes, gaps=(*evidence.gaps, *seen.gaps))
 
 
-async def _with_issuers(evidence: Evidence, options: Options, deadline: float, tell: Callable[[str], None]) -> Evidence:
+async def _with_issuers(facts: Facts, options: Options, deadline: float, tell: Callable[[str], None]) -> Facts:
     """Fetch the issuers that no chain brings, only to tell what would repair it (RFC 5280 section 4.2.2.1)."""
     tried: set[str] = set()
     for _ in range(_AIA_ROUNDS):
-        urls = _wanted(Facts(evidence)) - tried
+        urls = _wanted(facts) - tried
         if not urls:
             break
         tell("fetching missing issuers")
@@ -181,8 +180,9 @@ async def _with_issuers(evidence: Evidence, options: Options, deadline: float, t
                 for url in sorted(urls)[:4]
             )
         )
-        evidence = replace(evidence, fetched=(*evidence.fetched, *fetched))
-    return evidence
+        evidence = facts.evidence
+        facts = Facts(replace(evidence, fetched=(*evidence.fetched, *fetched)))
+    return facts
 
 
 def _wanted(facts: Facts) -> set[str]:
