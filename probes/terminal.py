@@ -7,7 +7,7 @@ and goes to rich as `Text`, never as markup.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, Group
@@ -15,7 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from probes.clients import FAMILY
+from probes.clients import CURRENT, FAMILY
 from probes.model import EndpointReport, FindingReport, Report, shown
 
 _COLOUR = {"broken": "bold red", "warning": "bold yellow", "ok": "bold green"}
@@ -38,6 +38,9 @@ def show(report: Report) -> None:
     console.print(_headline(report))
     for number, finding in enumerate(report.findings):
         console.print(_finding(finding, is_cause=number == 0 and report.cause == finding.code))
+        # Not wrapped by us: the command is to be copied whole.
+        console.print(Text.assemble("  ", ("next: ", "bold"), (finding.next_command, "cyan")), soft_wrap=True)
+        console.print()
     if report.clients:
         console.print(_clients(report))
     if report.endpoints:
@@ -71,28 +74,35 @@ def _finding(finding: FindingReport, *, is_cause: bool) -> Group:
         body.append(f"{shown(line, 400)}\n")
     if finding.fails_for:
         body.append("fails for: ", style="bold")
-        body.append(f"{', '.join(FAMILY[name].label for name in finding.fails_for if name in FAMILY)}\n")
+        body.append(f"{_people(finding.fails_for)}\n")
     body.append("fix: ", style="bold")
-    body.append(f"{finding.fix}\n")
-    # The command stands on lines of its own, unwrapped by us, so that it can be copied whole.
-    body.append("next: ", style="bold")
-    body.append(finding.next_command, style="cyan")
-    body.append("\n")
+    body.append(finding.fix)
     return Group(head, Padding(body, _INDENT))
+
+
+def _people(names: Iterable[str]) -> str:
+    """The families of *names* in words: all of them, all current ones, or one by one."""
+    known = [name for name in names if name in FAMILY]
+    if set(known) == set(FAMILY):
+        return "every client"
+    current = {family.name for family in CURRENT}
+    if current <= set(known):
+        old = [FAMILY[name].label for name in known if name not in current]
+        return ", ".join(["every current client", *old])
+    return ", ".join(FAMILY[name].label for name in known) or "nobody"
 
 
 def _clients(report: Report) -> Text:
     text = Text()
-    passing = [FAMILY[c.name].label for c in report.clients if c.outcome == "pass" and c.name in FAMILY]
     failing: dict[str, list[str]] = {}
     for client in report.clients:
-        if client.outcome == "fail" and client.name in FAMILY:
-            failing.setdefault(client.code or "", []).append(FAMILY[client.name].label)
+        if client.outcome == "fail":
+            failing.setdefault(client.code or "", []).append(client.name)
     text.append("pass  ", style="green")
-    text.append(", ".join(passing) or "nobody")
-    for code, labels in failing.items():
+    text.append(_people(client.name for client in report.clients if client.outcome == "pass"))
+    for code, names in failing.items():
         text.append("\nfail  ", style="red")
-        text.append(f"{', '.join(labels)} ({code})")
+        text.append(f"{_people(names)} ({code})")
     text.append("\n")
     return text
 
