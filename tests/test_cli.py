@@ -119,7 +119,7 @@ def test_a_person_reads_verdict_evidence_fix_and_command(lab: Served, capsys: py
     main(lab.argv("expired.lab"))
     out = capsys.readouterr().out
     assert out.index("validity.expired") < out.index("fix:") < out.index("next:")
-    assert "fails for: every client" in out
+    assert "fails for: every current client" in out
     assert "\x1b" not in out  # piped: plain text
     assert "RFC 5280" in out
 
