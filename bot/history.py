@@ -43,6 +43,19 @@ _EARLIER = (
 )
 
 
+_PRUNED_AT_ONCE = 200
+_OLD_INTAKES = (
+    "delete from intakes where id in (select id from intakes where finished_at < :text"
+    " and id not in (select id from checks) limit :most)"
+)
+_OLD_NOTES = (
+    "delete from outbox where id in (select id from outbox where noted_at < :seconds"
+    " and (sent_revision >= revision or state = 'dead' or parent in (select key from outbox where state = 'dead'))"
+    " and key not in (select headline from checks) limit :most)"
+)
+_OLD_AUDIT = "delete from audit where id in (select id from audit where at < :text limit :most)"
+
+
 class InUse(Exception):
     """Another bot process holds the database."""
 
@@ -222,17 +235,18 @@ class History:
         rows = await self._run(self._rows, "select * from checks where id = ?", number)
         return past_check_of(rows[0]) if rows else None
 
-    async def check_before(self, check: PastCheck) -> PastCheck | None:
-        """The check of the same endpoint (host, port, server name, STARTTLS) before *check*, in any channel."""
+    async def check_before(self, check: PastCheck, *, seen_in: Sequence[str]) -> PastCheck | None:
+        """The check of the same endpoint (host, port, server name, STARTTLS) before *check*, in channels *seen_in*."""
         rows = await self._run(
             self._rows,
             "select * from checks where target = ? and server_name is ? and starttls is ? and team = ? and id < ?"
-            " order by id desc limit 1",
+            " and channel in (select value from json_each(?)) order by id desc limit 1",
             str(check.report.target),
             check.report.target.server_name,
             check.report.target.starttls,
             check.team,
             check.id,
+            json.dumps(list(seen_in)),
         )
         return past_check_of(rows[0]) if rows else None
 
@@ -249,28 +263,45 @@ class History:
         )
         return [incident_of(row) for row in rows]
 
-    async def lines(self, team: str, word: str, *, before: int | None, limit: int) -> list[CheckLine]:
-        """The newest checks, before check *before*, whose target, cause, status or summary holds *word*."""
+    async def channels(self, team: str, *, limit: int) -> list[str]:
+        """The channels in which *team* made checks, those with the newest first."""
+        rows = await self._run(
+            self._rows,
+            "select channel from checks where team = ? group by channel order by max(id) desc limit ?",
+            team,
+            limit,
+        )
+        return [row["channel"] for row in rows]
+
+    async def lines(
+        self, team: str, word: str, *, seen_in: Sequence[str], before: int | None, limit: int
+    ) -> list[CheckLine]:
+        """The newest checks in channels *seen_in*, before check *before*, whose target, cause, status or summary
+        holds *word*."""
         rows = await self._run(
             self._rows,
             "select id, target, at, status, cause, summary, user from checks where team = ? and id < ?"
+            " and channel in (select value from json_each(?))"
             " and (target like ? escape '\\' or cause like ? escape '\\' or summary like ? escape '\\' or status = ?)"
             " order by id desc limit ?",
             team,
             before if before is not None else 1 << 62,
+            json.dumps(list(seen_in)),
             *(like(word),) * 3,
             word.lower(),
             limit,
         )
         return [CheckLine(**row | {"at": moment(row["at"])}) for row in rows]
 
-    async def incidents(self, team: str, word: str, *, limit: int) -> list[Incident]:
-        """The incidents, open ones first and then the newest, whose target or cause holds *word*."""
+    async def incidents(self, team: str, word: str, *, seen_in: Sequence[str], limit: int) -> list[Incident]:
+        """The incidents in channels *seen_in*, open ones first and then the newest, whose target or cause holds
+        *word*."""
         rows = await self._run(
             self._rows,
-            "select * from incidents where team = ? and (target like ? escape '\\' or cause like ? escape '\\')"
-            " order by state != 'open', id desc limit ?",
+            "select * from incidents where team = ? and channel in (select value from json_each(?))"
+            " and (target like ? escape '\\' or cause like ? escape '\\') order by state != 'open', id desc limit ?",
             team,
+            json.dumps(list(seen_in)),
             like(word),
             like(word),
             limit,
@@ -377,6 +408,27 @@ class History:
         await self._write(
             self._db.execute, "update outbox set ts = null, attempted_at = null, retry_at = 0 where id = ?", (owed_id,)
         )
+
+    # ── forgetting ──────────────────────────────────────────────────────────────
+
+    async def prune(self, before: datetime) -> int:
+        """Forget requests, sent messages and audit rows older than *before*; how many. Checks with their reports and
+        headlines stay, so that old buttons work; so does whatever is not sent yet.
+
+        A few hundred rows at a time: acknowledgements wait for this thread.
+        """
+        forgotten = 0
+        for sql in (_OLD_INTAKES, _OLD_NOTES, _OLD_AUDIT):
+            while True:
+                counted = await self._write(self._deleted, sql, stamp(before), before.timestamp())
+                forgotten += counted
+                if counted < _PRUNED_AT_ONCE:
+                    break
+        return forgotten
+
+    def _deleted(self, sql: str, text: str, seconds: float) -> int:
+        values = {"text": text, "seconds": seconds, "most": _PRUNED_AT_ONCE}
+        return int(self._db.execute(sql, values).rowcount)
 
     # ── what Slack refused before ───────────────────────────────────────────────
 

@@ -44,6 +44,7 @@ MANIFEST: dict[str, Any] = {
             "bot": [
                 "app_mentions:read",
                 "channels:history",
+                "channels:read",
                 "chat:write",
                 "commands",
                 "files:read",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -21,6 +23,7 @@ from bot.config import HttpMode, SocketMode
 from bot.history import History, InUse
 from bot.listeners.gate import MOST_A_MINUTE, Gate
 from bot.notify import Outbox
+from bot.rooms import Rooms
 from bot.supervisor import Supervisor
 from bot.work import Checker, Work
 
@@ -29,6 +32,8 @@ CONNECTIONS = 2  # while Slack refreshes one, the other is there
 EVENTS_PATH = "/slack/events"
 DRAIN_S = 12.0  # a check's own deadline and a little; what is cut off begins anew at the next start
 _LAST_WORDS_S = 5.0
+KEPT = timedelta(days=90)  # requests, sent messages and the audit; checks and their reports stay
+_DAY_S = 86_400.0
 
 
 @asynccontextmanager
@@ -48,7 +53,7 @@ async def serving(
             identity = await authorized(client)
             outbox = Outbox(history=history, client=client, bot_user=identity.bot_user_id or "")
             supervisor = Supervisor()
-            work = Work(history=history, outbox=outbox, supervisor=supervisor, checker=checker)
+            work = Work(history=history, outbox=outbox, rooms=Rooms(client), supervisor=supervisor, checker=checker)
             gate = Gate(
                 history=history,
                 work=work,
@@ -61,7 +66,10 @@ async def serving(
             bare = AsyncWebClient(base_url=connection.api_url, session=session)
             app = build_app(client=bare, identity=identity, gate=gate, signing_secret=secret)
             LOG.info("serving team=%s bot_user=%s", identity.team_id, identity.bot_user_id)
-            sender = asyncio.create_task(outbox.run(), name="outbox")
+            beside = (
+                asyncio.create_task(outbox.run(), name="outbox"),
+                asyncio.create_task(_forgetting(history), name="forgetting"),
+            )
             try:
                 await work.recover()
                 async with connected(app, connection):
@@ -70,10 +78,22 @@ async def serving(
                 await _said(outbox)
             finally:
                 await supervisor.drain(0)
-                sender.cancel()
-                await asyncio.gather(sender, return_exceptions=True)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
     finally:
         await history.close()
+
+
+async def _forgetting(history: History) -> None:
+    """Once at the start and then daily, what is old is forgotten."""
+    while True:
+        try:
+            forgotten = await history.prune(datetime.now(UTC) - KEPT)
+            LOG.info("forgotten rows=%s older_than_days=%s", forgotten, KEPT.days)
+        except sqlite3.Error:
+            LOG.exception("forgetting failed; it is tried again in a day")
+        await asyncio.sleep(_DAY_S)
 
 
 async def opened(database: Path) -> History:

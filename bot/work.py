@@ -19,6 +19,7 @@ from bot.history import History
 from bot.model import Check, Content, Help, HistoryQuery, Intake, Misread, Note, NotYet, PastCheck
 from bot.notify import Outbox, Pace
 from bot.render import changes, listing, report, words
+from bot.rooms import Rooms
 from bot.supervisor import Supervisor
 from probes.codec import to_json
 from probes.model import Report, UsageError
@@ -26,6 +27,7 @@ from probes.model import Report, UsageError
 LOG = logging.getLogger("bot.work")
 DEADLINE_S = 120.0  # a check keeps its own, shorter one; this is for our faults
 _MOST_AT_ONCE = 32
+_MOST_ROOMS = 40  # other channels that a page of history looks into; conversations.info is Tier 3 (50 a minute)
 # A request begun this often over this long is what takes the process down. Either alone proves nothing: a process that
 # is killed again and again for other reasons is to finish what it was asked.
 _MOST_ATTEMPTS = 10
@@ -50,8 +52,11 @@ def now() -> datetime:
 class Work:
     """Everything that happens after an acknowledgement."""
 
-    def __init__(self, *, history: History, outbox: Outbox, supervisor: Supervisor, checker: Checker) -> None:
+    def __init__(
+        self, *, history: History, outbox: Outbox, rooms: Rooms, supervisor: Supervisor, checker: Checker
+    ) -> None:
         self._history = history
+        self._rooms = rooms
         self._outbox = outbox
         self._supervisor = supervisor
         self._checker = checker
@@ -276,7 +281,7 @@ class Work:
         check = await self._known(intake)
         if check is None:
             return
-        old = await self._history.check_before(check)
+        old = await self._history.check_before(check, seen_in=await self._quotable(intake))
         content = changes.first_look(check) if old is None else changes.changed(old, check)
         key = f"check:{check.id}:changed"
         if old is None or await self._history.is_noted(key):
@@ -324,8 +329,9 @@ class Work:
         await self._answer(intake, content)
 
     async def _page(self, intake: Intake, word: str, *, before: int | None) -> Content:
-        checks = await self._history.lines(intake.team, word, before=before, limit=listing.PAGE + 1)
-        standing = await self._history.incidents(intake.team, word, limit=listing.OPEN_INCIDENTS)
+        seen_in = await self._quotable(intake)
+        checks = await self._history.lines(intake.team, word, seen_in=seen_in, before=before, limit=listing.PAGE + 1)
+        standing = await self._history.incidents(intake.team, word, seen_in=seen_in, limit=listing.OPEN_INCIDENTS)
         return listing.history(
             word,
             checks[: listing.PAGE],
@@ -334,6 +340,11 @@ class Work:
             has_older=len(checks) > listing.PAGE,
             is_later_page=before is not None,
         )
+
+    async def _quotable(self, intake: Intake) -> list[str]:
+        """The channels whose checks may be told where *intake* was asked: that one itself, and the public ones."""
+        others = await self._history.channels(intake.team, limit=_MOST_ROOMS)
+        return [intake.channel, *await self._rooms.public([room for room in others if room != intake.channel])]
 
     # ── saying it ───────────────────────────────────────────────────────────────
 

@@ -13,7 +13,8 @@ _SLOWER_MS = 50.0
 
 
 def first_look(check: PastCheck) -> Content:
-    text = f"There is nothing to compare with: this was the first check of {code(words.named(check.report.target))}."
+    name = code(words.named(check.report.target))
+    text = f"There is nothing to compare with: neither this channel nor a public one has an earlier check of {name}."
     return fit(foreign(f"No earlier check of {words.named(check.report.target)}"), [section(text)])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -72,8 +72,9 @@ async def test_the_check_before_is_that_of_the_same_endpoint(history: History) -
     first = await recorded(history, "command:1", reports.broken())
     await recorded(history, "command:2", reports.broken("other.example.com"))
     last = await recorded(history, "command:3", reports.healthy())
-    assert await history.check_before(last) == first
-    assert await history.check_before(first) is None
+    assert await history.check_before(last, seen_in=["C1"]) == first
+    assert await history.check_before(first, seen_in=["C1"]) is None
+    assert await history.check_before(last, seen_in=["C2"]) is None
 
 
 async def test_incidents_open_repeat_change_and_recover(history: History) -> None:
@@ -86,7 +87,7 @@ async def test_incidents_open_repeat_change_and_recover(history: History) -> Non
     assert standing.cause == "chain.incomplete"
     await recorded(history, "c:4", reports.healthy())
     assert await history.standing("C1", "api.example.com:443") == []
-    states = [(found.cause, found.state) for found in await history.incidents("T1", "", limit=9)]
+    states = [(found.cause, found.state) for found in await history.incidents("T1", "", seen_in=["C1"], limit=9)]
     assert states == [("chain.incomplete", "recovered"), ("validity.expired", "changed")]
 
 
@@ -115,15 +116,50 @@ async def test_a_reply_waits_for_its_parent_and_then_knows_its_thread(history: H
 async def test_history_is_searched_by_host_cause_verdict_and_words(history: History, word: str, found: int) -> None:
     await recorded(history, "c:1", reports.broken())
     await recorded(history, "c:2", replace(reports.broken("other.example.com"), summary="x"))
-    assert len(await history.lines("T1", word, before=None, limit=9)) == found
+    assert len(await history.lines("T1", word, seen_in=["C1"], before=None, limit=9)) == found
 
 
 async def test_one_team_does_not_see_anothers_checks(history: History) -> None:
     await recorded(history, "c:1", reports.broken())
-    assert await history.lines("T2", "", before=None, limit=9) == []
-    assert await history.incidents("T2", "", limit=9) == []
+    assert await history.lines("T2", "", seen_in=["C1"], before=None, limit=9) == []
+    assert await history.incidents("T2", "", seen_in=["C1"], limit=9) == []
 
 
 async def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     for _ in range(2):
         await (await History.open(tmp_path / "bot.db")).close()
+
+
+# ── forgetting ──────────────────────────────────────────────────────────────────
+
+
+async def rows(history: History, table: str) -> list[str]:
+    name = "key" if table in {"outbox", "intakes"} else "text"
+    return [row[name] for row in await history._run(history._rows, f"select {name} from {table} order by id")]
+
+
+async def test_what_is_old_is_forgotten_and_what_is_unsent_unfinished_or_a_report_is_not(history: History) -> None:
+    check = await recorded(history, "command:1", reports.broken())
+    await history.take_in(replace(intake("command:2"), text="help"), verdict="help", finished=True)
+    await history.take_in(replace(intake("command:3"), text="unfinished"), verdict="check")
+    await history.note([note("check:1:why", parent="check:1"), note("unsent", parent="check:1"), note("dead")])
+    await history.note([note("orphan", parent="dead")])
+    ids = {owed.note.key: owed.id for owed in await history.unsent(1e12)}
+    await history.sent(ids["check:1"], 1, "1.1")
+    ids |= {owed.note.key: owed.id for owed in await history.unsent(1e12)}
+    await history.sent(ids["check:1:why"], 1, "1.2")
+    await history.undeliverable(ids["dead"], "is_archived")
+
+    assert await history.prune(NOW - timedelta(days=1)) == 0
+    assert await history.prune(datetime.now(UTC) + timedelta(days=400)) == 7
+    assert await rows(history, "intakes") == ["command:1", "command:3"]
+    assert await rows(history, "outbox") == ["check:1", "unsent"]
+    assert await rows(history, "audit") == []
+    assert await history.check(check.id) == check
+
+
+async def test_much_that_is_old_is_forgotten_whole(history: History) -> None:
+    for number in range(450):
+        await history.take_in(intake(f"command:{number}"), verdict="help", finished=True)
+    assert await history.prune(NOW + timedelta(days=1)) == 900
+    assert await rows(history, "intakes") == []

@@ -46,8 +46,8 @@ def broken(change: str, value: Any) -> list[str]:
         ("settings/interactivity/is_enabled", False, "interactivity"),
         ("settings/socket_mode_enabled", False, "socket_mode_enabled"),
         ("oauth_config/scopes/bot/0", "users:read", "users:read is asked for, but nothing needs it"),
-        ("oauth_config/scopes/bot/2", "chat:read", "chat:read is not known"),
-        ("oauth_config/scopes/bot/2", "commands", "chat.postMessage is used"),
+        ("oauth_config/scopes/bot/3", "chat:read", "chat:read is not known"),
+        ("oauth_config/scopes/bot/3", "commands", "chat.postMessage is used"),
     ],
 )
 def test_a_manifest_that_does_not_fit_the_code_is_found_out(change: str, value: Any, part: str) -> None:

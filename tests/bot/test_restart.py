@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import sys
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -118,6 +120,30 @@ async def test_a_pressed_button_survives_a_restart(idle_desk: Desk) -> None:
     await idle_desk.workspace.click(headline, report.AGAIN)
     replies = await idle_desk.replies(headline, 3)
     assert "Checked again" in said(replies[2])
+
+
+async def test_what_is_old_is_forgotten_at_the_start_and_old_buttons_still_work(idle_desk: Desk) -> None:
+    await idle_desk.start()
+    await idle_desk.tls("check api.example.com")
+    await whole(idle_desk)
+    headline = idle_desk.bot_messages()[0]
+    await idle_desk.stop()
+    with closing(sqlite3.connect(idle_desk.database)) as beside, beside:
+        beside.execute("update outbox set noted_at = 0")
+        beside.execute("update audit set at = '2020-01-01'")
+        beside.execute("update intakes set received_at = '2020-01-01', finished_at = '2020-01-01'")
+    await idle_desk.start()
+
+    def audit_is_empty() -> bool:
+        with closing(sqlite3.connect(idle_desk.database)) as beside:
+            return bool(beside.execute("select count(*) from audit").fetchone() == (0,))
+
+    async with asyncio.timeout(10):
+        while not audit_is_empty():
+            await idle_desk.settled()
+    for action, count in ((report.AGAIN, 3), (report.RAW, 4), (report.CHANGED, 5)):
+        await idle_desk.workspace.click(headline, action)
+        await idle_desk.replies(headline, count)
 
 
 async def test_stopping_lets_a_running_check_finish(idle_desk: Desk) -> None:
