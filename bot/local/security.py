@@ -27,7 +27,8 @@ class Guard:
 
     def policy(self) -> str:
         """The Content-Security-Policy of the page."""
-        sockets = " ".join(f"ws://{name}:{self.port}" for name in _NAMES)
+        # A policy has no syntax for IPv6 addresses; there 'self' must do, which covers websockets in current browsers.
+        sockets = " ".join(f"ws://{name}:{self.port}" for name in _NAMES if not name.startswith("["))
         return (
             f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
             f"connect-src 'self' {sockets}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"

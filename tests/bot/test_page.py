@@ -174,9 +174,7 @@ BUTTONS = [
 
 
 def is_complaint(entry: ConsoleMessage) -> bool:
-    # Content policies have no syntax for IPv6 addresses; the server names ws://[::1] all the same, for browsers whose
-    # 'self' does not cover websockets.
-    return entry.type == "error" and "ws://[::1]" not in entry.text
+    return entry.type == "error"
 
 
 @asynccontextmanager
