@@ -13,8 +13,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from bot.__main__ import telling_first
 from bot.local import Workspace, serve
 from bot.manifest import MANIFEST
+from probes.lab import start
 
 
 def environment(tmp_path: Path, **more: str) -> dict[str, str]:
@@ -88,6 +90,17 @@ async def asked_in_the_page(port: int, text: str) -> str:
                         return str(message["text"])
                     if seen.get("type") == "notice":
                         break  # the bot is not connected yet
+
+
+async def test_the_list_that_greets_begins_with_what_tells_most() -> None:
+    async with await start(port=0) as lab:
+        cases = [{"name": case.name} for case in lab.cases]
+    names = [case["name"] for case in telling_first(cases)]
+    assert names[:8] == [
+        "expired.lab", "no-intermediate.lab", "default-certificate.lab", "one-expired.lab", "legacy-only.lab",
+        "large-hello.lab", "plain-http.lab", "healthy.lab",
+    ]  # fmt: skip
+    assert sorted(names) == sorted(case["name"] for case in cases)
 
 
 async def test_a_port_that_is_taken_is_said_plainly(tmp_path: Path) -> None:
