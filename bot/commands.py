@@ -24,6 +24,7 @@ AVAILABLE: Mapping[str, str] = MappingProxyType(
         "help": "help [WORD]",
     }
 )
+WHAT_WORKS = "`/tls check HOST[:PORT]`, `/tls history [HOST or word]`, `/tls help [WORD]`"
 # In the grammar, but not in this version.
 PLANNED: Mapping[str, str] = MappingProxyType(
     {
@@ -126,16 +127,12 @@ def _unknown(words: list[str]) -> Misread:
     if near:
         return Misread(
             answer=f"I read “{read}”. Did you mean `{near[0]}` ({PLANNED[near[0]]})? This version does not have it "
-            f"yet. What works: {_what_works()}."
+            f"yet. What works: {WHAT_WORKS}."
         )
     target = _as_target(words[0])
     if target is not None:
         return Misread(answer=f"I read “{read}”. To check that endpoint: `/tls check {_target_text(target)}`.")
-    return Misread(answer=f"I read “{read}”, which is not a command. What works: {_what_works()}.")
-
-
-def _what_works() -> str:
-    return ", ".join(f"`/tls {usage}`" for usage in AVAILABLE.values())
+    return Misread(answer=f"I read “{read}”, which is not a command. What works: {WHAT_WORKS}.")
 
 
 def _as_target(word: str) -> Target | None:

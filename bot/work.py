@@ -400,8 +400,7 @@ def at_once(command: Help | NotYet | Misread) -> Content:
         case Help(word=word):
             return listing.help_about(word)
         case NotYet(word=word):
-            works = ", ".join(f"`/tls {usage}`" for usage in commands.AVAILABLE.values())
-            return words.not_yet(word, commands.PLANNED[word], works)
+            return words.not_yet(word, commands.PLANNED[word], commands.WHAT_WORKS)
         case Misread(answer=answer):
             return words.answer(answer)
 

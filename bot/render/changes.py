@@ -14,7 +14,7 @@ _SLOWER_MS = 50.0
 
 def first_look(check: PastCheck) -> Content:
     name = code(words.named(check.report.target))
-    text = f"There is nothing to compare with: neither this channel nor a public one has an earlier check of {name}."
+    text = f"There is nothing to compare with yet: no earlier check of {name}, here or in a public channel."
     return fit(foreign(f"No earlier check of {words.named(check.report.target)}"), [section(text)])
 
 

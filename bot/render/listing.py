@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from types import MappingProxyType
 
-from bot.commands import AVAILABLE, PLANNED
+from bot.commands import AVAILABLE, PLANNED, WHAT_WORKS
 from bot.model import CheckLine, Content, Incident, Json
 from bot.render import words
 from bot.render.limits import actions, button, code, context, fit, foreign, prose, section
+from probes.catalogue import CATALOGUE
 
 OLDER = "history.older"
 PAGE = 8
@@ -57,8 +58,10 @@ def history(
 
 def _incident(incident: Incident, now: datetime) -> str:
     if incident.state == "open":
+        entry = CATALOGUE.get(incident.cause)
+        sign = "🟠" if entry is not None and entry.severity != "critical" else "🔴"
         return (
-            f"🔴 {code(incident.target, 120)} {code(incident.cause, 60)} open for "
+            f"{sign} {code(incident.target, 120)} {code(incident.cause, 60)} open for "
             f"{words.span(now - incident.opened_at)}, {words.counted(incident.checks, 'check')}"
         )
     ended = incident.ended_at or incident.opened_at
@@ -109,7 +112,7 @@ def help_about(word: str) -> Content:
     if word in _TEACHING:
         return _lesson(word)
     if word in PLANNED:
-        return words.not_yet(word, PLANNED[word], ", ".join(f"`/tls {usage}`" for usage in AVAILABLE.values()))
+        return words.not_yet(word, PLANNED[word], WHAT_WORKS)
     return _overview(word)
 
 

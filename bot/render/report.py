@@ -67,7 +67,7 @@ def unfinished(target: Target, error_id: str) -> Content:
 
 def declined(target: Target, reason: str) -> Content:
     """The check was not made, and that is meant: the egress policy, or a target that cannot be."""
-    text = f"⛔ {_bold(target)} was not checked: {prose(words.clause(reason), 1500)}."
+    text = f"⛔ {_bold(target)} was not checked. {prose(reason, 1500)}"
     return fit(_plain(f"{words.named(target)} was not checked: {reason}"), [section(text)])
 
 
@@ -105,10 +105,12 @@ def _verdict_words(report: Report) -> str:
 def _facts(check: PastCheck) -> str:
     report = check.report
     parts = [code(report.cause)] if report.cause else []
-    parts.append(words.who(report))
+    people = words.who(report)
+    parts.append(people)
     if report.status == "ok":
         parts += [_session(report.endpoints), _days_left(report)]
-    parts.append(_addresses(report.endpoints))
+    if "addresses" not in people:  # "fails at 1 of 2 addresses" has said it
+        parts.append(_addresses(report.endpoints))
     parts += [words.elapsed(report.elapsed_ms), f"asked by <@{check.user}>"]
     if report.gaps and report.status == "ok":  # a verdict of "healthy" says where it did not look
         parts.append(f"not looked at: {foreign(words.listed((gap.what for gap in report.gaps), 3), 200)}")
@@ -242,7 +244,7 @@ def _footer(report: Report, cause: FindingReport | None) -> list[Json]:
     return blocks
 
 
-_HEADER = ("Address", "Result", "TLS", "Certificate until", "Time")
+_HEADER = ("Address", "Result", "TLS", "Expires", "Time")
 
 
 def _table(report: Report) -> list[Json]:
@@ -282,11 +284,13 @@ def _row(report: Report, endpoint: EndpointReport) -> tuple[str, ...]:
 
 
 def _faults(report: Report, endpoint: EndpointReport) -> list[str]:
-    return [
+    """What is wrong at one address; that it differs from the others only where nothing says how."""
+    found = [
         finding.code
         for finding in report.findings
         if finding.severity != "notice" and endpoint.address in finding.addresses
     ]
+    return [each for each in found if not each.startswith("balancer.")] or found
 
 
 _STAGES = {
