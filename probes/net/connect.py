@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 
-from probes.model import Endpoint, Unreached
+from probes.model import Dropped, Endpoint, Unreached
 from probes.net.egress import Permit, refusal
 
 SYN_TIMEOUT_S = 2.5
@@ -28,14 +28,17 @@ _OUR_LACK = frozenset(
         errno.ENXIO,
     )
 )
-_REFUSED = frozenset((errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED))
+_REFUSED = frozenset((errno.ECONNREFUSED, errno.ECONNABORTED))
 _NO_ROUTE = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL))
 
 
 async def connect(
     endpoint: Endpoint, *, permit: Permit | None, deadline: float, patience_s: float = SYN_TIMEOUT_S
-) -> socket.socket | Unreached:
+) -> socket.socket | Unreached | Dropped:
     """A connected, non-blocking socket that the caller closes. *deadline* is loop time.
+
+    Dropped: the far end accepted, and reset at once. An RST in answer to the SYN itself is ECONNREFUSED
+    (tcp(7)); ECONNRESET tells of a connection that stood.
 
     *permit* is asked first, for the address as it will be connected to.
     """
@@ -60,6 +63,9 @@ async def connect(
         # ETIMEDOUT is a TimeoutError too: then the kernel gave up, not we
         waited = f"no answer to SYN in {loop.time() - began:.1f} s"
         return Unreached(kind="timeout", detail="ETIMEDOUT" if error.errno else waited)
+    except ConnectionResetError:
+        sock.close()
+        return Dropped(kind="rst", awaiting="server_hello", received=0)
     except OSError as error:
         sock.close()
         return unreached(endpoint, error)

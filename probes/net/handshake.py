@@ -48,7 +48,7 @@ async def shake(
     loop = asyncio.get_running_loop()
     began = loop.time()
     sock = await connect(endpoint, permit=permit, deadline=deadline)
-    if isinstance(sock, Unreached):
+    if isinstance(sock, Unreached | Dropped):
         return Handshake(endpoint=endpoint, offer=offer, outcome=sock, crowd=crowd)
     try:
         exchange = _Exchange(endpoint, offer, sock, began=began, deadline=deadline, patience_s=patience_s)
