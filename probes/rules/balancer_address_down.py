@@ -12,8 +12,11 @@ _CONFIGURED = ("negotiation.",)
 
 
 def _down(look: Look) -> bool:
-    """Nothing current gets a certificate there, and not merely because versions, suites or ALPN differ."""
-    return look.obstacle is not None and not look.obstacle.code.startswith(_CONFIGURED)
+    """No current client gets a certificate there, and not merely because versions, suites or ALPN differ.
+
+    A server that agrees to nothing at all, whatever is offered, is not configured differently: it fails.
+    """
+    return look.obstacle is not None and not (look.agreed and look.obstacle.code.startswith(_CONFIGURED))
 
 
 def check(facts: Facts) -> Iterator[Finding]:

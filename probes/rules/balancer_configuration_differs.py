@@ -46,7 +46,7 @@ def _settings(look: Look, *, same_keys: bool) -> Settings:
 
 def _comparable(look: Look) -> bool:
     """It works or its obstacle is one of configuration, and it answered everything put to it."""
-    configured = look.obstacle is not None and look.obstacle.code.startswith("negotiation.")
+    configured = look.obstacle is not None and look.obstacle.code.startswith("negotiation.") and bool(look.agreed)
     steady = not look.outages and (configured or any(isinstance(s.outcome, Completed) for s in look.current))
     return steady and look.connected and (look.obstacle is None or configured)
 

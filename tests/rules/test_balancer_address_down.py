@@ -40,6 +40,7 @@ from tests.evidence import (
         (stalled(), "reach.stalled"),
         (HTTP, "reach.not-tls"),
         (alerted(112), "sni.unrecognized"),
+        (alerted(40), "negotiation.cipher"),  # to everything, whatever is offered
     ],
 )
 def test_one_address_down_is_the_cause_and_its_fault_a_finding(ending: Outcome, code: str) -> None:
