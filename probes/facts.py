@@ -42,10 +42,10 @@ from probes.pki.certificate import Certificate, parse
 from probes.pki.judge import ChainFacts, assess, chain_fault, client_fault
 from probes.pki.names import covers
 from probes.pki.views import MODERN, View
-from probes.plan import completed
+from probes.plan import NO_APPLICATION_PROTOCOL, completed
 
 QUANTUM = 0x11EC  # X25519MLKEM768
-UNRECOGNIZED_NAME, NO_APPLICATION_PROTOCOL, PROTOCOL_VERSION = 112, 120, 70
+UNRECOGNIZED_NAME, PROTOCOL_VERSION = 112, 70
 INTERNAL_ERROR = 80
 CLOCK_TOLERANCE_S = 300.0  # our own limit: what NTP keeps in step never comes near it
 
@@ -182,7 +182,20 @@ class Look:
     @cached_property
     def flaps(self) -> bool:
         """Equal offers were answered differently, for no reason of theirs."""
-        return len(self.chains) > 1 or bool(self.outages)
+        return max(map(len, (self.chains, self.agreed_versions, self.agreed_protocols))) > 1 or bool(self.outages)
+
+    @cached_property
+    def agreed_versions(self) -> tuple[tuple[int, int], ...]:
+        """The distinct versions that offers of the same ones came to, with how often: one server keeps to one."""
+        alike = self.passed("modern", "small", "http", "alone", "again")
+        return tuple(Counter(shake.version for shake in alike if shake.version is not None).most_common())
+
+    @cached_property
+    def agreed_protocols(self) -> tuple[tuple[str | None, int], ...]:
+        """The distinct application protocols that equal offers came to, with how often."""
+        # Where no certificate was read, TLS 1.3 has not shown its encrypted extensions either, ALPN among them.
+        alike = (shake for shake in self.passed("modern", "small", "alone", "again") if shake.certificates)
+        return tuple(Counter(shake.alpn for shake in alike).most_common())
 
     @cached_property
     def outages(self) -> tuple[Handshake, ...]:
@@ -228,8 +241,8 @@ class Look:
     @cached_property
     def quantum_fault(self) -> str | None:
         """Why the big post-quantum hello fails where the small one passes: by its size, or by its groups."""
-        if self.passed("modern") or not self.tries("modern") or not self.passed("small"):
-            return None
+        if self.passed("modern") or not self.tries("modern") or not self.passed("small") or self.outages:
+            return None  # where equal hellos fare differently, what one of them met tells nothing of its size
         padded, split, quantum = self.last("padded"), self.last("split"), self.last("quantum")
         if (padded and not completed(padded)) or (split and not completed(split)):
             return "reach.large-hello"

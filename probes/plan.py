@@ -27,6 +27,7 @@ from probes.model import Alerted, Completed, Dropped, Handshake, Malformed, NotT
 
 MAX_PER_ADDRESS = 24
 SAMPLES = 6
+NO_APPLICATION_PROTOCOL = 120  # the one alert that naming http/1.1 alone may earn (RFC 7301 section 3.2)
 _PQ, _X25519, _P256 = 0x11EC, 0x001D, 0x0017
 _WEB = ("h2", "http/1.1")
 _LARGE = 1700  # bytes: larger than one packet on any usual path, as a post-quantum hello of a browser is
@@ -137,7 +138,8 @@ def _samples(target: Target, seen: tuple[Handshake, ...], asked: set[str]) -> tu
     """Offers that should all work worked in part: is that the endpoint, or was it the crowd? Ask on, more quietly."""
     plain = [shake for shake in seen if shake.offer.purpose in {"small", "http", "tls12", "modern"}]
     mixed = any(completed(shake) for shake in plain) and any(
-        not completed(shake) and shake.offer.purpose != "modern" and _broke_off(shake) for shake in plain
+        not completed(shake) and shake.offer.purpose != "modern" and (_broke_off(shake) or _refused_oddly(shake))
+        for shake in plain
     )
     again = replace(small(target), purpose="again")
     return (again,) * SAMPLES if mixed and "again" not in asked else ()
@@ -145,6 +147,13 @@ def _samples(target: Target, seen: tuple[Handshake, ...], asked: set[str]) -> tu
 
 def _broke_off(shake: Handshake) -> bool:
     return isinstance(shake.outcome, Dropped | Stalled | Unreached | Malformed | NotTls)
+
+
+def _refused_oddly(shake: Handshake) -> bool:
+    """An alert to a hello beside which others passed, for no reason of its own: its versions and suites are theirs."""
+    if not isinstance(shake.outcome, Alerted) or shake.offer.purpose not in {"small", "http"}:
+        return False
+    return shake.outcome.code != NO_APPLICATION_PROTOCOL
 
 
 def _spoke_tls(shake: Handshake) -> bool:

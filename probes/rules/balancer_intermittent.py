@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from probes.facts import Facts, Look, leaf_of
 from probes.model import Finding, Rule
 from probes.plan import completed
 from probes.rules.phrase import addresses, line, many, s_client, subject, where
+from probes.wire.registry import version_name
 
 _SAMPLES = ("modern", "small", "http", "again", "alone")
 
@@ -19,12 +20,24 @@ def _evidence(look: Look) -> Iterator[str]:
         good = sum(1 for shake in samples if completed(shake))
         yield f"{look.address}: {good} of {many(len(samples), 'like handshake')} agreed, the others broke off"
         yield from dict.fromkeys(line(shake, at=True) for shake in broken[:3])
+    if len(look.agreed_versions) > 1:
+        yield f"{look.address}: like handshakes agreed on " + _counted(
+            (version_name(version), count) for version, count in look.agreed_versions
+        )
+    if len(look.agreed_protocols) > 1:
+        yield f"{look.address}: like handshakes chose by ALPN " + _counted(
+            (protocol or "nothing", count) for protocol, count in look.agreed_protocols
+        )
     if len(look.chains) > 1:
         total = sum(count for _, count in look.chains)
         for chain, count in look.chains[:4]:
             leaf = leaf_of(chain)
             said = f"{subject(leaf)}, SHA-256 {leaf.sha256[:16]}…" if leaf else "an unreadable certificate"
             yield f"{look.address}: {count} of {total} like handshakes got {said}, {many(len(chain), 'certificate')} sent"
+
+
+def _counted(answers: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{answer} {many(count, 'time')}" for answer, count in answers)
 
 
 def check(facts: Facts) -> Iterator[Finding]:

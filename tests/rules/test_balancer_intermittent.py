@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from probes.clients import TLS12
 from probes.diagnose import judge
 from probes.model import Outcome
 from tests.evidence import (
@@ -13,6 +14,9 @@ from tests.evidence import (
     HEALTHY,
     OTHER,
     TIMED_OUT,
+    Changes,
+    alerted,
+    answered_by,
     ders,
     dropped,
     facts,
@@ -87,3 +91,42 @@ def test_two_addresses_that_differ_are_another_code() -> None:
     seen = facts(healthy(), healthy(OTHER, server=replace(HEALTHY, chain=RENEWED)))
     assert silent("balancer.intermittent", seen)
     assert not silent("balancer.certificate-differs", seen)
+
+
+@pytest.mark.parametrize("code", [40, 80, 112])
+@pytest.mark.parametrize("first", ["small", "http"])
+def test_one_back_end_in_turn_that_refuses_by_alert_is_critical(code: int, first: str) -> None:
+    """The refused hello is asked again, alone: some pass, some do not."""
+    no = alerted(code)
+    odd: dict[str, Changes] = {first: no} if first == "http" else {first: (no, untouched)}
+    seen = facts(healthy(**odd, tls12=no, again=(untouched, no, untouched, no, untouched, no)))
+    finding = fires("balancer.intermittent", seen, severity="critical")
+    assert any(f"alert {code}" in line for line in finding.evidence)
+    assert judge(seen).cause == finding
+
+
+def test_what_the_big_hello_meets_at_a_flapping_address_says_nothing_of_its_size() -> None:
+    no = alerted(112)
+    seen = facts(healthy(modern=no, http=no, padded=no, split=no, again=(untouched, no, untouched, no, untouched, no)))
+    cause = judge(seen).cause
+    assert cause and cause.code == "balancer.intermittent"
+    assert silent("reach.large-hello", seen)
+
+
+def test_http1_refused_by_alpn_alone_is_no_flapping() -> None:
+    seen = facts(healthy(http=alerted(120)))
+    assert silent("balancer.intermittent", seen)
+
+
+@pytest.mark.parametrize("purpose", ["small", "http"])
+def test_a_back_end_in_turn_without_tls_1_3_is_a_warning(purpose: str) -> None:
+    older = replace(HEALTHY, versions=(TLS12,))
+    seen = facts(healthy(purposes={purpose: answered_by(older)}))
+    finding = fires("balancer.intermittent", seen, severity="warning")
+    assert any("TLSv1.2 1 time" in line for line in finding.evidence)
+
+
+def test_a_back_end_in_turn_without_h2_is_a_warning() -> None:
+    seen = facts(healthy(small=answered_by(replace(HEALTHY, alpn=()))))
+    finding = fires("balancer.intermittent", seen, severity="warning")
+    assert any("by ALPN" in line and "nothing 1 time" in line for line in finding.evidence)
