@@ -108,26 +108,58 @@ def _is_ours_or_grave(record: logging.LogRecord) -> bool:
 # ── running ─────────────────────────────────────────────────────────────────────
 
 
+class _Ending:
+    """SIGTERM and SIGINT: whoever is up ends in order; what is still starting, or waiting for another, ends at once."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self._starting = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ask)
+
+    def _ask(self) -> None:
+        self.asked.set()
+        if self._starting is not None:
+            self._starting.cancel()
+            self._starting = None
+
+    async def wait(self) -> None:
+        """We are up; back when the end is asked for."""
+        self._starting = None
+        await self.asked.wait()
+
+
 async def _run(settings: Settings) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    ending = _Ending()
     try:
         match settings.connection:
             case LocalMode(port=port):
+                await _nobody_else(settings)
                 async with _local(port) as (connection, surroundings):
-                    await _serve(settings, connection, surroundings, stop)
+                    await _serve(settings, connection, surroundings, ending)
             case connection:
-                await _serve(settings, connection, Surroundings(), stop)
+                await _serve(settings, connection, Surroundings(), ending)
+    except InUse as error:
+        print(f"The bot cannot run: {error}. Stop that one, or set DATABASE_PATH to another file.", file=sys.stderr)
+        return 3
     except (SlackClientError, OSError) as error:
         print(f"The bot cannot run: {_plainly(error)}", file=sys.stderr)
         return 3
+    except asyncio.CancelledError:
+        if not ending.asked.is_set():
+            raise
+        LOG.info("stopped before it was up")
     return 0
 
 
+async def _nobody_else(settings: Settings) -> None:
+    """A second local workspace on one database is a mistake, not a deploy. Raises InUse."""
+    await (await History.open(settings.database)).close()
+
+
 async def _serve(
-    settings: Settings, connection: SocketMode | HttpMode, surroundings: Surroundings, stop: asyncio.Event
+    settings: Settings, connection: SocketMode | HttpMode, surroundings: Surroundings, ending: _Ending
 ) -> None:
     async with (
         Prober(check_options(settings, surroundings)) as checker,
@@ -138,7 +170,7 @@ async def _serve(
             allowed_channels=settings.allowed_channels,
         ),
     ):
-        await stop.wait()
+        await ending.wait()
         LOG.info("stopping: what runs is finished first")
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -444,12 +445,17 @@ class History:
 
 def _locked(path: Path) -> IO[str]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(path.name + ".lock").open("a", encoding="ascii")
+    lock = path.with_name(path.name + ".lock").open("a+", encoding="ascii")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
+        lock.seek(0)
+        holder = lock.read(20).strip()
         lock.close()
-        raise InUse(f"{path} is in use by another bot process") from None
+        raise InUse(f"{path} is in use by another bot process" + (f" (pid {holder})" if holder else "")) from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")  # for people: the lock itself is the kernel's
+    lock.flush()
     return lock
 
 

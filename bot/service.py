@@ -30,8 +30,8 @@ from bot.work import Checker, Work
 LOG = logging.getLogger("bot.service")
 CONNECTIONS = 2  # while Slack refreshes one, the other is there
 EVENTS_PATH = "/slack/events"
-DRAIN_S = 12.0  # a check's own deadline and a little; what is cut off begins anew at the next start
-_LAST_WORDS_S = 5.0
+DRAIN_S = 4.0  # most checks end sooner; what is cut off begins anew at the next start
+_LAST_WORDS_S = 2.0
 KEPT = timedelta(days=90)  # requests, sent messages and the audit; checks and their reports stay
 _DAY_S = 86_400.0
 
@@ -104,7 +104,11 @@ async def opened(database: Path) -> History:
             return await History.open(database)
         except InUse as error:
             if not told:
-                LOG.warning("%s; waiting for it to end", error)
+                LOG.warning(
+                    "%s: waiting for that one to end, as during a deploy. If it is not meant to end, stop this one or "
+                    "give it a database of its own (DATABASE_PATH)",
+                    error,
+                )
             told = True
             await asyncio.sleep(0.5)
 

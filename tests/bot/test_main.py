@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from bot.__main__ import telling_first
+from bot.history import History
 from bot.local import Workspace, serve
 from bot.manifest import MANIFEST
 from probes.lab import start
@@ -112,6 +113,35 @@ async def test_a_port_that_is_taken_is_said_plainly(tmp_path: Path) -> None:
     assert status == 3
     assert f"port {port} is in use" in said
     assert "LOCAL_PORT" in said
+    assert "Traceback" not in said
+
+
+async def test_a_database_that_another_bot_has_is_said_plainly(tmp_path: Path) -> None:
+    first = await History.open(tmp_path / "bot.db")
+    try:
+        status, said = await ended(await started(environment(tmp_path, LOCAL_PORT=str(free_port()))))
+    finally:
+        await first.close()
+    assert status == 3
+    assert f"bot.db is in use by another bot process (pid {os.getpid()})" in said
+    assert "DATABASE_PATH" in said
+    assert "Traceback" not in said
+
+
+async def test_a_bot_that_waits_for_another_says_so_and_ends_when_told(tmp_path: Path) -> None:
+    first = await History.open(tmp_path / "bot.db")
+    tokens = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "SLACK_API_URL": "http://127.0.0.1:9/api/"}
+    try:
+        second = await started(environment(tmp_path, **tokens))
+        assert second.stderr is not None
+        async with asyncio.timeout(30):
+            while b"waiting for that one to end" not in (line := await second.stderr.readline()):
+                assert line, (await ended(second))[1]
+        second.send_signal(signal.SIGTERM)
+        status, said = await ended(second)
+    finally:
+        await first.close()
+    assert status == 0, said
     assert "Traceback" not in said
 
 
