@@ -41,6 +41,7 @@ class Place:
     origin: tuple[str, int] | None = None
     resolver: tuple[str, int] | None = None
     host: str | None = None  # None: the case's host
+    sni: str | None = None  # --sni: a name sent and expected instead of the host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

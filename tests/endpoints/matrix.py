@@ -11,6 +11,7 @@ from tests.endpoints import (
     matrix_negotiation,
     matrix_reach,
     matrix_validity,
+    second,
 )
 from tests.endpoints.cases import Case, Register
 
@@ -25,6 +26,7 @@ def all_cases() -> dict[str, Case]:
     matrix_balancer.register(register)
     matrix_healthy.register(register)
     matrix_combined.register(register)
+    second.register(register)
     return register.cases
 
 

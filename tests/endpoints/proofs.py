@@ -38,7 +38,7 @@ def command(case: Case, place: Place, proof: Proof, roots: Path) -> list[str]:
         case "gnutls-cli":
             return ["gnutls-cli", "--x509cafile", str(roots), "--sni-hostname", host, "--verify-hostname", host,
                     "-p", str(place.port), address]  # fmt: skip
-    name = host if proof.server_name is None else proof.server_name
+    name = place.sni or host if proof.server_name is None else proof.server_name
     line = ["openssl", "s_client", "-connect", f"{literal}:{place.port}"]
     line += ["-no-CAfile" if place.only else "-no-CApath", "-CAfile", str(roots)]
     if place.host:  # an IP literal: no SNI
