@@ -40,6 +40,7 @@ PLANNED: Mapping[str, str] = MappingProxyType(
 _OPTIONS = ("--ip", "--sni", "--starttls", "--origin")
 _LINK = re.compile(r"<(?![@#!])([^<>|\s]+)(?:\|([^<>]*))?>")
 _REFERENCE = re.compile(r"<([@#!])([^<>|\s]+)(?:\|([^<>]*))?>")
+_USERINFO = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@]*@", re.IGNORECASE)
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‘": "'", "’": "'", "‚": "'", "\u00a0": " "})
 _DASHES = re.compile(r"(?:(?<=\s)|^)(?:—|–|―|−−|‐‐)(?=[a-z])", re.IGNORECASE)
 _DECORATION = "`\"'"
@@ -77,6 +78,11 @@ def _unlinked(link: re.Match[str]) -> str:
 def without_mention(text: str, bot_user: str) -> str:
     """A message's *text* without the mention of the bot that made it a command."""
     return re.sub(rf"<@{re.escape(bot_user)}(?:\|[^<>]*)?>", " ", text, count=1).strip()
+
+
+def without_secrets(text: str) -> str:
+    """*text* without the user and password that a pasted URL may carry: they are not needed, so they are not kept."""
+    return _USERINFO.sub(r"\1", text)
 
 
 def written(check: Check) -> str:

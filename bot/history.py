@@ -318,7 +318,7 @@ class History:
                 " filename, file_text, content, noted_at, revision, sent_revision, attempts, retry_at, state)"
                 " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, 'live')"
                 " on conflict (key) do update set content = excluded.content, revision = revision + 1,"
-                " attempts = 0, retry_at = 0 where content != excluded.content",
+                " attempts = 0, retry_at = 0, state = 'live' where content != excluded.content or state = 'dead'",
                 (
                     note.key,
                     note.kind,
@@ -341,7 +341,8 @@ class History:
         await self._write(self._note, notes)
 
     async def is_noted(self, key: str) -> bool:
-        return bool(await self._run(self._rows, "select 1 from outbox where key = ?", key))
+        """The note is sent, or will be; what was given up may be noted again."""
+        return bool(await self._run(self._rows, "select 1 from outbox where key = ? and state = 'live'", key))
 
     async def unsent(self, now: float) -> list[Owed]:
         """What can be sent at *now* (Unix seconds), oldest first: its parent is posted and its time has come."""

@@ -154,16 +154,24 @@ class Outbox:
             while queue:
                 owed = await self._history.current(queue[0])
                 if owed is not None:
-                    await self._send(owed)
+                    await self._sent_or_put_off(owed)
                 queue.popleft()
         except Exception:
-            # Our own fault, or the disk's. The row stays and is tried again; the pause keeps a fault from spinning.
+            # The disk's fault, or our own. The row stays and is tried again; the pause keeps a fault from spinning.
             LOG.exception("outbox lane=%s", lane)
             await asyncio.sleep(1.0)
         finally:
             self._lanes.pop(lane, None)
             self._queues.pop(lane, None)
             self._news.set()
+
+    async def _sent_or_put_off(self, owed: Owed) -> None:
+        try:
+            await self._send(owed)
+        except Exception as error:
+            # Our own fault with this one message: it waits, and does not stand in the way of the others.
+            LOG.exception("not sent key=%s", owed.note.key)
+            await self._later(owed, type(error).__name__, outcome_known=False)
 
     async def _send(self, owed: Owed) -> None:
         await self._token_pause.turn()

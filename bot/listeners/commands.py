@@ -22,7 +22,7 @@ def tls(gate: Gate) -> Callable[..., Awaitable[None]]:
             team=str(body.get("team_id") or ""),
             channel=str(body["channel_id"]),
             user=str(body["user_id"]),
-            text=str(body.get("text") or "")[: commands.LONGEST * 20],
+            text=commands.without_secrets(str(body.get("text") or "")[: commands.LONGEST * 20]),
             received_at=datetime.now(UTC),
             response_url=body.get("response_url"),
         )

@@ -18,6 +18,7 @@ from bot.listeners.gate import Gate
 from bot.model import Intake
 
 _INTAKE = "clienthello_intake"
+_SPOKEN = (None, "file_share", "thread_broadcast")  # what a person says; the other subtypes are edits and notices
 Next = Callable[[], Awaitable[BoltResponse | None]]
 
 
@@ -48,7 +49,7 @@ def _asked(body: dict[str, Any], bot_user: str) -> Intake | None:
     """The request in an event, or None: an edit, a bot's message, or words that are not for us."""
     event: dict[str, Any] = body.get("event") or {}
     user, text = event.get("user"), event.get("text")
-    if event.get("subtype") or event.get("bot_id") or not user or text is None or user == bot_user:
+    if event.get("subtype") not in _SPOKEN or event.get("bot_id") or not user or text is None or user == bot_user:
         return None
     if event.get("type") == "message" and event.get("channel_type") != "im":
         return None
@@ -58,7 +59,7 @@ def _asked(body: dict[str, Any], bot_user: str) -> Intake | None:
         team=str(body.get("team_id") or event.get("team") or ""),
         channel=str(event["channel"]),
         user=str(user),
-        text=commands.without_mention(str(text), bot_user)[: commands.LONGEST * 20],
+        text=commands.without_secrets(commands.without_mention(str(text), bot_user)[: commands.LONGEST * 20]),
         received_at=datetime.now(UTC),
         thread_ts=event.get("thread_ts"),
     )

@@ -74,6 +74,17 @@ async def test_a_file_that_slack_never_shares_is_tried_again(desk: Desk) -> None
     assert replies[2]["files"]
 
 
+async def test_a_file_that_was_given_up_is_sent_when_the_button_is_pressed_again(desk: Desk) -> None:
+    headline = await checked(desk)
+    desk.workspace.faults.answer("files.getUploadURLExternal", error="restricted_action")
+    await desk.workspace.click(headline, report.RAW)
+    await desk.workspace.wait_for(lambda: desk.workspace.calls_of("files.getUploadURLExternal"))
+    await desk.settled()
+    await desk.workspace.click(headline, report.RAW)
+    replies = await desk.replies(headline, 3)
+    assert replies[2]["files"]
+
+
 async def test_what_changed_compares_with_the_check_before(desk: Desk) -> None:
     headline = await checked(desk)
     await desk.workspace.click(headline, report.CHANGED)

@@ -136,3 +136,18 @@ def test_parsing_never_raises_and_answers_stay_short(text: str) -> None:
 def test_a_check_written_out_is_read_back(host: str, port: int, sni: str | None, ips: list[str]) -> None:
     asked = Check(target=Target.parse(f"{host}:{port}", sni=sni), addresses=tuple(ips))
     assert commands.parse(commands.written(asked)) == asked
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("check https://ada:s3cret@example.com:8443/x", "check https://example.com:8443/x"),
+        ("check <https://ada:s3cret@example.com|https://ada:s3cret@example.com>", "check <https://example.com|https://example.com>"),
+        ("check https://evil.example@127.0.0.1/", "check https://127.0.0.1/"),
+        ("check https://example.com/@ada", "check https://example.com/@ada"),
+        ("check ada@example.com", "check ada@example.com"),
+    ],
+)  # fmt: skip
+def test_a_password_in_a_pasted_url_is_not_kept_and_the_host_stays(typed: str, kept: str) -> None:
+    assert commands.without_secrets(typed) == kept
+    assert commands.parse(typed) == commands.parse(kept)

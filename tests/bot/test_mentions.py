@@ -50,3 +50,14 @@ async def test_the_bot_does_not_answer_itself(desk: Desk) -> None:
     await desk.whisper("Why does this TLS handshake fail?")
     await desk.settled()
     assert len(ws.whispers()) == 1
+
+
+async def test_a_direct_message_with_a_file_or_shown_in_the_channel_too_is_answered(desk: Desk) -> None:
+    ws = desk.workspace
+    for number, subtype in enumerate(("file_share", "thread_broadcast", "message_changed")):
+        event = {"type": "message", "subtype": subtype, "channel": ws.dm, "channel_type": "im", "user": ws.me}
+        body = {"type": "event_callback", "event_id": f"Ev{number}", "team_id": ws.team.id}
+        ws.courier.event(body | {"event": event | {"text": f"check host{number}.example.com", "ts": f"1.{number}"}})
+    await ws.wait_for(lambda: sum("is broken" in message["text"] for message in desk.bot_messages(ws.dm)) == 2)
+    await desk.settled()
+    assert [str(check.target.host) for check in desk.checker.asked] == ["host0.example.com", "host1.example.com"]

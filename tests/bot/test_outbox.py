@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 import pytest
+from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.history import History
 from bot.local import SLACK, Limits
+from bot.model import Content, Note
+from bot.notify import Outbox
 from bot.render import report
 from tests.bot.conftest import Desk, said
 
@@ -88,6 +94,27 @@ async def test_what_to_do_is_said_even_where_the_why_never_can_be(desk: Desk) ->
     desk.checker.gate.set()
     [remedy] = await desk.replies(headline, 1)
     assert remedy["text"].startswith("What to do: ")
+
+
+async def test_one_message_that_cannot_be_sent_does_not_stop_the_others(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    ws = desk.workspace
+    path = desk.database.with_name("beside.db")
+    history = await History.open(path)
+    client = AsyncWebClient(token=desk.running.bot_token, base_url=desk.running.api_url)
+    outbox = Outbox(history=history, client=client, bot_user=ws.bot)
+    for key in ("poison", "good"):
+        content = Content(text=key)
+        await history.note([Note(key=key, kind="message", team=ws.team.id, channel=ws.incidents, content=content)])
+    with closing(sqlite3.connect(path)) as beside, beside:  # blocks that are none
+        beside.execute("update outbox set content = replace(content, '[]', '[1]') where key = 'poison'")
+    sending = asyncio.create_task(outbox.run())
+    await ws.wait_for(lambda: [m["text"] for m in desk.bot_messages()] == ["good"])
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    await history.close()
+    assert "not sent key=poison" in caplog.text
 
 
 async def test_a_headline_that_somebody_deleted_is_posted_anew(desk: Desk) -> None:
