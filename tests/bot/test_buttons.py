@@ -41,6 +41,19 @@ async def test_while_it_runs_again_the_headline_says_so_and_a_second_press_is_an
     await desk.workspace.wait_for(lambda: "is broken" in headline["text"])
 
 
+async def test_run_again_pressed_twice_runs_once_and_answers_the_second_press(desk: Desk) -> None:
+    headline = await checked(desk)
+    desk.checker.gate.clear()
+    desk.workspace.faults.answer("chat.update", delay_s=1.0)  # the button is still there
+    await desk.workspace.click(headline, report.AGAIN)
+    await desk.workspace.wait_for(lambda: desk.workspace.calls_of("chat.update") or len(desk.checker.asked) == 2)
+    await desk.workspace.click(headline, report.AGAIN)
+    await desk.whisper("is being checked right now")
+    desk.checker.gate.set()
+    await desk.replies(headline, 3)
+    assert len(desk.checker.asked) == 2
+
+
 async def test_a_changed_verdict_brings_its_details(desk: Desk) -> None:
     headline = await checked(desk)
     desk.checker.answer = reports.healthy()

@@ -160,6 +160,32 @@ async def test_migrate_makes_the_database(tmp_path: Path) -> None:
     assert (tmp_path / "bot.db").exists()
 
 
+@pytest.mark.skipif(
+    not Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists(), reason="this system has no /proc of children"
+)
+async def test_what_reads_strangers_bytes_inherits_no_token(tmp_path: Path) -> None:
+    running = await serve(Workspace(manifest=MANIFEST), port=0)
+    secrets = {
+        "SLACK_BOT_TOKEN": running.bot_token,
+        "SLACK_APP_TOKEN": running.app_token,
+        "SECRET_KEY": "k" * 40,
+    }
+    bot = await started(environment(tmp_path, SLACK_API_URL=running.api_url, **secrets))
+    try:
+        await running.workspace.connected(2, 30)
+        [child] = Path(f"/proc/{bot.pid}/task/{bot.pid}/children").read_text().split()
+        inherited = Path(f"/proc/{child}/environ").read_text()
+    finally:
+        bot.send_signal(signal.SIGTERM)
+        status, said = await ended(bot)
+        await running.close()
+    assert status == 0, said
+    assert "PATH=" in inherited
+    for secret in secrets.values():
+        assert secret not in inherited
+        assert secret not in said
+
+
 @pytest.mark.parametrize(("token", "status"), [("right", 0), ("xoxb-wrong", 1)])
 async def test_doctor_asks_slack_who_it_is(tmp_path: Path, token: str, status: int) -> None:
     running = await serve(Workspace(manifest=MANIFEST), port=0)
