@@ -92,7 +92,12 @@ _WEB = ("h2", "http/1.1")
 # Mozilla's verifier and webpki refuse a CA certificate as a leaf; the others take it.
 _FORGIVING = replace(MODERN, name="forgiving", refuses_ca_leaf=False)
 _OLD_VIEW = replace(
-    _FORGIVING, name="old", wants_signing_usage=False, min_rsa_bits=1024, forbidden_hashes=frozenset({"md2", "md5"})
+    _FORGIVING,
+    name="old",
+    takes_common_name=True,
+    wants_signing_usage=False,
+    min_rsa_bits=1024,
+    forbidden_hashes=frozenset({"md2", "md5"}),
 )
 
 FAMILIES: tuple[Family, ...] = (
@@ -198,7 +203,8 @@ FAMILIES: tuple[Family, ...] = (
             *(0x0809, 0x080A, 0x080B, 0x0401, 0x0501, 0x0601),
         ),
         alpn=_WEB,
-        view=_FORGIVING,
+        # A trust anchor is a name and a key (RFC 5280 section 6.1.1); RSA below 1024 bits is what is disabled.
+        view=replace(_FORGIVING, name="java", takes_common_name=True, ignores_anchor_expiry=True, min_rsa_bits=1024),
     ),
     Family(
         name="java-8",
@@ -225,7 +231,7 @@ FAMILIES: tuple[Family, ...] = (
         signature_algorithms=(0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0403, 0x0503, 0x0603),
         alpn=_WEB,
         aia=True,
-        view=_FORGIVING,
+        view=replace(_FORGIVING, name="dotnet", takes_common_name=True),
     ),
     Family(
         name="node",

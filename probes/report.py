@@ -7,7 +7,8 @@ import hashlib
 from probes.catalogue import CATALOGUE
 from probes.clients import FAMILIES, Family
 from probes.codec import iso
-from probes.facts import Facts, Look
+from probes.facts import Facts
+from probes.look import Look
 from probes.model import (
     Alerted,
     AlertReport,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from probes.facts import Chain, Facts, Look, leaf_of
+from probes.facts import Facts
+from probes.look import Chain, Look, leaf_of
 from probes.model import Finding, Rule
 from probes.rules.phrase import addresses, date, issuer, many, subject, where, x509
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from probes.clients import TLS13
-from probes.facts import Facts, Look
+from probes.facts import Facts
+from probes.look import Look
 from probes.model import Completed, Finding, Handshake, Rule
 from probes.rules.phrase import addresses, s_client, where
 from probes.wire.registry import version_name

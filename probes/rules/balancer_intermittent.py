@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from probes.facts import Facts, Look, leaf_of
+from probes.facts import Facts
+from probes.look import Look, leaf_of
 from probes.model import Finding, Rule
 from probes.plan import completed
 from probes.rules.phrase import addresses, line, many, s_client, subject, where

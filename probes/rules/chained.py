@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from probes.facts import Chain, Facts, Look
+from probes.facts import Facts
+from probes.look import Chain, Look
 from probes.model import Finding, Severity
 from probes.pki.certificate import Certificate
 from probes.pki.judge import ChainFacts

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from probes.clients import TLS11, TLS12
-from probes.facts import Facts, Look, is_weak
+from probes.facts import Facts, is_weak
+from probes.look import Look
 from probes.model import Finding, Handshake, Rule
 from probes.rules.phrase import addresses, choice, listed, s_client, where
 

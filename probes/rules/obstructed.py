@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from probes.facts import Facts, Look
+from probes.facts import Facts
+from probes.look import Look
 from probes.model import Finding
 from probes.rules.phrase import addresses, lines, where
 

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from probes.facts import Look
+from probes.look import Look
 from probes.model import (
     Alerted,
     Completed,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from probes.facts import Facts, Look
+from probes.facts import Facts
+from probes.look import Look
 from probes.model import Dropped, Finding, Handshake, Malformed, NotTls, Rule, Stalled
 from probes.plan import completed
 from probes.rules.phrase import addresses, lines, s_client, where

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from probes.facts import Facts, leaf_of
+from probes.facts import Facts
+from probes.look import leaf_of
 from probes.model import Finding, Rule, shown
 from probes.pki.names import explain
 from probes.rules.phrase import addresses, listed, names, where, x509

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from probes.facts import Facts, Look, leaf_of
+from probes.facts import Facts
+from probes.look import Look, leaf_of
 from probes.model import Finding, Rule, Unreached
 from probes.pki.names import covers
 from probes.plan import completed

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from probes.facts import Facts, Look
+from probes.facts import Facts
+from probes.look import Look
 from probes.model import Finding, Rule
 from probes.rules.phrase import addresses, date, duration, quoted, where
 
