@@ -14,7 +14,7 @@ from probes.look import Chain, Look, leaf_of
 from probes.model import Endpoint, Evidence, Handshake, Malformed, Trust, Unreached
 from probes.pki.anchors import Anchors
 from probes.pki.judge import ChainFacts, assess, chain_fault, client_fault
-from probes.pki.names import covers
+from probes.pki.names import covers, named_in_subject
 from probes.pki.views import MODERN, View
 from probes.plan import completed
 
@@ -192,13 +192,18 @@ class Facts:
         if not chain:
             return Verdict(code=None) if look.shown is None and look.works else None
         name = self.name_fault(look, chain)
-        if name is not None:
+        if name is not None and not (family.view.takes_common_name and self._named_in_subject(look, chain)):
             return Verdict(code="sni.required" if not family.sends_server_name and look.chain != chain else name)
         skewed = self.clock_excuse(look, chain)
         time = self.time_fault(chain)
         if time is not None and not skewed:
             return Verdict(code=time)
         return Verdict(code=self._family_chain_fault(family, look, chain))
+
+    @staticmethod
+    def _named_in_subject(look: Look, chain: Chain) -> bool:
+        leaf = leaf_of(chain)
+        return leaf is not None and named_in_subject(leaf, look.reference)
 
     def fails_for(self, code: str, looks: tuple[Look, ...]) -> tuple[str, ...]:
         """The families that fail with *code* at any of *looks*."""

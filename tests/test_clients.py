@@ -27,8 +27,8 @@ from probes.clients import (
 from probes.facts import Verdict
 from probes.model import Endpoint
 from probes.wire.registry import GREASE, GROUPS, SIGNATURE_SCHEMES, VERSIONS, suite
-from tests.evidence import ADDRESS, HEALTHY, RSA, Server, default_chain, facts, healthy
-from tests.pki import KeyKind
+from tests.evidence import ADDRESS, HEALTHY, RSA, Server, default_chain, ders, facts, healthy, serves
+from tests.pki import KeyKind, intermediate, leaf
 
 ENDPOINT = Endpoint(address=ADDRESS, port=443)
 OLD = {"android-7", "openssl-1.0", "java-8", "embedded-tls1.0"}
@@ -196,3 +196,23 @@ def test_an_offer_covers_itself_and_a_narrower_one_but_not_a_wider_one() -> None
     assert covered_by(replace(chrome, ciphers=chrome.ciphers[:3]), chrome)
     assert not covered_by(replace(chrome, versions=(TLS13, TLS12, TLS10)), chrome)
     assert not covered_by(curl, chrome)
+
+
+NAMELESS = leaf(names=(), subject="healthy.test")
+TAKES_COMMON_NAME = {"curl", "python", "node", "java", "dotnet", *OLD}
+
+
+@each_family
+def test_a_name_in_the_subject_alone_is_read_by_some(family: Family) -> None:
+    """OpenSSL, Node and Java fall back to the common name where there is no subjectAltName; browsers and Go do not."""
+    seen = facts(healthy(every=serves(ders(NAMELESS, intermediate()))))
+    verdict = seen.verdict(family, seen.looks[0])
+    if family.name in TAKES_COMMON_NAME - {"embedded-tls1.0"}:
+        assert verdict is None or verdict.code is None or not verdict.code.startswith("sni.")
+    elif family.current:
+        assert verdict == Verdict(code="sni.default-certificate")
+
+
+def test_java_minds_neither_the_age_of_an_anchor_nor_rsa_above_1024() -> None:
+    view = FAMILY["java"].view
+    assert view.ignores_anchor_expiry and view.min_rsa_bits == 1024

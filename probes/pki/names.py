@@ -1,6 +1,7 @@
 """Host names against certificates: RFC 9525 (which replaced RFC 6125), subjectAltName only.
 
-The common name covers nothing any more (RFC 9525 section 1.4); that it *would have* is still worth telling.
+The common name covers nothing any more (RFC 9525 section 1.4); that it *would have* is still worth telling, and
+OpenSSL's, Node's and Java's own matching still fall back to it.
 """
 
 from __future__ import annotations
@@ -61,6 +62,12 @@ class NameVerdict:
 def covers(certificate: Certificate, host: str) -> bool:
     """Whether a client that asks for *host* accepts this certificate's names."""
     return explain(certificate, host).covered
+
+
+def named_in_subject(certificate: Certificate, host: str) -> bool:
+    """Whether clients that fall back to the common name, where there is no subjectAltName, find the host name there."""
+    verdict = explain(certificate, host)
+    return verdict.reason == "cn-only" and _address(verdict.host) is None
 
 
 @lru_cache(maxsize=2048)
@@ -134,7 +141,7 @@ def _why_not(certificate: Certificate, reference: Host, nearest: str | None) -> 
     common_name = certificate.common_name
     if not certificate.dns_names and not certificate.ip_addresses:
         if common_name and _common_name_matches(common_name, reference):
-            return "cn-only", "the name stands in the common name alone, which no current client reads"
+            return "cn-only", "the name stands in the common name alone, which browsers, Go and rustls do not read"
         return "no-names", "the certificate has no subjectAltName with a host name or address"
     if reference.address:
         if host in certificate.dns_names:
