@@ -16,8 +16,9 @@ import json
 import os
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -68,6 +69,7 @@ class History:
         self._db = database
         self._thread = thread
         self._lock = lock
+        self._waiting: deque[tuple[Callable[..., Any], tuple[Any, ...], Future[Any]]] = deque()
 
     @classmethod
     async def open(cls, path: Path) -> History:
@@ -95,11 +97,41 @@ class History:
         return await asyncio.get_running_loop().run_in_executor(self._thread, job, *arguments)
 
     async def _write(self, job: Callable[..., Result], *arguments: Any) -> Result:
-        return await self._run(self._atomically, job, *arguments)
+        """Do *job* in a transaction; back when it is on the disk.
 
-    def _atomically(self, job: Callable[..., Result], *arguments: Any) -> Result:
-        with self._db.atomic():
-            return job(*arguments)
+        Writes that come while the disk is busy share the next transaction: a burst of requests waits for two
+        commits, not for one each. Each has a savepoint of its own, so that one that fails undoes itself alone.
+        """
+        written: Future[Result] = Future()
+        self._waiting.append((job, arguments, written))
+        self._thread.submit(self._write_waiting)
+        return await asyncio.wrap_future(written)
+
+    def _write_waiting(self) -> None:
+        batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        if not batch:
+            return
+        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            with self._db.atomic():
+                for job, arguments, written in batch:
+                    outcomes.append((written, *self._attempted(job, arguments)))
+        except BaseException as error:
+            outcomes = [(written, None, error) for _, _, written in batch]
+        for written, result, failure in outcomes:
+            if not written.set_running_or_notify_cancel():
+                continue  # nobody waits any more; it is written all the same
+            if failure is None:
+                written.set_result(result)
+            else:
+                written.set_exception(failure)
+
+    def _attempted(self, job: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+        try:
+            with self._db.atomic():
+                return job(*arguments), None
+        except Exception as error:
+            return None, error
 
     def _rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         return list(self._db.query(sql, values))

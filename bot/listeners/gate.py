@@ -13,7 +13,7 @@ from bot.notify import Outbox
 from bot.render import words
 from bot.work import Work, reply
 
-MOST_A_MINUTE = 40
+MOST_A_MINUTE = 120
 
 
 class Gate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bot.listeners.gate import MOST_A_MINUTE
 from bot.render import words
 from probes.model import UsageError
 from tests.bot import reports
@@ -160,7 +161,7 @@ async def test_a_channel_that_is_not_allowed_gets_a_reason(idle_desk: Desk) -> N
 
 
 async def test_one_person_cannot_ask_without_end(desk: Desk) -> None:
-    for _ in range(40):
+    for _ in range(MOST_A_MINUTE):
         await desk.tls("help")
     await desk.tls("help")
     await desk.whisper("Please try again in")

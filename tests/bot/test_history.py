@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -163,3 +164,19 @@ async def test_much_that_is_old_is_forgotten_whole(history: History) -> None:
         await history.take_in(intake(f"command:{number}"), verdict="help", finished=True)
     assert await history.prune(NOW + timedelta(days=1)) == 900
     assert await rows(history, "intakes") == []
+
+
+async def test_writes_that_come_together_share_a_commit_and_one_that_fails_undoes_itself_alone(tmp_path: Path) -> None:
+    history = await History.open(tmp_path / "bot.db")
+    try:
+        good = [history._write(history._db.execute, _AUDIT, (str(number),)) for number in range(5)]
+        bad = history._write(history._db.execute, "insert into audit (no_such_column) values (1)")
+        outcomes = await asyncio.gather(*good[:3], bad, *good[3:], return_exceptions=True)
+        assert [isinstance(outcome, Exception) for outcome in outcomes] == [False, False, False, True, False, False]
+        kept = await history._run(history._rows, "select action from audit order by action")
+        assert [row["action"] for row in kept] == ["0", "1", "2", "3", "4"]
+    finally:
+        await history.close()
+
+
+_AUDIT = "insert into audit (at, team, channel, user, action, text, verdict) values ('', '', '', '', ?, '', '')"
