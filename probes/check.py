@@ -30,7 +30,6 @@ from probes.model import (
     Target,
     Trust,
     UsageError,
-    shown,
 )
 from probes.net.egress import Permit, refusal
 from probes.net.fetch import fetch_issuer
@@ -129,8 +128,7 @@ def _permitted(
     if endpoints and len(refused) == len(endpoints):
         first = next(iter(refused))
         raise EgressRefused(
-            f"I read {target}, which leads to {shown(first.address)}: {refused[first]}. "
-            "I did not connect. Whoever runs this bot can allow it with EGRESS_ALLOW."
+            f"I did not connect to {target}: {refused[first]}. Whoever runs this bot can allow it with EGRESS_ALLOW."
         )
     gaps = tuple(Gap(what="address", why=f"not probed: {why}", addresses=(e.address,)) for e, why in refused.items())
     return tuple(e for e in endpoints if e not in refused), gaps
