@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from bot.prober import settle
 from probes import plan
 from probes.check import PATIENCE_S, Options
 from probes.codec import from_json, to_json
@@ -44,6 +45,7 @@ async def warm(ground: Ground) -> Section:
     target, options = ground.target(), ground.options()
     for _ in range(min(WARM_UPS, ground.times(WARM_UPS))):
         expect_ok((await timed_check(target, options))[0])
+    settle(options)
     walls, cpus = [], []
     for _ in range(ground.times(100)):
         judged, cost = await timed_check(target, options)
@@ -56,7 +58,7 @@ async def warm(ground: Ground) -> Section:
         name="warm",
         title="A check in a warm process, on loopback",
         method=f"{len(walls)} checks of the healthy server, one after another in one process, after {WARM_UPS} that "
-        "are not counted. Connections are counted by a TCP proxy. CPU is this process alone, without the server's.",
+        "are not counted, and settled as the bot's prober is (`bot.prober.settle`). Connections are counted by a TCP proxy. CPU is this process alone, without the server's.",
         columns=("", "median", "p95", "least", "most"),
         rows=(
             ("time to verdict, ms", wall.median, wall.percentile(0.95), wall.least, wall.most),
