@@ -58,7 +58,8 @@ async def warm(ground: Ground) -> Section:
         name="warm",
         title="A check in a warm process, on loopback",
         method=f"{len(walls)} checks of the healthy server, one after another in one process, after {WARM_UPS} that "
-        "are not counted, and settled as the bot's prober is (`bot.prober.settle`). Connections are counted by a TCP proxy. CPU is this process alone, without the server's.",
+        "are not counted, settled as the bot's prober is (`bot.prober.settle`). Connections are counted by a TCP "
+        "proxy. CPU is this process alone, without the server's.",
         columns=("", "median", "p95", "least", "most"),
         rows=(
             ("time to verdict, ms", wall.median, wall.percentile(0.95), wall.least, wall.most),
