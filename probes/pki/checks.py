@@ -114,7 +114,7 @@ def _as_issuer(issuer: Certificate, is_anchor: bool, below: tuple[Certificate, .
     # RFC 5280 section 6.1.4 l, m: self-issued certificates and the leaf do not count.
     between = sum(1 for certificate in below[1:] if not certificate.is_self_issued)
     if issuer.path_len is not None and between > issuer.path_len:
-        yield "path_length", f"it allows {issuer.path_len} intermediates below it, and there are {between}"
+        yield "path_length", f"authorities allowed below it: {issuer.path_len}, found: {between}"
     if issuer.extensions.name_constraints:
         for certificate in below:
             yield from _constrained(issuer.extensions.name_constraints, certificate, is_leaf=certificate is below[0])

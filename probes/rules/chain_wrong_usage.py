@@ -14,14 +14,14 @@ def forbidden(found: Chained) -> str:
     """What forbids it, and where."""
     faults = found.known.best.faults if found.known.best else ()
     rights = [f for f in faults if f.kind not in {"expired", "not_yet_valid", "weak_key", "weak_signature"}]
-    return f"{rights[0].detail} at “{subject(rights[0].certificate)}”" if rights else "its rights do not allow it"
+    return f"“{subject(rights[0].certificate)}”: {rights[0].detail}" if rights else "its rights do not allow it"
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     for found in chained(facts, "chain.wrong-usage"):
         look = found.looks[0]
         yield found.finding(
-            explanation=f"{found.place} serves a certificate that may not be used for a TLS server: {forbidden(found)}.",
+            explanation=f"{found.place} serves a chain that may not be used for a TLS server: {forbidden(found)}.",
             fix="Issue the certificate from a server profile: extended key usage serverAuth, digitalSignature among the key usages, from a CA whose constraints allow the name.",
             next_command=x509(look, "-ext", "keyUsage,extendedKeyUsage,basicConstraints"),
         )

@@ -10,13 +10,15 @@ from probes.rules.obstructed import obstructed
 from probes.rules.partly import partly
 from probes.rules.phrase import s_client, wants
 
+# Nothing was agreed, whatever was offered: alert 40 names no part, and a suite is the likeliest.
+_UNKNOWN = " (it agrees to nothing, whatever is offered: a server without a usable certificate or key looks the same)"
 _FIX = "Enable ECDHE with AES-GCM or ChaCha20 for TLS 1.2 and the standard TLS 1.3 suites (nginx `ssl_ciphers`, HAProxy `ssl-default-bind-ciphers`)."
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     for found in obstructed(facts, "negotiation.cipher"):
         yield found.finding(
-            explanation=f"{found.place} and current clients have no cipher suite in common{wants(found.looks)}.",
+            explanation=f"{found.place} and current clients have no cipher suite in common{wants(found.looks) or _UNKNOWN}.",
             fix=_FIX,
             next_command=s_client(found.looks[0], "-msg"),
         )

@@ -28,7 +28,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         evidence=tuple(evidence for look in looks[:3] for evidence in lines(look.tries("small", "tls12"), at=True)),
         addresses=addresses(looks),
         fails_for=facts.fails_for("negotiation.modern-only", looks),
-        fix="Enable TLS 1.2 beside it (nginx `ssl_protocols TLSv1.2 TLSv1.3;`), unless old clients are kept out on purpose.",
+        fix="Enable TLS 1.2 beside it (nginx `ssl_protocols TLSv1.2 TLSv1.3;`) with suites that fit the certificate's key, unless old clients are kept out on purpose.",
         next_command=s_client(looks[0], "-tls1_2"),
     )
 

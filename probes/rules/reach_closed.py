@@ -15,7 +15,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         look = found.looks[0]
         yield found.finding(
             explanation=f"{found.place} accepts the connection, then closes it on the ClientHello, without an alert.",
-            fix="Usually a TCP balancer without a healthy back end, a port that is closing, or a server that is misconfigured for this name: read its error log at this moment.",
+            fix="Usually a TCP balancer without a healthy back end, a listener that expects a PROXY protocol header first, a port that is closing, or a server that is misconfigured for this name: read its error log at this moment.",
             next_command=s_client(look, "-msg"),
         )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from probes.facts import Facts
-from probes.model import Finding, ResolutionFailure, Rule
+from probes.model import Finding, ResolutionFailure, Rule, shown
 from probes.rules.phrase import quoted
 
+_ALIAS = re.compile(r"\(alias of ([^)\s]+)\)")  # in the words of probes.net.nameserver
 _SAID: dict[ResolutionFailure, tuple[str, str]] = {
     "nxdomain": (
         "does not exist (NXDOMAIN)",
@@ -42,6 +44,11 @@ def check(facts: Facts) -> Iterator[Finding]:
         return
     host = facts.evidence.target.host
     said, fix = _SAID[resolution.failure]
+    target = next((found[1] for line in resolution.detail if (found := _ALIAS.search(line))), None)
+    if target is not None and resolution.failure in {"nxdomain", "no-data"}:
+        lacks = "does not exist (NXDOMAIN)" if resolution.failure == "nxdomain" else "has no A or AAAA record"
+        said = f"is an alias (CNAME) of {shown(target, 80)}, which {lacks}"
+        fix = f"Create {shown(target, 80)} again, or point the CNAME at what took its place."
     yield Finding(
         code="reach.dns",
         severity="critical",

@@ -15,7 +15,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         look = found.looks[0]
         yield found.finding(
             explanation=f"{found.place} accepts the connection, then resets it before a byte of TLS.",
-            fix="Something refuses the hello without a word: a firewall or proxy that filters by name, a TCP balancer without a healthy back end, a crashing server. Capture on both sides to see who sends the RST.",
+            fix="Something refuses the hello without a word: a firewall or proxy that filters by name, a TCP balancer without a healthy back end, a listener that expects a PROXY protocol header first, a crashing server. Capture on both sides to see who sends the RST.",
             next_command=s_client(look, "-msg"),
         )
 

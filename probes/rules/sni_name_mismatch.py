@@ -42,7 +42,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         evidence=tuple(evidence),
         addresses=addresses(found),
         fails_for=facts.fails_for("sni.name-mismatch", found),
-        fix="Issue a certificate with this name among its subjectAltNames, or bind the right one to this name; then reload. A wildcard covers one label only, and the common name counts for nothing.",
+        fix="Issue a certificate with this name among its subjectAltNames, or bind the right one to this name; then reload. A wildcard covers one label only, and browsers do not read the common name.",
         next_command=x509(found[0], "-subject", "-ext", "subjectAltName"),
         stops_all=True,
     )

@@ -43,3 +43,11 @@ def test_an_address_that_refuses_is_no_fault_of_dns() -> None:
     from tests.evidence import REFUSED
 
     assert silent("reach.dns", facts(healthy(every=REFUSED)))
+
+
+def test_an_alias_of_nothing_is_told_from_a_name_that_does_not_exist() -> None:
+    detail = ("A: NXDOMAIN (alias of gone.test) from 192.0.2.53:53",)
+    nowhere = Resolution(addresses=(), source="DNS 192.0.2.53", failure="nxdomain", detail=detail)
+    finding = fires("reach.dns", facts(resolution=nowhere), severity="critical", at=())
+    assert "alias (CNAME) of gone.test, which does not exist" in finding.explanation
+    assert "gone.test" in finding.fix
