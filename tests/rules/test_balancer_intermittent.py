@@ -99,7 +99,7 @@ def test_one_back_end_in_turn_that_refuses_by_alert_is_critical(code: int, first
     """The refused hello is asked again, alone: some pass, some do not."""
     no = alerted(code)
     odd: dict[str, Changes] = {first: no} if first == "http" else {first: (no, untouched)}
-    seen = facts(healthy(**odd, tls12=no, again=(untouched, no, untouched, no, untouched, no)))
+    seen = facts(healthy(purposes=odd, tls12=no, again=(untouched, no, untouched, no, untouched, no)))
     finding = fires("balancer.intermittent", seen, severity="critical")
     assert any(f"alert {code}" in line for line in finding.evidence)
     assert judge(seen).cause == finding
