@@ -5,47 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from probes.facts import Facts
-from probes.look import leaf_of
-from probes.model import Finding, Rule, shown
-from probes.pki.names import explain
-from probes.rules.phrase import addresses, listed, names, where, x509
+from probes.model import Finding, Rule
+from probes.rules.misnamed import misnamed
 
 
 def check(facts: Facts) -> Iterator[Finding]:
-    faulty = {
-        look: chains
-        for look in facts.looks
-        if (chains := [chain for chain, _ in look.chains if facts.name_fault(look, chain) == "sni.default-certificate"])
-    }
-    found = tuple(faulty)
-    if not found:
-        return
-    evidence = []
-    for look in found[:4]:
-        for chain in faulty[look][:2]:
-            leaf = leaf_of(chain)
-            if leaf is not None:
-                verdict = explain(leaf, look.reference)
-                evidence.append(f"{look.address}: {shown(verdict.why, 160)}")
-                evidence.append(f"{look.address}: names in the certificate: {listed(verdict.names) or 'none'}")
-        default = [shake for shake in look.tries("other-name", "no-sni") if shake.certificates]
-        evidence += [
-            f"{look.address}: with {'another name' if shake.offer.purpose == 'other-name' else 'no name'} "
-            f"{'the same' if shake.certificates[0] == look.chain[0] else 'another'} certificate is served"
-            for shake in default
-            if look.chain
-        ]
-    yield Finding(
-        code="sni.default-certificate",
-        severity="critical",
-        explanation=f"{where(found)} does not know {facts.reference}: it serves its default certificate, for {names(found[0])}.",
-        evidence=tuple(evidence),
-        addresses=addresses(found),
-        fails_for=facts.fails_for("sni.default-certificate", found),
-        fix="Add the name to the server block or listener that holds its certificate (nginx `server_name`, HAProxy `crt-list`, Apache `ServerName`), reload, and check that the balancer passes the name on.",
-        next_command=x509(found[0], "-subject", "-ext", "subjectAltName"),
-        stops_all=True,
-    )
+    for found in misnamed(facts, "sni.default-certificate"):
+        yield found.finding(
+            explanation=f"{found.place} does not know {facts.reference}: it serves its default certificate, for {found.names}.",
+            fix="Add the name to the server block or listener that holds its certificate (nginx `server_name`, HAProxy `crt-list`, Apache `ServerName`), reload, and check that the balancer passes the name on.",
+        )
 
 
 RULE = Rule(code="sni.default-certificate", source="RFC 6066 section 3; RFC 9525 section 6", check=check)

@@ -5,51 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from probes.facts import Facts
-from probes.look import leaf_of
 from probes.model import Finding, Rule
-from probes.rules.phrase import addresses, date, duration, issuer, subject, where, x509
+from probes.rules.phrase import date, duration
+from probes.rules.untimely import untimely
 
 
 def check(facts: Facts) -> Iterator[Finding]:
-    faulty = {
-        look: chains
-        for look in facts.looks
-        if (
-            chains := [
-                c
-                for c, _ in look.chains
-                if facts.time_fault(c) == "validity.not-yet-valid" and not facts.clock_excuse(look, c)
-            ]
+    for found in untimely(facts, "validity.not-yet-valid"):
+        begins = found.leaf.not_before
+        yield found.finding(
+            explanation=f"The certificate of {found.place} is not valid before {date(begins)}, {duration(begins - facts.now)} from now.",
+            fix="Serve the previous certificate until then, or issue it anew with a notBefore in the past; check the clock of the issuing CA.",
         )
-    }
-    looks = tuple(faulty)
-    leaf = leaf_of(faulty[looks[0]][0]) if looks else None
-    if leaf is None:
-        return
-    evidence = [f"taken at {date(facts.now)} by this prober's clock"]
-    for look in looks[:4]:
-        each = leaf_of(faulty[look][0])
-        if each is not None:
-            evidence.append(
-                f"{look.address}: {subject(each)}, issued by {issuer(each)}, "
-                f"valid {date(each.not_before)} to {date(each.not_after)}, SHA-256 {each.sha256[:16]}…"
-            )
-        evidence += [
-            f"{look.address}: the server's own clock (HTTP Date) agrees"
-            for s in look.handshakes
-            if s.http and s.http.date
-        ][:1]
-    yield Finding(
-        code="validity.not-yet-valid",
-        severity="critical",
-        explanation=f"The certificate of {where(looks)} is not valid before {date(leaf.not_before)}, {duration(leaf.not_before - facts.now)} from now.",
-        evidence=tuple(evidence),
-        addresses=addresses(looks),
-        fails_for=facts.fails_for("validity.not-yet-valid", looks),
-        fix="Serve the previous certificate until then, or issue it anew with a notBefore in the past; check the clock of the issuing CA.",
-        next_command=x509(looks[0], "-subject", "-dates"),
-        stops_all=True,
-    )
 
 
 RULE = Rule(code="validity.not-yet-valid", source="RFC 5280 section 4.1.2.5", check=check)
