@@ -24,6 +24,13 @@ def test_past_not_after_stops_everyone() -> None:
     assert judge(seen).cause == finding
 
 
+def test_a_clock_that_is_off_but_no_excuse_is_not_said_to_agree() -> None:
+    seen = facts(healthy(server=replace(HEALTHY, chain=until(-3 * DAY), skew=timedelta(hours=4))))
+    finding = fires("validity.expired", seen, severity="critical")
+    assert not any("agrees" in line for line in finding.evidence)
+    assert any("is off" in line for line in finding.evidence)
+
+
 def test_the_last_second_is_still_valid() -> None:
     assert silent("validity.expired", facts(healthy(server=replace(HEALTHY, chain=until(timedelta(0))))))
     fires(
