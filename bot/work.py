@@ -115,17 +115,7 @@ class Work:
     # ── checks ──────────────────────────────────────────────────────────────────
 
     async def _first_check(self, intake: Intake, check: Check) -> None:
-        key = f"check:{intake.id}"
-        headline = Note(
-            key=key,
-            kind="message",
-            team=intake.team,
-            channel=intake.channel,
-            thread_ts=intake.thread_ts,
-            user=intake.user,
-            response_url=intake.response_url,
-            content=report.checking(check.target, intake.user),
-        )
+        headline = _headline(intake, report.checking(check.target, intake.user))
         await self._check(intake, check, headline, before=None)
 
     async def _again(self, intake: Intake) -> None:
@@ -363,18 +353,8 @@ class Work:
     async def _tell_fault(self, intake: Intake, error_id: str) -> None:
         command = commands.parse(intake.text) if intake.action is None else None
         if isinstance(command, Check):
-            key = f"check:{intake.id}"
             content = report.unfinished(command.target, error_id)
-            note = Note(
-                key=key,
-                kind="message",
-                team=intake.team,
-                channel=intake.channel,
-                thread_ts=intake.thread_ts,
-                user=intake.user,
-                response_url=intake.response_url,
-                content=content,
-            )
+            note = _headline(intake, content)
             await self._history.finish(intake.id, now(), (note,), error=error_id)
         else:
             notes = [reply(intake, words.fault(error_id, what="That"))]
@@ -408,6 +388,20 @@ def at_once(command: Help | NotYet | Misread) -> Content:
 def _number(text: str) -> int:
     """The check that a button's value names; 0, which names none, when it is no number."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
+
+
+def _headline(intake: Intake, content: Content) -> Note:
+    """The message that a check answers with, to be edited in place; one for each request."""
+    return Note(
+        key=f"check:{intake.id}",
+        kind="message",
+        team=intake.team,
+        channel=intake.channel,
+        thread_ts=intake.thread_ts,
+        user=intake.user,
+        response_url=intake.response_url,
+        content=content,
+    )
 
 
 def _saying(note: Note, content: Content) -> Note:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
 
 from probes.model import Handshake, Offer
 from probes.pki.views import MODERN, SERVER_ORDER, TRUSTED_FIRST, View
@@ -63,9 +62,6 @@ class Family:
     aia: bool = False
     view: View = MODERN
     current: bool = True
-    store: Literal["mozilla"] = (
-        "mozilla"  # every default store is read as Mozilla's; what others lack comes as data later
-    )
 
     def offer(self, server_name: str | None) -> Offer:
         """The family's hello for *server_name*, as this prober sends it."""

@@ -30,14 +30,9 @@ def judge(facts: Facts) -> Diagnosis:
 
 def _rank(finding: Finding, facts: Facts) -> tuple[int, bool, int, int]:
     """Smaller comes first: severity, whom it stops (rule 1), when it fails (rule 2), then the order of RULES."""
+    # Rule 5, an expired leaf whatever else is wrong with its chain, is the order of RULES within the certificate stage.
     everywhere = finding.stops_all and not _is_partial(finding, facts)
-    return (_SEVERITY[finding.severity], not everywhere, _stage(finding), _PLACE[finding.code])
-
-
-def _stage(finding: Finding) -> int:
-    # Rule 5: an expired leaf is that, whatever else is wrong with its chain; within the certificate stage
-    # RULES says so. A name that is not routed explains any fault of the certificate served instead of its own.
-    return stage_rank(finding.code)
+    return (_SEVERITY[finding.severity], not everywhere, stage_rank(finding.code), _PLACE[finding.code])
 
 
 def _is_partial(finding: Finding, facts: Facts) -> bool:

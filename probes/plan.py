@@ -28,7 +28,7 @@ from probes.model import Alerted, Completed, Dropped, Handshake, Malformed, NotT
 MAX_PER_ADDRESS = 24
 SAMPLES = 6
 NO_APPLICATION_PROTOCOL = 120  # the one alert that naming http/1.1 alone may earn (RFC 7301 section 3.2)
-_PQ, _X25519, _P256 = 0x11EC, 0x001D, 0x0017
+_PQ, _X25519 = 0x11EC, 0x001D
 _WEB = ("h2", "http/1.1")
 _LARGE = 1700  # bytes: larger than one packet on any usual path, as a post-quantum hello of a browser is
 # A name nobody serves, under the top-level domain that never resolves (RFC 2606 section 2).
