@@ -16,7 +16,11 @@ from probes.model import (
     EndpointReport,
     FindingReport,
     Gap,
+    OfferedReport,
+    Repair,
     Report,
+    ResumptionReport,
+    RevocationReport,
     Target,
 )
 
@@ -52,6 +56,7 @@ def to_json(report: Report) -> JsonObject:
         "gaps": [_listed(asdict(gap)) for gap in report.gaps],
         "clients": [asdict(client) for client in report.clients],
         "endpoints": [_endpoint_json(endpoint) for endpoint in report.endpoints],
+        "repairs": [asdict(repair) for repair in report.repairs],
     }
 
 
@@ -60,8 +65,12 @@ def _listed(fields: JsonObject) -> JsonObject:
 
 
 def _endpoint_json(endpoint: EndpointReport) -> JsonObject:
-    fields = asdict(endpoint)
+    fields = _listed(asdict(endpoint))
     fields["chain"] = [_listed(asdict(certificate)) for certificate in endpoint.chain]
+    fields["revocation"] = [_listed(asdict(source)) for source in endpoint.revocation]
+    if endpoint.offered is not None:
+        by_version = {version: list(suites) for version, suites in endpoint.offered.by_version.items()}
+        fields["offered"] = {**_listed(asdict(endpoint.offered)), "by_version": by_version}
     if endpoint.alert is not None:
         alert = endpoint.alert
         fields["alert"] = {"from": alert.sender, "level": alert.level, "code": alert.code, "name": alert.name}
@@ -85,13 +94,24 @@ def from_json(data: JsonObject) -> Report:
             gaps=tuple(Gap(**_tupled(Gap, item)) for item in data["gaps"]),
             clients=tuple(ClientReport(**_known(ClientReport, item)) for item in data["clients"]),
             endpoints=tuple(_endpoint(item) for item in data["endpoints"]),
+            repairs=tuple(Repair(**_known(Repair, item)) for item in data.get("repairs", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SchemaError(f"not a report: {error}") from error
 
 
 def _endpoint(data: JsonObject) -> EndpointReport:
-    fields = _known(EndpointReport, data)
+    fields = _tupled(EndpointReport, data)
+    fields["revocation"] = tuple(
+        RevocationReport(**_tupled(RevocationReport, item)) for item in data.get("revocation", ())
+    )
+    fields["resumption"] = {
+        version: ResumptionReport(**_known(ResumptionReport, item))
+        for version, item in data.get("resumption", {}).items()
+    }
+    if data.get("offered") is not None:
+        by_version = {version: tuple(suites) for version, suites in data["offered"].get("by_version", {}).items()}
+        fields["offered"] = OfferedReport(**{**_tupled(OfferedReport, data["offered"]), "by_version": by_version})
     fields["chain"] = tuple(CertificateReport(**_tupled(CertificateReport, item)) for item in data.get("chain", ()))
     alert = data.get("alert")
     if alert is not None:

@@ -13,6 +13,8 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from probes.observed import Enumerated, Identity, Misdirection, Published, Quic, Session, StatusAnswer
+
 if TYPE_CHECKING:
     from probes.facts import Facts
 
@@ -189,6 +191,9 @@ class Offer:
     split: bool = False  # the hello leaves in two TCP segments
     until: Literal["server_hello", "certificate", "finished"] = "certificate"
     ask_http: bool = False  # after the handshake: HEAD / and read the answer's Date
+    session: Session | None = None  # resume this
+    early_data: bool = False  # with the session: send a harmless GET before the handshake is through
+    identify: bool = False  # answer a CertificateRequest with the identity of this check
 
 
 # ── how it ended ────────────────────────────────────────────────────────────────
@@ -269,16 +274,22 @@ class CertificateRequest:
     """The server asks for a client certificate. `ca_names`: DER names as sent."""
 
     ca_names: tuple[bytes, ...] = ()
+    signature_algorithms: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpAnswer:
-    """The first line and the clock of an HTTP answer. `skew_s` = its Date − our clock at receipt."""
+    """The first line and the clock of an HTTP answer. `skew_s` = its Date − our clock at receipt.
+
+    `body` is the begin of what followed a GET; `fields` the header fields that tell who answers (lower-case names).
+    """
 
     status: int | None
     date: datetime | None
     skew_s: float | None
     age_s: int | None = None  # Age header: a cache's Date is this much older
+    body: bytes = b""
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,6 +313,10 @@ class Handshake:
     signature_ok: bool | None = None  # the key behind the leaf signed this handshake
     finished_ok: bool | None = None
     http: HttpAnswer | None = None
+    identified: bool = False  # our client certificate was sent
+    sessions: tuple[Session, ...] = ()  # what could be resumed later
+    resumed: bool | None = None  # None: no session was offered
+    early_data: Literal["accepted", "rejected"] | None = None
     crowd: int = 1  # connections open to this endpoint when this one began
 
 
@@ -359,6 +374,12 @@ class Evidence:
     handshakes: tuple[Handshake, ...] = ()
     origin: Endpoint | None = None  # --origin: compared with, never counted among the addresses
     fetched: tuple[Fetched, ...] = ()
+    statuses: tuple[StatusAnswer, ...] = ()  # OCSP and CRL
+    identity: Identity | None = None  # what `Offer.identify` presents
+    misdirections: tuple[Misdirection, ...] = ()
+    enumerated: tuple[Enumerated, ...] = ()
+    quic: tuple[Quic, ...] = ()
+    published: tuple[Published, ...] = ()
     gaps: tuple[Gap, ...] = ()
 
 
@@ -421,6 +442,50 @@ class CertificateReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationReport:
+    """One source of revocation status. `url` is empty for a staple; `outcome` is what it amounts to."""
+
+    kind: Literal["staple", "ocsp", "crl"]
+    url: str
+    samples_ms: tuple[float | None, ...]
+    outcome: str
+    certificate: str = ""  # SHA-256 of the certificate in question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumptionReport:
+    """How one version resumes at an address. `honoured` None: not tried, or not to be told."""
+
+    offered: bool
+    honoured: bool | None
+    lifetime_s: int | None = None
+    max_early_data: int | None = None
+    key_name: str | None = None
+    honoured_elsewhere: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferedReport:
+    """What an endpoint agrees to, by name; `by_version` keeps the server's order."""
+
+    versions: tuple[str, ...]
+    suites: tuple[str, ...]
+    groups: tuple[str, ...]
+    by_version: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    server_order: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """What mends the cause: configuration lines, a corrected chain, a recipe. `verified`: this program proved it."""
+
+    kind: str  # chain, nginx, haproxy, envoy, apache, aws, cloudflare, command, capture
+    text: str = ""
+    pem: str = ""
+    verified: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointReport:
     address: str
     connected: bool
@@ -432,6 +497,11 @@ class EndpointReport:
     alpn: str | None = None
     alert: AlertReport | None = None
     chain: tuple[CertificateReport, ...] = ()
+    client_auth: Literal["none", "optional", "required"] | None = None  # None: not seen
+    ca_names: tuple[str, ...] = ()
+    revocation: tuple[RevocationReport, ...] = ()
+    resumption: dict[str, ResumptionReport] = field(default_factory=dict, hash=False)
+    offered: OfferedReport | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -471,4 +541,5 @@ class Report:
     gaps: tuple[Gap, ...]
     clients: tuple[ClientReport, ...]
     endpoints: tuple[EndpointReport, ...]
+    repairs: tuple[Repair, ...] = ()
     schema: int = 1

@@ -16,10 +16,10 @@ from typing import Literal, cast
 from probes.model import Alerted, Dropped, Endpoint, Handshake, Malformed, Offer, Outcome, Stalled, Unreached
 from probes.net.connect import connect
 from probes.net.egress import Permit
-from probes.net.http import head_request, http_answer, is_whole
+from probes.net.http import http_answer, is_whole, request
 from probes.net.seen import Seen
 from probes.wire import events
-from probes.wire.client import ClientHandshake
+from probes.wire.client import ClientHandshake, ClientIdentity
 from probes.wire.hello import Hello, draw_secrets
 from probes.wire.octets import UnsupportedError
 from probes.wire.registry import TLS10, TLS12, TLS13
@@ -39,8 +39,11 @@ async def shake(
     deadline: float,
     patience_s: float = PATIENCE_S,
     crowd: int = 1,
+    identity: ClientIdentity | None = None,
 ) -> Handshake:
     """Make *offer* to *endpoint*; back by *deadline* (loop time) with an outcome, never with an exception.
+
+    *identity* is shown to a server that asks for one, and only where the offer says `identify`.
 
     Silence is judged *patience_s* after the last byte. Completed without `finished_ok` means that the far end chose
     something legal that this program cannot compute: nothing can be said against it.
@@ -51,7 +54,15 @@ async def shake(
     if isinstance(sock, Unreached | Dropped):
         return Handshake(endpoint=endpoint, offer=offer, outcome=sock, crowd=crowd)
     try:
-        exchange = _Exchange(endpoint, offer, sock, began=began, deadline=deadline, patience_s=patience_s)
+        exchange = _Exchange(
+            endpoint,
+            offer,
+            sock,
+            began=began,
+            deadline=deadline,
+            patience_s=patience_s,
+            identity=identity if offer.identify else None,
+        )
     except UnsupportedError as error:
         sock.close()
         lack = Unreached(kind="local", detail=error.why)
@@ -93,7 +104,15 @@ class _Exchange(asyncio.Protocol):
     """The connection's life: hello out, answers in, at most one question afterwards, then hang up."""
 
     def __init__(
-        self, endpoint: Endpoint, offer: Offer, sock: socket.socket, *, began: float, deadline: float, patience_s: float
+        self,
+        endpoint: Endpoint,
+        offer: Offer,
+        sock: socket.socket,
+        *,
+        began: float,
+        deadline: float,
+        patience_s: float,
+        identity: ClientIdentity | None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._endpoint, self._offer, self._sock = endpoint, offer, sock
@@ -101,7 +120,9 @@ class _Exchange(asyncio.Protocol):
         self._seen = Seen(offer)
         self._seen.tcp = self._since()
         hello = hello_of(offer)
-        self._client = ClientHandshake(hello, draw_secrets(hello, os.urandom), stop_after=offer.until)
+        self._client = ClientHandshake(
+            hello, draw_secrets(hello, os.urandom), stop_after=offer.until, identity=identity
+        )
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._second_half: asyncio.TimerHandle | None = None
@@ -211,7 +232,8 @@ class _Exchange(asyncio.Protocol):
         request_seen = self._seen.certificate_request is not None
         if self._offer.ask_http and self._seen.alpn in {None, "http/1.1"}:
             name = self._offer.server_name or self._endpoint.address.partition("%")[0]
-            self._client.send_application(head_request(name))
+            # A server that wanted a certificate may take none and then say so in words, as nginx does (400).
+            self._client.send_application(request("GET" if request_seen else "HEAD", name))
             self._afterwards = True
             self._wait_until(self._loop.time() + HTTP_PATIENCE_S)
         elif request_seen and self._seen.version == TLS13:
@@ -233,7 +255,7 @@ class _Exchange(asyncio.Protocol):
 
     def _look_afterwards(self) -> None:
         seen = self._seen
-        if self._offer.ask_http and is_whole(seen.application):
+        if self._offer.ask_http and is_whole(seen.application, with_body=seen.certificate_request is not None):
             self._end(seen.completed())
         elif not self._offer.ask_http and seen.tickets:
             self._end(seen.completed())  # tickets follow the server's verdict on our Finished and certificate

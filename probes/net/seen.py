@@ -53,6 +53,7 @@ class Seen:
         self.signature_ok: bool | None = None
         self.finished_ok: bool | None = None
         self.http: HttpAnswer | None = None
+        self.identified = False
         self.application = bytearray()
         self.tickets = 0
         self.warning: Alerted | None = None
@@ -77,6 +78,8 @@ class Seen:
 
     def _note(self, event: events.Event, since: Since) -> None:
         match event:
+            case events.CertificateRequestSeen() | events.HandshakeComplete():
+                self._note_identity(event)
             case events.ServerHelloSeen():
                 self._on_server_hello(event, since())
             case events.EncryptedExtensionsSeen():
@@ -87,8 +90,6 @@ class Seen:
                 self.chain, self.certificate = event.chain, since()
             case events.StapleSeen():
                 self.staple = event.response
-            case events.CertificateRequestSeen():
-                self.certificate_request = CertificateRequest(ca_names=event.ca_names)
             case events.ServerKeyExchangeSeen():
                 self._last = "server_key_exchange"
                 self.group, self.scheme = event.group, event.scheme
@@ -103,8 +104,16 @@ class Seen:
                 self.application += event.data
             case events.Violation():
                 self._violate(event.why)
-            case _:  # complete, unsupported, closed: the client's state says it
+            case _:  # unsupported, closed: the client's state says it
                 pass
+
+    def _note_identity(self, event: events.CertificateRequestSeen | events.HandshakeComplete) -> None:
+        if isinstance(event, events.HandshakeComplete):
+            self.identified = event.client_certificate_sent
+        else:
+            self.certificate_request = CertificateRequest(
+                ca_names=event.ca_names, signature_algorithms=event.signature_algorithms
+            )
 
     def _on_server_hello(self, event: events.ServerHelloSeen, at: float) -> None:
         self._last = "server_hello"
@@ -160,5 +169,6 @@ class Seen:
             signature_ok=self.signature_ok,
             finished_ok=self.finished_ok,
             http=self.http,
+            identified=self.identified,
             crowd=crowd,
         )

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.net.http import MAX_HEAD, head_request, http_answer, is_whole
+from probes.net.http import MAX_HEAD, http_answer, is_whole, request
 
 NOW = datetime(2026, 11, 21, 22, 0, 0, tzinfo=UTC)
 
 
 def test_the_question_names_the_host_as_http_writes_it() -> None:
-    assert head_request("api.test").startswith(b"HEAD / HTTP/1.1\r\nHost: api.test\r\n")
-    assert b"\r\nHost: [2001:db8::7]\r\n" in head_request("2001:db8::7")
-    assert head_request("api.test").endswith(b"\r\n\r\n")
+    assert request("HEAD", "api.test").startswith(b"HEAD / HTTP/1.1\r\nHost: api.test\r\n")
+    assert b"\r\nHost: [2001:db8::7]\r\n" in request("HEAD", "2001:db8::7")
+    assert request("HEAD", "api.test").endswith(b"\r\n\r\n")
 
 
 def test_skew_is_their_date_minus_our_clock() -> None:
@@ -65,3 +65,13 @@ def test_no_bytes_break_it(tail: bytes) -> None:
 @given(st.text(alphabet="SatunMoFrNv ,:-+0123456789GMTUC", max_size=40))
 def test_no_date_breaks_it(date: str) -> None:
     http_answer(b"HTTP/1.1 200 OK\r\nDate: " + date.encode() + b"\r\n\r\n", NOW)
+
+
+def test_an_answer_with_a_body_is_whole_once_its_length_is_there() -> None:
+    head = b"HTTP/1.1 400 Bad Request\r\nServer: nginx\r\nContent-Length: 5\r\n\r\n"
+    assert is_whole(head)
+    assert not is_whole(head + b"some", with_body=True)
+    assert is_whole(head + b"sorry", with_body=True)
+    answer = http_answer(head + b"sorry", NOW)
+    assert answer is not None
+    assert (answer.status, answer.body, answer.fields) == (400, b"sorry", (("server", "nginx"),))
