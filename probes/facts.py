@@ -13,10 +13,12 @@ from probes.clients import CURRENT, FAMILIES, TLS13, WEAK_CIPHERS, Family
 from probes.look import Chain, Look, leaf_of
 from probes.model import Endpoint, Evidence, Handshake, Malformed, Trust, Unreached
 from probes.pki.anchors import Anchors
+from probes.pki.certificate import Certificate
 from probes.pki.judge import ChainFacts, assess, chain_fault, client_fault
 from probes.pki.names import covers, named_in_subject
 from probes.pki.views import MODERN, View
 from probes.plan import completed
+from probes.stores import former, held, lacks
 
 QUANTUM = 0x11EC  # X25519MLKEM768
 CLOCK_TOLERANCE_S = 300.0  # our own limit: what NTP keeps in step never comes near it
@@ -27,6 +29,15 @@ def anchors(trust: Trust) -> Anchors:
     """The store a check is judged by: the default one, where it counts, and what was added."""
     default = Anchors.from_ders(trust.default, source=trust.default_name or "default store")
     return default | Anchors.from_ders(trust.added, source="the CA file given", added=True)
+
+
+@lru_cache(maxsize=32)
+def family_anchors(family: str, trust: Trust) -> Anchors:
+    """The store *family* judges by: the default one without what it lacks, and what was added, which all trust."""
+    whole = anchors(trust)
+    own = held(family, whole)
+    # A root that is in both is labelled as the default store's, and may be among what was left out.
+    return whole if own is whole else own | Anchors.from_ders(trust.added, source="the CA file given", added=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +63,7 @@ class Facts:
         self.all_looks = tuple(look for look in looks if look.endpoint != evidence.origin)
         self.looks = tuple(look for look in self.all_looks if not look.is_gap)
         self._assessed: dict[tuple[Chain, str, View], ChainFacts] = {}
-        self._family_faults: dict[tuple[Chain, str, View, bool], str | None] = {}
+        self._family_faults: dict[tuple[Chain, str, View, bool, Anchors], str | None] = {}
         self._verdicts: dict[tuple[str, Endpoint], Verdict | None] = {}
 
     @property
@@ -86,13 +97,35 @@ class Facts:
 
     def _family_chain_fault(self, family: Family, look: Look, chain: Chain) -> str | None:
         view = family.view if look.signs else replace(family.view, wants_signing_usage=False)
+        known = self.chain(look, chain)
+        own = known.sound is None or known.sound.anchor is None or lacks(family.name, known.sound.anchor)
         # MODERN is as strict as any family, so a path that it finds sound is sound for each that searches as widely.
-        if view.search == MODERN.search and self.chain(look, chain).sound is not None:
+        if not own and view.search == MODERN.search:
             return None
-        key = (chain, look.reference, view, family.aia)
+        if own and not self._within_reach(family, known):
+            return self._client_fault(look, chain, view, family.aia, self.anchors) or "chain.untrusted"
+        store = family_anchors(family.name, self.evidence.trust) if own else self.anchors
+        fault = self._client_fault(look, chain, view, family.aia, store)
+        if fault is None or store == self.anchors:
+            return fault
+        # What every store minds is said first; the family's own lack only where nothing else is wrong.
+        return self._client_fault(look, chain, view, family.aia, self.anchors) or "chain.untrusted"
+
+    def _within_reach(self, family: Family, known: ChainFacts) -> bool:
+        """Could any root of the family's own store end a path? Asked first, for a store is read whole or not at all."""
+        if known.sound is None:
+            return True
+        ends = (path.anchor for path in known.repaired if path.anchor is not None)
+        if any(not lacks(family.name, end) for end in ends) or self.evidence.trust.added:
+            return True
+        issuers = (each.issuer_der for each in known.served if isinstance(each, Certificate))
+        return any(former(family.name).named(issuer) for issuer in issuers)
+
+    def _client_fault(self, look: Look, chain: Chain, view: View, aia: bool, store: Anchors) -> str | None:
+        key = (chain, look.reference, view, aia, store)
         if key not in self._family_faults:
             self._family_faults[key] = client_fault(
-                chain, look.reference, self.anchors, self.now, view=view, extra=self.fetched, aia=family.aia
+                chain, look.reference, store, self.now, view=view, extra=self.fetched, aia=aia
             )
         return self._family_faults[key]
 
