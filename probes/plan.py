@@ -73,8 +73,8 @@ def small(target: Target) -> Offer:
     )
 
 
-def first(target: Target) -> tuple[Offer, ...]:
-    """The wave that depends on no answer."""
+def first(target: Target, *, identify: bool = False) -> tuple[Offer, ...]:
+    """The wave that depends on no answer; *identify*: with a client certificate to show, it is shown beside the rest."""
     base = small(target)
     tls12 = replace(base, purpose="tls12", versions=(TLS12,), ciphers=_TLS12_CIPHERS, key_shares=())
     # The clock is asked in the one exchange that is finished in HTTP/1.1, beside the others.
@@ -94,6 +94,25 @@ def first(target: Target) -> tuple[Offer, ...]:
         replace(
             _old(target), purpose="weak", versions=(TLS12, TLS11, TLS10), ciphers=WEAK_CIPHERS, until="server_hello"
         ),
+        *(_identified(clock) if identify else ()),
+    )
+
+
+def _identified(clock: Offer) -> tuple[Offer, ...]:
+    """The clock's exchange with our client certificate: at best version, and in TLS 1.2, where refusals come earlier."""
+    tls12 = replace(clock, purpose="identity12", versions=(TLS12,), ciphers=_TLS12_CIPHERS, key_shares=())
+    return (replace(clock, purpose="identity", identify=True), replace(tls12, identify=True))
+
+
+def _identified_elsewise(seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
+    """Where naming http/1.1 alone is refused (gRPC servers), the certificate is shown in HTTP/2."""
+    return tuple(
+        replace(shake.offer, purpose=f"{shake.offer.purpose}-h2", alpn=("h2",), ask_http=False)
+        for shake in seen
+        if shake.offer.identify
+        and "h2" not in shake.offer.alpn
+        and isinstance(shake.outcome, Alerted)
+        and shake.outcome.code == NO_APPLICATION_PROTOCOL
     )
 
 
@@ -128,7 +147,7 @@ def following(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
     if all(isinstance(shake.outcome, Stalled) for shake in seen if should_work(shake.offer) and not shake.offer.split):
         return ()  # silence midway, whatever is offered: asking again would only double the wait
     asked = {shake.offer.purpose for shake in seen}
-    new = (*_why_modern_fails(target, seen), *_undecided_families(target, seen))
+    new = (*_identified_elsewise(seen), *_why_modern_fails(target, seen), *_undecided_families(target, seen))
     fresh = tuple(dict.fromkeys(offer for offer in new if offer.purpose not in asked))
     offers = (*_repeats(seen), *fresh, *_samples(target, seen, asked))
     return offers[: max(0, MAX_PER_ADDRESS - len(seen))]

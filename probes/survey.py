@@ -38,15 +38,19 @@ async def survey(
     *,
     shake: Shake,
     on_progress: Callable[[str], None],
+    identify: bool = False,
 ) -> Seen:
-    """Every offer to every endpoint. `shake` never raises and always ends by the check's deadline."""
+    """Every offer to every endpoint; *identify*: those that show a client certificate, too.
+
+    `shake` never raises and always ends by the check's deadline.
+    """
     looked_at, left_out = endpoints[:MAX_ADDRESSES], endpoints[MAX_ADDRESSES:]
     gate = asyncio.Semaphore(_PER_CHECK)
     finished = 0
 
     async def lane(endpoint: Endpoint) -> tuple[Handshake, ...]:
         nonlocal finished
-        seen = await _lane(target, endpoint, shake, gate)
+        seen = await _lane(target, endpoint, shake, gate, identify=identify)
         finished += 1
         if len(looked_at) > 1:
             on_progress(f"{finished} of {len(looked_at)} addresses probed")
@@ -61,10 +65,12 @@ async def survey(
     return Seen(handshakes=tuple(shake for task in lanes for shake in task.result()), gaps=gaps)
 
 
-async def _lane(target: Target, endpoint: Endpoint, shake: Shake, gate: asyncio.Semaphore) -> tuple[Handshake, ...]:
+async def _lane(
+    target: Target, endpoint: Endpoint, shake: Shake, gate: asyncio.Semaphore, *, identify: bool
+) -> tuple[Handshake, ...]:
     seen: list[Handshake] = []
     crowd = MAX_CROWD
-    offers = plan.first(target)
+    offers = plan.first(target, identify=identify)
     for _ in range(MAX_WAVES):
         if not offers:
             break
