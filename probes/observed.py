@@ -46,7 +46,8 @@ class StatusAnswer:
 
     `samples_ms` holds one figure for each try, None where it brought nothing. `failure` is None exactly when `body`
     holds the (last) answer: timeout; unreachable (DNS, TCP, TLS); error (HTTP status, too large, not what was
-    asked for); refused (egress policy: the far end is not to blame).
+    asked for); refused (egress policy: the far end is not to blame). `received`: bytes of a body that was still
+    coming when the time ran out, which is slowness and not silence.
     """
 
     kind: StatusKind
@@ -57,6 +58,7 @@ class StatusAnswer:
     body: bytes | None = field(default=None, repr=False)
     failure: Unanswered | None = None
     detail: str = ""
+    received: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,20 +1,23 @@
-"""Issuer certificates named by a certificate (RFC 5280 section 4.2.2.1), fetched with distrust.
+"""What certificates name, fetched with distrust: issuers (RFC 5280 section 4.2.2.1), OCSP answers, CRLs.
 
 The URL comes from the far end. So: http and https only, the address is resolved and checked before it is
 connected to and then pinned, each redirect is checked anew, and size and time are capped. Over https the server's
-certificate is not verified: what is fetched proves itself by having signed the certificate in question, and the
-chain under examination may be the very one the URL's host uses.
+certificate is not verified: what is fetched proves itself by having signed the certificate in question, or by being
+signed by its issuer, and the chain under examination may be the very one the URL's host uses.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import importlib
+import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from probes.model import Endpoint, Fetched, UsageError, hostname, ip_literal
 from probes.net.egress import Permit, never_fetched, refusal
 from probes.net.resolve import Overrides, resolve
+from probes.observed import Unanswered
 
 if TYPE_CHECKING:
     import httpx
@@ -30,17 +33,56 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 
 
 class _Refused(Exception):
-    """Why there is no certificate, in words for a person."""
+    """Why nothing was had, in words for a person, and in one for a program; `status` is HTTP's, where it said one."""
+
+    def __init__(self, why: str, failure: Unanswered = "error", *, status: int | None = None) -> None:
+        super().__init__(why)
+        self.failure: Unanswered = failure
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Way:
-    """How addresses are found and allowed, for every hop alike."""
+class Way:
+    """How addresses are found and allowed, for every hop alike. *deadline* is loop time."""
 
     permit: Permit | None
     overrides: Overrides
     resolver: Endpoint | None
     deadline: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is sent, and how much may come back. With *content* it is a POST of that media type."""
+
+    accept: str = "*/*"
+    content: bytes | None = None
+    content_type: str = ""
+    max_body: int = MAX_BODY
+    connect_s: float = CONNECT_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A body, or why there is none; `failure` is None exactly when there is one.
+
+    `elapsed_ms` counts from the call: look-up, connection, answer, body. `received` counts the bytes of a body that
+    did not come to its end in time.
+    """
+
+    body: bytes | None = field(default=None, repr=False)
+    failure: Unanswered | None = None
+    problem: str = ""
+    status: int | None = None
+    elapsed_ms: float
+    received: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Progress:
+    """Bytes of the body so far: what is left to tell of when the time runs out."""
+
+    received: int = 0
 
 
 async def fetch_issuer(
@@ -51,62 +93,98 @@ async def fetch_issuer(
     Back within 2 s and by *deadline* (loop time). At most 256 KB and three redirects.
     """
     deadline = min(deadline, asyncio.get_running_loop().time() + TOTAL_S)
-    way = _Way(permit=permit, overrides=overrides, resolver=resolver, deadline=deadline)
-    try:
-        async with asyncio.timeout_at(deadline):
-            body = await _body(url, way)
-    except _Refused as refused:
-        return Fetched(url=url, problem=str(refused))
-    except TimeoutError:
-        return Fetched(url=url, problem="no complete answer in time")
-    certificates = certificates_in(body)
+    answer = await fetch(url, Way(permit=permit, overrides=overrides, resolver=resolver, deadline=deadline), Asked())
+    if answer.body is None:
+        return Fetched(url=url, problem=answer.problem)
+    certificates = certificates_in(answer.body)
     if not certificates:
-        return Fetched(url=url, problem=f"the {len(body)} bytes there are no certificate")
+        return Fetched(url=url, problem=f"the {len(answer.body)} bytes there are no certificate")
     return Fetched(url=url, certificates=certificates)
 
 
-async def _body(url: str, way: _Way) -> bytes:
+async def fetch(url: str, way: Way, asked: Asked) -> Answer:
+    """What is at *url*, by a connection of its own. Never raises; back by the deadline of *way*."""
+    loop = asyncio.get_running_loop()
+    began, progress = loop.time(), _Progress()
+
+    def answer(
+        failure: Unanswered | None, problem: str = "", *, body: bytes | None = None, status: int | None = None
+    ) -> Answer:
+        elapsed = (loop.time() - began) * 1000
+        received = 0 if body is not None else progress.received
+        return Answer(body=body, failure=failure, problem=problem, status=status, elapsed_ms=elapsed, received=received)
+
+    try:
+        async with asyncio.timeout_at(way.deadline):
+            return answer(None, body=await _body(url, way, asked, progress))
+    except _Refused as refused:
+        return answer(refused.failure, str(refused), status=refused.status)
+    except TimeoutError:
+        return answer("timeout", "no complete answer in time")
+
+
+async def warm() -> None:
+    """Import what fetching needs (0.1 to 0.3 s, once a process) beside the event loop: handshakes are being timed."""
+    if "httpx" not in sys.modules:
+        await asyncio.to_thread(_import_all)
+
+
+def _import_all() -> None:
+    import httpx
+
+    importlib.import_module("anyio._backends._asyncio")  # what httpx's first request would import
+    httpx.AsyncHTTPTransport(verify=False, trust_env=False)
+
+
+async def _body(url: str, way: Way, asked: Asked, progress: _Progress) -> bytes:
     import httpx  # 100 ms to import: only those who fetch pay
 
     transport = httpx.AsyncHTTPTransport(verify=False, trust_env=False, retries=0)  # why: see the top
-    timeout = httpx.Timeout(TOTAL_S, connect=CONNECT_S)
+    # Time is limited from outside: what httpx limits is each operation alone.
+    timeout = httpx.Timeout(None, connect=asked.connect_s)
     async with httpx.AsyncClient(transport=transport, trust_env=False, timeout=timeout) as client:
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await _one_hop(client, url, way)
+            answer = await _one_hop(client, url, way, asked, progress)
             if isinstance(answer, bytes):
                 return answer
             url = answer
     raise _Refused(f"more than {MAX_REDIRECTS} redirects")
 
 
-async def _one_hop(client: httpx.AsyncClient, url: str, way: _Way) -> bytes | str:
+async def _one_hop(client: httpx.AsyncClient, url: str, way: Way, asked: Asked, progress: _Progress) -> bytes | str:
     """The body at *url*, or the URL it redirects to."""
     import httpx
 
     place, host, port = _place(url)
     addresses = await _addresses(host, port, way)
+    headers = {"Host": _host_header(place, host), "Accept": asked.accept, "Accept-Encoding": "identity"}
+    if asked.content is not None:
+        headers["Content-Type"] = asked.content_type
     problem = ""
+    failure: Unanswered = "unreachable"
     for address in addresses:
         request = client.build_request(
-            "GET",
+            "GET" if asked.content is None else "POST",
             place.copy_with(host=address),
-            headers={"Host": _host_header(place, host), "Accept": "*/*", "Accept-Encoding": "identity"},
+            content=asked.content,
+            headers=headers,
             extensions={"sni_hostname": host},
         )
         try:
             answer = await client.send(request, stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             problem = f"cannot connect to {Endpoint(address=address, port=port)} ({type(error).__name__})"
+            failure = "timeout" if isinstance(error, httpx.ConnectTimeout) else "unreachable"
             continue
         except httpx.HTTPError as error:
-            raise _Refused(f"HTTP failed at {address} ({type(error).__name__})") from None
+            raise _Refused(f"HTTP failed at {address} ({type(error).__name__})", "unreachable") from None
         try:
-            return await _read(answer, place)
+            return await _read(answer, place, asked, progress)
         except httpx.HTTPError as error:
-            raise _Refused(f"HTTP failed midway at {address} ({type(error).__name__})") from None
+            raise _Refused(f"HTTP failed midway at {address} ({type(error).__name__})", "unreachable") from None
         finally:
             await answer.aclose()
-    raise _Refused(problem)
+    raise _Refused(problem, failure)
 
 
 def _place(url: str) -> tuple[httpx.URL, str, int]:
@@ -129,10 +207,11 @@ def _host_header(place: httpx.URL, host: str) -> str:
     return f"{shown}:{place.port}" if place.port else shown
 
 
-async def _addresses(host: str, port: int, way: _Way) -> tuple[str, ...]:
+async def _addresses(host: str, port: int, way: Way) -> tuple[str, ...]:
     found = await resolve(host, port, overrides=way.overrides, resolver=way.resolver, deadline=way.deadline)
     if found.failure is not None:
-        raise _Refused(f"{host} does not resolve ({found.failure})")
+        failure: Unanswered = "timeout" if found.failure == "timeout" else "unreachable"
+        raise _Refused(f"{host} does not resolve ({found.failure})", failure)
     refused: list[str] = []
     allowed: list[str] = []
     for address in found.addresses:
@@ -142,11 +221,11 @@ async def _addresses(host: str, port: int, way: _Way) -> tuple[str, ...]:
         else:
             refused.append(f"{address}: {why}")
     if not allowed:
-        raise _Refused("egress refused, " + "; ".join(refused[:3]))
+        raise _Refused("egress refused, " + "; ".join(refused[:3]), "refused")
     return tuple(allowed[:MAX_ADDRESSES])
 
 
-async def _read(answer: httpx.Response, place: httpx.URL) -> bytes | str:
+async def _read(answer: httpx.Response, place: httpx.URL, asked: Asked, progress: _Progress) -> bytes | str:
     import httpx
 
     if answer.status_code in _REDIRECTS:
@@ -155,15 +234,16 @@ async def _read(answer: httpx.Response, place: httpx.URL) -> bytes | str:
         except (httpx.InvalidURL, ValueError):
             raise _Refused("redirected to something that is no URL") from None
     if answer.status_code != 200:
-        raise _Refused(f"HTTP {answer.status_code}")
+        raise _Refused(f"HTTP {answer.status_code}", status=answer.status_code)
     coding = answer.headers.get("Content-Encoding", "identity")
     if coding.strip().lower() != "identity":
         raise _Refused("answered with a compressed body nobody asked for")
     body = bytearray()
     async for piece in answer.aiter_raw():
         body += piece
-        if len(body) > MAX_BODY:
-            raise _Refused(f"larger than {MAX_BODY // 1024} KB")
+        progress.received = len(body)
+        if len(body) > asked.max_body:
+            raise _Refused(f"larger than {asked.max_body // 1024} KB")
     return bytes(body)
 
 
