@@ -24,7 +24,7 @@ from probes.model import (
 )
 from probes.pki.certificate import Certificate, parse
 from probes.pki.views import MODERN, View
-from probes.plan import NO_APPLICATION_PROTOCOL, completed
+from probes.plan import IMPLICIT, NO_APPLICATION_PROTOCOL, completed
 
 UNRECOGNIZED_NAME, PROTOCOL_VERSION = 112, 70
 INTERNAL_ERROR = 80
@@ -49,7 +49,8 @@ class Look:
 
     def __init__(self, endpoint: Endpoint, handshakes: tuple[Handshake, ...], evidence: Evidence) -> None:
         self.endpoint = endpoint
-        self.handshakes = handshakes
+        self.handshakes = tuple(shake for shake in handshakes if shake.offer.purpose != IMPLICIT)
+        self.implicit = next((shake for shake in handshakes if shake.offer.purpose == IMPLICIT), None)
         self.evidence = evidence
 
     @property
@@ -261,6 +262,8 @@ def obstacle(look: Look) -> Obstacle | None:
         return _unreached(look)
     if look.passed("modern", "small", "http", "alone"):
         return None
+    if look.implicit is not None and completed(look.implicit):
+        return Obstacle(code="reach.not-tls", witnesses=look.current, contrast=(look.implicit,))
     failed = look.current or look.named
     nameless = look.passed("no-sni", "other-name")
     if look.server_name is not None and nameless and not look.agreed:

@@ -194,6 +194,8 @@ class Offer:
     session: Session | None = None  # resume this
     early_data: bool = False  # with the session: send a harmless GET before the handshake is through
     identify: bool = False  # answer a CertificateRequest with the identity of this check
+    starttls: str | None = None  # the conversation in clear that comes first
+    domain: str | None = None  # with it: the service's own name, which XMPP asks for
 
 
 # ── how it ended ────────────────────────────────────────────────────────────────
@@ -241,10 +243,11 @@ class Stalled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotTls:
-    """The far end spoke, but another protocol."""
+    """The far end spoke, but another protocol. `why`: how the conversation before TLS ended, where there was one."""
 
     protocol: str
     first_bytes: bytes
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +266,7 @@ class Timing:
     """Milliseconds since the connection attempt began; None: that stage was not reached."""
 
     tcp: float | None = None
+    starttls: float | None = None  # the conversation in clear is through
     first_byte: float | None = None
     server_hello: float | None = None
     certificate: float | None = None
@@ -381,6 +385,7 @@ class Evidence:
     quic: tuple[Quic, ...] = ()
     published: tuple[Published, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    light: bool = False  # a light look: what it leaves out is one gap
 
 
 # ── judgement ───────────────────────────────────────────────────────────────────

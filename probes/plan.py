@@ -26,11 +26,13 @@ from probes.clients import (
 from probes.model import Alerted, Completed, Dropped, Handshake, Malformed, NotTls, Offer, Stalled, Target, Unreached
 
 MAX_PER_ADDRESS = 24
+_CROWD, _STARTTLS_CROWD = 12, 4
 SAMPLES = 6
 NO_APPLICATION_PROTOCOL = 120  # the one alert that naming http/1.1 alone may earn (RFC 7301 section 3.2)
 _PQ, _X25519 = 0x11EC, 0x001D
 _WEB = ("h2", "http/1.1")
 _LARGE = 1700  # bytes: larger than one packet on any usual path, as a post-quantum hello of a browser is
+IMPLICIT = "implicit"  # the purpose of a hello without STARTTLS, for a target with it
 # A name nobody serves, under the top-level domain that never resolves (RFC 2606 section 2).
 OTHER_NAME = "no-such-name.clienthello.invalid"
 
@@ -60,9 +62,11 @@ def modern(target: Target) -> Offer:
         groups=CURRENT_GROUPS,
         signature_algorithms=CURRENT_SIGNATURES,
         key_shares=(_PQ, _X25519),
-        alpn=_WEB,
+        alpn=_WEB if target.starttls is None else (),
         pad_to=_LARGE,
         until="finished",
+        starttls=target.starttls,
+        domain=target.host if target.starttls else None,
     )
 
 
@@ -73,12 +77,26 @@ def small(target: Target) -> Offer:
     )
 
 
+def crowd(target: Target) -> int:
+    """Connections to one address at a time: mail servers count theirs, and each may cost them a process."""
+    return _CROWD if target.starttls is None else _STARTTLS_CROWD
+
+
 def first(target: Target, *, identify: bool = False) -> tuple[Offer, ...]:
-    """The wave that depends on no answer; *identify*: with a client certificate to show, it is shown beside the rest."""
+    """The wave that depends on no answer; *identify*: there is a client certificate, and it is shown beside the rest.
+
+    Behind STARTTLS a few go ahead: whether it is offered at all, and how fast, is known from them.
+    """
+    wave = _first(target, identify=identify)
+    return wave if target.starttls is None else wave[:_STARTTLS_CROWD]
+
+
+def _first(target: Target, *, identify: bool) -> tuple[Offer, ...]:
     base = small(target)
     tls12 = replace(base, purpose="tls12", versions=(TLS12,), ciphers=_TLS12_CIPHERS, key_shares=())
     # The clock is asked in the one exchange that is finished in HTTP/1.1, beside the others.
-    clock = replace(base, purpose="http", alpn=("http/1.1",), until="finished", ask_http=target.starttls is None)
+    is_web = target.starttls is None
+    clock = replace(base, purpose="http", alpn=("http/1.1",) if is_web else (), until="finished", ask_http=is_web)
     return (
         modern(target),
         base,
@@ -88,9 +106,9 @@ def first(target: Target, *, identify: bool = False) -> tuple[Offer, ...]:
         replace(base, purpose="other-name", server_name=OTHER_NAME),
         replace(base, purpose="split", split=True, until="server_hello"),
         replace(_old(target), purpose="legacy", versions=(TLS11, TLS10)),
-        FAMILY["openssl-1.0"].offer(target.server_name),
-        FAMILY["java-8"].offer(target.server_name),
-        FAMILY["embedded-tls1.0"].offer(target.server_name),
+        _family(target, FAMILY["openssl-1.0"]),
+        _family(target, FAMILY["java-8"]),
+        _family(target, FAMILY["embedded-tls1.0"]),
         replace(
             _old(target), purpose="weak", versions=(TLS12, TLS11, TLS10), ciphers=WEAK_CIPHERS, until="server_hello"
         ),
@@ -99,7 +117,7 @@ def first(target: Target, *, identify: bool = False) -> tuple[Offer, ...]:
 
 
 def _identified(clock: Offer) -> tuple[Offer, ...]:
-    """The clock's exchange with our client certificate: at best version, and in TLS 1.2, where refusals come earlier."""
+    """The clock's exchange with our certificate: at the best version, and in TLS 1.2, where refusals come earlier."""
     tls12 = replace(clock, purpose="identity12", versions=(TLS12,), ciphers=_TLS12_CIPHERS, key_shares=())
     return (replace(clock, purpose="identity", identify=True), replace(tls12, identify=True))
 
@@ -114,6 +132,13 @@ def _identified_elsewise(seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
         and isinstance(shake.outcome, Alerted)
         and shake.outcome.code == NO_APPLICATION_PROTOCOL
     )
+
+
+def _family(target: Target, family: Family) -> Offer:
+    offer = family.offer(target.server_name)
+    if target.starttls is None:
+        return offer
+    return replace(offer, alpn=(), starttls=target.starttls, domain=target.host)
 
 
 def _old(target: Target) -> Offer:
@@ -140,13 +165,17 @@ def everything(target: Target) -> Offer:
     )
 
 
-def following(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
+def following(target: Target, seen: tuple[Handshake, ...], *, identify: bool = False) -> tuple[Offer, ...]:
     """What the answers of one address leave open; empty when nothing does."""
     if not any(_spoke_tls(shake) for shake in seen):
         return _second_look(target, seen)
     if all(isinstance(shake.outcome, Stalled) for shake in seen if should_work(shake.offer) and not shake.offer.split):
         return ()  # silence midway, whatever is offered: asking again would only double the wait
     asked = {shake.offer.purpose for shake in seen}
+    if target.starttls is not None:
+        waiting = tuple(offer for offer in _first(target, identify=identify) if offer.purpose not in asked)
+        if waiting:
+            return waiting
     new = (*_identified_elsewise(seen), *_why_modern_fails(target, seen), *_undecided_families(target, seen))
     fresh = tuple(dict.fromkeys(offer for offer in new if offer.purpose not in asked))
     offers = (*_repeats(seen), *fresh, *_samples(target, seen, asked))
@@ -185,8 +214,13 @@ def _second_look(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ..
         isinstance(shake.outcome, Dropped) or (isinstance(shake.outcome, Unreached) and shake.outcome.kind == "refused")
         for shake in seen
     )
+    if not seen or not quick or any(shake.offer.purpose in {"alone", IMPLICIT} for shake in seen):
+        return ()
     alone = replace(small(target), purpose="alone")
-    return (alone,) if seen and quick and all(shake.offer.purpose != "alone" for shake in seen) else ()
+    if target.starttls is None or all(isinstance(shake.outcome, Unreached) for shake in seen):
+        return (alone,)
+    # What speaks TLS from the first byte hangs up on a request in clear without a word.
+    return (alone, replace(alone, purpose=IMPLICIT, starttls=None, domain=None))
 
 
 def _repeats(seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
@@ -242,9 +276,7 @@ def _why_modern_fails(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offe
 
 
 def _undecided_families(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
-    return tuple(
-        family.offer(target.server_name) for family in FAMILIES if decided(family, target.server_name, seen) is None
-    )
+    return tuple(_family(target, family) for family in FAMILIES if decided(family, target.server_name, seen) is None)
 
 
 def decided(family: Family, server_name: str | None, seen: tuple[Handshake, ...]) -> Handshake | None:

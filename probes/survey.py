@@ -69,13 +69,13 @@ async def _lane(
     target: Target, endpoint: Endpoint, shake: Shake, gate: asyncio.Semaphore, *, identify: bool
 ) -> tuple[Handshake, ...]:
     seen: list[Handshake] = []
-    crowd = MAX_CROWD
+    crowd = min(MAX_CROWD, plan.crowd(target))
     offers = plan.first(target, identify=identify)
     for _ in range(MAX_WAVES):
         if not offers:
             break
         crowd = await _wave(endpoint, offers, shake, gate, crowd, seen)
-        offers = plan.following(target, tuple(seen))
+        offers = plan.following(target, tuple(seen), identify=identify)
     return tuple(seen)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Literal, cast
 
-from probes.model import Alerted, Dropped, Endpoint, Handshake, Malformed, Offer, Outcome, Stalled, Unreached
+from probes.model import Alerted, Dropped, Endpoint, Handshake, Malformed, NotTls, Offer, Outcome, Stalled, Unreached
 from probes.net.connect import connect
 from probes.net.egress import Permit
 from probes.net.http import http_answer, is_whole, request
@@ -23,8 +23,10 @@ from probes.wire.client import ClientHandshake, ClientIdentity
 from probes.wire.hello import Hello, draw_secrets
 from probes.wire.octets import UnsupportedError
 from probes.wire.registry import TLS10, TLS12, TLS13
+from probes.wire.starttls import End, Prelude, Refused, greets_first
 
 PATIENCE_S = 2.5
+KNOCK_S = 0.5  # no greeting came: how long an answer to a ClientHello is awaited instead
 HTTP_PATIENCE_S = 0.5  # for the clock alone: a service that is not HTTP must not hold up the verdict
 SPLIT_PAUSE_S = 0.01  # long enough that the two halves of a hello are never merged on their way
 LATE_ALERT_MIN_S, LATE_ALERT_MAX_S = 0.03, 0.15
@@ -127,6 +129,8 @@ class _Exchange(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._second_half: asyncio.TimerHandle | None = None
         self._limit = deadline
+        self._prelude = Prelude(offer.starttls, offer.domain or endpoint.address) if offer.starttls else None
+        self._knocked = False  # no greeting came, so the hello was sent all the same
         self._afterwards = False  # the handshake is through; what follows is an answer, or a late alert
         self._outcome: Outcome | None = None
         self.ended: asyncio.Future[None] = self._loop.create_future()
@@ -135,6 +139,14 @@ class _Exchange(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if self._prelude is None:
+            self._send_hello()
+        else:
+            self._be_patient()
+            self._transport.write(self._prelude.outgoing())
+
+    def _send_hello(self) -> None:
+        assert self._transport is not None
         hello = self._client.start()
         self._seen.hello_size = len(hello)
         half = len(hello) // 2 if self._offer.split else len(hello)
@@ -145,6 +157,9 @@ class _Exchange(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._outcome is not None:
+            return
+        if self._prelude is not None:
+            self._converse(self._prelude, data)
             return
         if self._seen.first_byte is None:
             self._seen.first_byte = self._since()
@@ -172,6 +187,40 @@ class _Exchange(asyncio.Protocol):
         self.hang_up()
         if not self.ended.done():
             self.ended.set_result(None)
+
+    # ── before TLS, where it begins by command ──────────────────────────────────
+
+    def _converse(self, prelude: Prelude, data: bytes) -> None:
+        assert self._transport is not None
+        self._be_patient()
+        end = prelude.receive(data)
+        self._transport.write(prelude.outgoing())
+        if end is not None:
+            self._begin_tls(end)
+        elif self._knocked:
+            self._end(Stalled(awaiting=prelude.awaiting, received=0))  # it greets after all, when nobody waits any more
+
+    def _begin_tls(self, end: End) -> None:
+        if isinstance(end, Refused):
+            self._end(NotTls(protocol=end.protocol, first_bytes=end.said, why=end.why))
+            return
+        self._prelude = None
+        self._seen.starttls = self._since()
+        self._send_hello()
+
+    def _cut_short(self, prelude: Prelude, outcome: Dropped | Stalled) -> None:
+        """It ended amid the conversation: what was said so far may tell why."""
+        end = prelude.eof()
+        if isinstance(end, Refused):
+            self._begin_tls(end)
+        else:
+            self._end(outcome)
+
+    def _knock(self) -> None:
+        """Silence where a greeting was due: a server with TLS from the first byte waits for us as we wait for it."""
+        self._knocked = True
+        self._send_hello()
+        self._wait_until(self._loop.time() + KNOCK_S)
 
     # ── how it goes on ──────────────────────────────────────────────────────────
 
@@ -265,6 +314,9 @@ class _Exchange(asyncio.Protocol):
     def _broken_off(self, kind: Literal["rst", "fin"]) -> None:
         if self._outcome is not None:
             return
+        if self._prelude is not None:
+            self._cut_short(self._prelude, Dropped(kind=kind, awaiting=self._prelude.awaiting, received=0))
+            return
         seen, client = self._seen, self._client
         awaiting, received = client.stage, client.bytes_received
         rejected = seen.certificate_request is not None and not seen.application and not seen.close_notify
@@ -276,8 +328,14 @@ class _Exchange(asyncio.Protocol):
             self._end(Dropped(kind=kind, awaiting=awaiting, received=received))
 
     def _silent(self) -> None:
+        prelude = self._prelude
         if self._outcome is None and self._afterwards:
             self._end(self._seen.completed())
+        elif self._outcome is None and prelude is not None:
+            if self._knocked or prelude.heard or not greets_first(prelude.protocol) or self._nearly_over():
+                self._cut_short(prelude, Stalled(awaiting=prelude.awaiting, received=0))
+            else:
+                self._knock()
         elif self._outcome is None:
             self._end(Stalled(awaiting=self._client.stage, received=self._client.bytes_received))
 
@@ -292,6 +350,9 @@ class _Exchange(asyncio.Protocol):
         self.hang_up()
 
     # ── the clock ───────────────────────────────────────────────────────────────
+
+    def _nearly_over(self) -> bool:
+        return self._loop.time() >= self._deadline
 
     def _since(self) -> float:
         return round((self._loop.time() - self._began) * 1000, 3)

@@ -36,6 +36,7 @@ class Seen:
         self._last = "server_hello"  # the message read last
         self._violation: Malformed | None = None
         self.tcp: float | None = None
+        self.starttls: float | None = None
         self.first_byte: float | None = None
         self.server_hello: float | None = None
         self.certificate: float | None = None
@@ -151,6 +152,7 @@ class Seen:
             outcome=outcome,
             timing=Timing(
                 tcp=self.tcp,
+                starttls=self.starttls,
                 first_byte=self.first_byte,
                 server_hello=self.server_hello,
                 certificate=self.certificate,
