@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from datetime import timedelta
+from functools import cached_property, lru_cache
 
 from probes import plan
 from probes.clients import CURRENT, FAMILIES, TLS13, WEAK_CIPHERS, Family
@@ -18,6 +19,7 @@ from probes.pki.judge import ChainFacts, assess, chain_fault, client_fault
 from probes.pki.names import covers, named_in_subject
 from probes.pki.views import MODERN, View
 from probes.plan import completed
+from probes.standing import Standings
 from probes.stores import former, held, lacks
 
 QUANTUM = 0x11EC  # X25519MLKEM768
@@ -192,8 +194,8 @@ class Facts:
         verdict = self._by_certificate(family, look, seen.certificates or look.chain)
         if verdict == Verdict(code=None) and family.alpn == ("http/1.1",) and look.refuses_http1:
             return Verdict(code="negotiation.alpn")
-        if verdict == Verdict(code=None) and look.refused_without_certificate:
-            return Verdict(code="mtls.certificate-required")
+        if verdict == Verdict(code=None) and look.client_auth_fault is not None:
+            return Verdict(code=look.client_auth_fault)
         return verdict
 
     def _refused(self, family: Family, look: Look, seen: Handshake) -> Verdict | None:
@@ -231,7 +233,8 @@ class Facts:
         time = self.time_fault(chain)
         if time is not None and not skewed:
             return Verdict(code=time)
-        return Verdict(code=self._family_chain_fault(family, look, chain))
+        fault = self._family_chain_fault(family, look, chain)
+        return Verdict(code=fault or self.standings.client_fault(family, look, self.chain(look, chain)))
 
     @staticmethod
     def _named_in_subject(look: Look, chain: Chain) -> bool:
@@ -245,6 +248,11 @@ class Facts:
             for family in FAMILIES
             if any((verdict := self.verdict(family, look)) is not None and verdict.code == code for look in looks)
         )
+
+    @cached_property
+    def standings(self) -> Standings:
+        """What staples, OCSP responders and CRLs said."""
+        return Standings(self.evidence)
 
     # clocks ------------------------------------------------------------------------
 
@@ -263,7 +271,13 @@ class Facts:
             theirs = self.now.timestamp() + skew
             if leaf.not_before.timestamp() <= theirs <= leaf.not_after.timestamp():
                 return skew
-        return None
+        behind = self.signed_skew(look, chain)
+        return behind if behind and leaf.not_before <= self.now + timedelta(seconds=behind) <= leaf.not_after else None
+
+    def signed_skew(self, look: Look, chain: Chain) -> float:
+        """Seconds by which this prober's clock is behind at least, by what an authority signed; 0 within tolerance."""
+        behind = self.standings.behind_s(look, self.chain(look, chain))
+        return behind if behind > CLOCK_TOLERANCE_S else 0.0
 
 
 def is_weak(cipher: int | None) -> bool:
