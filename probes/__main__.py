@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 
 OK, CRITICAL, USAGE, NOT_RUN = 0, 1, 2, 3
 _MAX_TIMEOUT_S = 600.0
+_MOST_AT_ONCE = 1000
 
 _EPILOG = """examples:
   tls check api.example.com
   tls check api.example.com:8443 --resolve api.example.com:8443:192.0.2.7,192.0.2.8
   tls check db.internal --ca-file corporate-root.pem --json
+  tls sweep hosts.txt --light --json
+  tls explain 'x509: certificate signed by unknown authority'
 
 exit status: 0 nothing critical, 1 something critical, 2 wrong usage, 3 the check could not run"""
 
@@ -71,7 +74,24 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--enumerate", action="store_true", help=argparse.SUPPRESS)
     check.add_argument("--http3", action="store_true", help=argparse.SUPPRESS)
     check.add_argument("--json", action="store_true", help="print the report as JSON")
+    explain = commands.add_parser("explain", help="what an error message means", allow_abbrev=False)
+    explain.add_argument("text", metavar="TEXT", nargs="*", help="the message; standard input without it, or with -")
+    explain.add_argument("--json", action="store_true", help="print the causes as JSON")
+    _sweep_grammar(commands.add_parser("sweep", help="check many endpoints, one report a line", allow_abbrev=False))
     return top
+
+
+def _sweep_grammar(sweep: argparse.ArgumentParser) -> None:
+    sweep.add_argument("file", metavar="FILE", help="one HOST[:PORT] a line, # begins a comment; - is standard input")
+    sweep.add_argument("--light", action="store_true", help="three handshakes an address instead of the whole suite")
+    sweep.add_argument("--json", action="store_true", help="print each report as one line of JSON")
+    sweep.add_argument("--at-once", metavar="N", help="targets under way at a time (default 16, with --light 64)")
+    sweep.add_argument("--resolve", action="append", default=[], metavar="HOST:PORT:ADDR[,ADDR…]", help="as for check")
+    sweep.add_argument("--ca-file", metavar="PEM", help="trust these CAs beside the default store")
+    sweep.add_argument("--only-ca-file", metavar="PEM", help="trust these CAs alone")
+    sweep.add_argument("--timeout", metavar="SECONDS", default="10", help="for each target (default 10)")
+    sweep.add_argument("--resolver", metavar="ADDR[:PORT]", help="ask this name server (default: the system's)")
+    sweep.set_defaults(origin=None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,6 +103,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command is None:
             parser().print_help()
             return USAGE
+        if args.command == "explain":
+            return _explain(args)
+        if args.command == "sweep":
+            return _sweep(args)
         return _check(args)
     except UsageError as error:
         print(f"tls: {error}", file=sys.stderr)
@@ -93,6 +117,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader went away (`tls … | head`); closing quietly is what a filter owes it.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
         return OK
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from probes import explain_command
+
+    explain_command.run(args.text, as_json=args.json)
+    return OK
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -116,6 +147,27 @@ def _check(args: argparse.Namespace) -> int:
     if not any(endpoint.connected for endpoint in report.endpoints) and report.cause is None:
         return NOT_RUN
     return CRITICAL if any(finding.severity == "critical" for finding in report.findings) else OK
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from probes.sweep_command import read_targets, run
+
+    at_once = None
+    if args.at_once is not None:
+        if not args.at_once.isascii() or not args.at_once.isdigit() or not 1 <= int(args.at_once) <= _MOST_AT_ONCE:
+            raise UsageError(f"I read --at-once {shown(args.at_once)}. It must be a number from 1 to {_MOST_AT_ONCE}")
+        at_once = int(args.at_once)
+    options = replace(_options(args), light=args.light)
+    targets = read_targets(args.file)
+    gc.collect()
+    gc.freeze()
+    gc.enable()  # a sweep lives long
+    tally = run(targets, options, as_json=args.json, at_once=at_once)
+    if tally.failed == tally.total:
+        return NOT_RUN
+    return CRITICAL if tally.broken else OK
 
 
 def _run(target: Target, options: Options, *, quiet: bool) -> Report:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from probes.diagnose import judge
 from probes.facts import Facts
+from probes.glance import glance
 from probes.model import (
     Endpoint,
     Evidence,
@@ -35,6 +36,7 @@ from probes.net.egress import Permit, refusal
 from probes.net.fetch import fetch_issuer
 from probes.net.handshake import shake
 from probes.net.resolve import resolve
+from probes.pki.credential import Credential
 from probes.report import report
 from probes.survey import survey
 
@@ -60,6 +62,8 @@ class Options:
     origin: Endpoint | None = None
     timeout_s: float = 10.0
     patience_s: float = PATIENCE_S
+    identity: Credential | None = None  # shown to servers that ask for a client certificate
+    light: bool = False  # three handshakes an address (`probes.glance`)
 
 
 def ders(pem: str) -> tuple[bytes, ...]:
@@ -101,7 +105,13 @@ async def check(target: Target, options: Options, *, on_progress: Callable[[str]
     resolution = await _resolution(target, options, deadline)
     endpoints, gaps = _permitted(target, resolution.addresses, options.permit)
     evidence = Evidence(
-        target=target, taken_at=taken_at, trust=options.trust, resolution=resolution, origin=options.origin, gaps=gaps
+        target=target,
+        taken_at=taken_at,
+        trust=options.trust,
+        resolution=resolution,
+        origin=options.origin,
+        identity=options.identity.identity if options.identity is not None else None,
+        gaps=gaps,
     )
     if endpoints:
         tell(f"probing {len(endpoints)} address{'es' if len(endpoints) > 1 else ''}")
@@ -141,6 +151,8 @@ async def _surveyed(
     deadline: float,
     tell: Callable[[str], None],
 ) -> Evidence:
+    signer = options.identity.signer() if options.identity is not None else None
+
     async def one(endpoint: Endpoint, offer: Offer, crowd: int) -> Handshake:
         return await shake(
             endpoint,
@@ -149,11 +161,14 @@ async def _surveyed(
             deadline=deadline,
             patience_s=options.patience_s,
             crowd=crowd,
+            identity=signer,
         )
 
     origin = options.origin
     asked = endpoints if origin is None or origin in endpoints else (*endpoints, origin)
-    seen = await survey(evidence.target, asked, shake=one, on_progress=tell)
+    if options.light:
+        return replace(evidence, light=True, handshakes=await glance(evidence.target, asked, shake=one))
+    seen = await survey(evidence.target, asked, shake=one, on_progress=tell, identify=signer is not None)
     return replace(evidence, handshakes=seen.handshakes, gaps=(*evidence.gaps, *seen.gaps))
 
 

@@ -8,6 +8,7 @@ from probes.catalogue import CATALOGUE
 from probes.clients import FAMILIES, Family
 from probes.codec import iso
 from probes.facts import Facts
+from probes.glance import GAP
 from probes.look import Look
 from probes.model import (
     Alerted,
@@ -27,6 +28,7 @@ from probes.model import (
     shown,
 )
 from probes.pki.certificate import Certificate, parse
+from probes.pki.identity import accepted_names
 from probes.rules import RULES
 from probes.wire.registry import alert_name, group_name, version_name
 from probes.wire.suites import cipher_name
@@ -58,8 +60,9 @@ def report(facts: Facts, diagnosis: Diagnosis, *, elapsed_ms: float) -> Report:
             *_unlooked(facts),
             *_shed(facts),
             *_unreadable(facts),
-            *unjudged,
-            *(_NOT_PROBED if facts.looks else ()),
+            *_unidentified(facts),
+            *((GAP,) if facts.evidence.light else unjudged),
+            *(_NOT_PROBED if facts.looks and not facts.evidence.light else ()),
         ),
         clients=clients,
         endpoints=tuple(_endpoint(facts, look) for look in facts.all_looks),
@@ -117,6 +120,26 @@ def _shed(facts: Facts) -> tuple[Gap, ...]:
     )
 
 
+_UNIDENTIFIED = {
+    "unasked": "it was not asked for: the server takes none",
+    "unsent": "it was asked for and not sent: its key signs by none of the schemes the server takes",
+    "untold": "no handshake went far enough to show it",
+}
+
+
+def _unidentified(facts: Facts) -> tuple[Gap, ...]:
+    """Where the client certificate that was given did not come to the test."""
+    identity = facts.evidence.identity
+    if identity is None:
+        return ()
+    by_reason: dict[str, list[str]] = {}
+    for look in facts.looks:
+        if look.presented is not None and look.presented.outcome in _UNIDENTIFIED:
+            by_reason.setdefault(_UNIDENTIFIED[look.presented.outcome], []).append(look.address)
+    what = f"client certificate {shown(identity.label)}"
+    return tuple(Gap(what=what, why=why, addresses=tuple(at)) for why, at in by_reason.items())
+
+
 def _detail(look: Look) -> str:
     return getattr(look.handshakes[0].outcome, "detail", "") or "this prober cannot reach it"
 
@@ -165,6 +188,8 @@ def _endpoint(facts: Facts, look: Look) -> EndpointReport:
         alpn=seen.alpn,
         alert=_alert(look),
         chain=tuple(_certificate(der) for der in look.chain),
+        client_auth=look.client_auth,
+        ca_names=tuple(dict.fromkeys(name for asked in look.certificate_requests for name in accepted_names(asked))),
     )
 
 
@@ -210,8 +235,14 @@ def _stalled_stage(outcome: Outcome) -> Stage:
     return "finished" if outcome.awaiting == "finished" else "certificate"
 
 
+def _refused_for_identity(look: Look) -> tuple[Handshake, ...]:
+    """The exchanges that ended over the client certificate: ours where one was shown, else for lack of one."""
+    ours = look.presented.witnesses if look.presented is not None else ()
+    return ours or (look.refused_without_certificate if look.client_auth_fault else ())
+
+
 def _alert(look: Look) -> AlertReport | None:
-    failed = look.obstacle.witnesses if look.obstacle else look.refused_without_certificate
+    failed = look.obstacle.witnesses if look.obstacle else _refused_for_identity(look)
     for shake in failed:
         if isinstance(shake.outcome, Alerted):
             code, level = shake.outcome.code, shake.outcome.level
