@@ -9,10 +9,14 @@
 What a peer does is an event, down to garbage and broken signatures; no bytes make this class raise. How far to go is
 ``stop_after``: "server_hello" computes nothing but the hello, "certificate" reads up to the chain (in TLS 1.2 and
 before: up to ServerHelloDone), "finished" goes all the way and keeps on reading.
+
+A *resumption* offers a session again. Resumed tells whether it was taken up, EncryptedExtensionsSeen whether early
+data was.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -53,11 +57,12 @@ from probes.wire.records import (
     looks_like_tls,
 )
 from probes.wire.registry import TLS12, TLS13, Ext, alert_name, cipher_name, extension_name, group_name, version_name
-from probes.wire.schedule13 import SUITES, Transcript
+from probes.wire.resumption import Resumption, bound, early_schedule, offering
+from probes.wire.schedule13 import SUITES, TrafficKeys, Transcript, keylog_line
 from probes.wire.signatures import ClientIdentity
 from probes.wire.suites import EMPTY_RENEGOTIATION_INFO_SCSV
 
-__all__ = ["ClientHandshake", "ClientIdentity", "StopAfter"]
+__all__ = ["ClientHandshake", "ClientIdentity", "Resumption", "StopAfter"]
 
 _LEVELS = {1: "warning", 2: "fatal"}
 _CLOSE_NOTIFY, _USER_CANCELED = 0, 90
@@ -65,7 +70,10 @@ _RETRYABLE = frozenset((Ext.COOKIE, Ext.KEY_SHARE, Ext.SUPPORTED_VERSIONS))
 
 
 class ClientHandshake:
-    """One connection. *secrets* belong to *hello* (``draw_secrets``); *keylog* receives SSLKEYLOGFILE lines."""
+    """One connection. *secrets* belong to *hello* (``draw_secrets``); *keylog* receives SSLKEYLOGFILE lines.
+
+    UnsupportedError when the session of *resumption* cannot be computed with here.
+    """
 
     def __init__(
         self,
@@ -75,8 +83,13 @@ class ClientHandshake:
         stop_after: StopAfter = "finished",
         identity: ClientIdentity | None = None,
         keylog: Callable[[str], None] | None = None,
+        resumption: Resumption | None = None,
     ) -> None:
-        self._exchange = Exchange(hello, secrets, stop_after, identity, keylog)
+        if resumption is not None:
+            hello = offering(hello, resumption)
+            if hello.session_id is not None:
+                secrets = replace(secrets, session_id=hello.session_id)
+        self._exchange = Exchange(hello, secrets, stop_after, identity, keylog, resumption)
         self._records = RecordReader()
         self._handshake = HandshakeReader()
         self._first = bytearray()
@@ -93,9 +106,13 @@ class ClientHandshake:
     def start(self) -> bytes:
         """The ClientHello in its record(s), to be sent first."""
         exchange = self._exchange
-        self._hello_message = build(exchange.hello, exchange.secrets)
-        self._transcript.add(self._hello_message)
-        return hello_records(exchange.hello, self._hello_message)
+        message = build(exchange.hello, exchange.secrets)
+        early = b""
+        if exchange.hello.psk is not None:
+            message, early = self._bound_with_early_data(message)
+        self._hello_message = message
+        self._transcript.add(message)
+        return hello_records(exchange.hello, message) + early
 
     def receive(self, data: bytes) -> list[Event]:
         """Take in the next bytes of the peer and tell what they say; [] after the end."""
@@ -176,6 +193,22 @@ class ClientHandshake:
         if self._exchange.over:
             return 0
         return len(self._records.pending) + self._handshake.partial
+
+    def _bound_with_early_data(self, message: bytes) -> tuple[bytes, bytes]:
+        """The hello with its binder, and the records that follow it at once (RFC 8446 section 4.2.10, appendix D.4)."""
+        exchange = self._exchange
+        assert exchange.resumption is not None
+        schedule = early_schedule(exchange.resumption.session)
+        message = bound(message, schedule)
+        if not exchange.hello.early_data:
+            return message, b""
+        secret = schedule.early_traffic(hashlib.new(schedule.digest, message).digest())
+        if exchange.keylog is not None:
+            exchange.keylog(keylog_line("CLIENT_EARLY_TRAFFIC_SECRET", exchange.secrets.random, secret))
+        exchange.early = TrafficKeys(schedule.suite, secret)
+        exchange.send_compat()
+        exchange.outgoing += exchange.early.seal(APPLICATION_DATA, exchange.resumption.early_data)
+        return message, self.outgoing()
 
     # --- what the peer does ---
 
@@ -308,10 +341,23 @@ class ClientHandshake:
         if retry.group is not None and retry.group not in shares:
             shares[retry.group] = generate(retry.group, exchange.secrets.entropy)
         exchange.secrets = replace(exchange.secrets, shares=shares)
-        second = build(exchange.hello, exchange.secrets, cookie=retry.cookie, retry_group=retry.group)
+        second = self._second_hello(retry)
         self._transcript.add(second)
         exchange.send_compat()
         exchange.outgoing += frame(HANDSHAKE, TLS12, second)
+
+    def _second_hello(self, retry: ServerHello) -> bytes:
+        """RFC 8446 sections 4.1.2 and 4.2.11: early data is out, and so is a key whose hash is not the retry's."""
+        exchange = self._exchange
+        schedule = None
+        if exchange.resumption is not None and exchange.hello.psk is not None:
+            schedule = early_schedule(exchange.resumption.session)
+            if schedule.digest != SUITES[retry.cipher].digest:
+                schedule = None
+                exchange.hello = replace(exchange.hello, psk=None)
+            exchange.hello = replace(exchange.hello, early_data=False)
+        second = build(exchange.hello, exchange.secrets, cookie=retry.cookie, retry_group=retry.group)
+        return second if schedule is None else bound(second, schedule, hashed=self._transcript.digest_with)
 
     def _check_choice(self, hello: ServerHello) -> None:
         """Say where the server chose what was not offered (RFC 8446 section 4.1.3)."""
@@ -339,6 +385,8 @@ class ClientHandshake:
         if self._retry is not None and hello.cipher != self._retry.cipher:
             exchange.violation("cipher", "the ServerHello names another suite than the HelloRetryRequest")
         group = hello.group
+        if hello.selected_psk is not None and (offer.psk is None or hello.selected_psk):
+            exchange.violation("extension", f"the server chose pre-shared key {hello.selected_psk}, not offered")
         if group is None:
             return
         if group not in offer.groups:

@@ -112,6 +112,20 @@ class HandshakeComplete:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """The server takes up the session that was offered; no certificate will come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSeen:
+    """A full handshake of TLS 1.2 or before is through: ``secret`` resumes it, by this id (b"": by a ticket only)."""
+
+    session_id: bytes
+    secret: bytes = field(repr=False)
+    extended_master_secret: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TicketSeen:
     """``secret`` resumes with it: the PSK in TLS 1.3, the master secret before."""
 
@@ -201,6 +215,8 @@ Event = (
     | SignatureChecked
     | ServerFinishedSeen
     | HandshakeComplete
+    | Resumed
+    | SessionSeen
     | TicketSeen
     | AlertSeen
     | ApplicationData

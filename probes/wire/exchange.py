@@ -10,6 +10,8 @@ from probes.wire.hello import Hello, HelloSecrets
 from probes.wire.messages import Message
 from probes.wire.records import CHANGE_CIPHER_SPEC, Record, frame
 from probes.wire.registry import TLS12
+from probes.wire.resumption import Resumption
+from probes.wire.schedule13 import TrafficKeys
 from probes.wire.signatures import ClientIdentity
 
 StopAfter = Literal["server_hello", "certificate", "finished"]
@@ -21,12 +23,14 @@ class Exchange:
     __slots__ = (
         "compat_sent",
         "complete",
+        "early",
         "events",
         "hello",
         "identity",
         "keylog",
         "outgoing",
         "over",
+        "resumption",
         "secrets",
         "stop_after",
     )
@@ -38,7 +42,10 @@ class Exchange:
         stop_after: StopAfter,
         identity: ClientIdentity | None,
         keylog: Callable[[str], None] | None,
+        resumption: Resumption | None,
     ) -> None:
+        self.resumption = resumption
+        self.early: TrafficKeys | None = None  # in use from the hello to the EndOfEarlyData
         self.hello = hello
         self.secrets = secrets
         self.stop_after = stop_after

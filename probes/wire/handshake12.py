@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hmac
 
+from probes.observed import Session
 from probes.wire import keyshare, messages, schedule12
 from probes.wire.events import (
     CertificateRequestSeen,
     CertificateSeen,
     HandshakeComplete,
+    Resumed,
     ServerFinishedSeen,
     ServerKeyExchangeSeen,
+    SessionSeen,
     SignatureChecked,
     Stage,
     StapleSeen,
@@ -63,6 +66,28 @@ class Handshake12:
         self._rank = 0
         anonymous = known.auth in ("anon", "PSK", "SRP")
         self.stage: Stage = "server_key_exchange" if anonymous else "certificate"
+        # RFC 5246 section 7.3: the echo of the session id tells that the session, or its ticket, is taken up.
+        echoed = bool(server_hello.session_id) and server_hello.session_id == exchange.secrets.session_id
+        session = exchange.resumption.session if exchange.resumption is not None and echoed else None
+        self._resumed = session is not None and session.version == self._version
+        if session is not None:
+            self._resume(session)
+
+    def _resume(self, session: Session) -> None:
+        """Keys from the old secret; the server's ChangeCipherSpec is due, behind a new ticket at most."""
+        exchange = self._exchange
+        if session.version != self._version or session.cipher != self._suite.code:
+            exchange.violation("session_id", "the server resumes a session with another version or suite")
+            if session.version != self._version:
+                return
+        extended = self._hello.has(Ext.EXTENDED_MASTER_SECRET)
+        if extended != session.extended_master_secret:  # RFC 7627 section 5.3: a client is to give up here
+            exchange.violation("extension", "the server resumes a session with another kind of master secret")
+        self._prf = schedule12.prf_for(self._version, self._suite)
+        self._master = session.secret
+        self._rank, self.stage = 5, "change_cipher_spec"
+        self._make_keys(self._prf)
+        exchange.emit(Resumed())
 
     # --- reading ---
 
@@ -195,6 +220,17 @@ class Handshake12:
         assert self._prf is not None
         expected = schedule12.verify_data(self._prf, self._master, bytes(self._messages), server=True)
         self._exchange.emit(ServerFinishedSeen(ok=hmac.compare_digest(expected, message.body)))
+        if self._resumed:
+            self._messages += message.raw
+            self._send_finished(self._prf)
+        else:
+            self._exchange.emit(
+                SessionSeen(
+                    session_id=self._hello.session_id,
+                    secret=self._master,
+                    extended_master_secret=self._hello.has(Ext.EXTENDED_MASTER_SECRET),
+                )
+            )
         self._exchange.complete = True
         self.stage = "application_data"
         self._exchange.emit(
@@ -219,15 +255,19 @@ class Handshake12:
         flight = self._client_certificate() + bytes((messages.CLIENT_KEY_EXCHANGE,)) + vec24(exchanged)
         self._messages += flight
         self._master = self._make_master(prf, premaster)
-        if exchange.keylog is not None:
-            exchange.keylog(keylog_line("CLIENT_RANDOM", exchange.secrets.random, self._master))
         proof = self._certificate_verify()
         self._messages += proof
         exchange.outgoing += frame(HANDSHAKE, version, flight + proof)
-        exchange.outgoing += frame(CHANGE_CIPHER_SPEC, version, b"\x01")
+        self._make_keys(prf)
+        self._send_finished(prf)
+
+    def _make_keys(self, prf: schedule12.Prf) -> None:
+        exchange = self._exchange
+        if exchange.keylog is not None:
+            exchange.keylog(keylog_line("CLIENT_RANDOM", exchange.secrets.random, self._master))
         self._writing, self._pending = schedule12.protections(
             self._suite,
-            version,
+            self._version,
             prf,
             self._master,
             exchange.secrets.random,
@@ -235,6 +275,12 @@ class Handshake12:
             exchange.secrets.entropy,
             encrypt_then_mac=self._hello.has(Ext.ENCRYPT_THEN_MAC),
         )
+
+    def _send_finished(self, prf: schedule12.Prf) -> None:
+        """Queue ChangeCipherSpec and Finished: in a full handshake ours comes first, in a resumed one last."""
+        exchange, version = self._exchange, self._version
+        assert self._writing is not None
+        exchange.outgoing += frame(CHANGE_CIPHER_SPEC, version, b"\x01")
         made = schedule12.verify_data(prf, self._master, bytes(self._messages), server=False)
         finished = bytes((messages.FINISHED,)) + vec24(made)
         self._messages += finished

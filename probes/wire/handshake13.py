@@ -10,6 +10,7 @@ from probes.wire.events import (
     CertificateSeen,
     EncryptedExtensionsSeen,
     HandshakeComplete,
+    Resumed,
     ServerFinishedSeen,
     SignatureChecked,
     Stage,
@@ -21,7 +22,7 @@ from probes.wire.messages import CertificateRequest, Message, ServerHello, messa
 from probes.wire.octets import MessageError, UnsupportedError, u16, vec8, vec16, vec24
 from probes.wire.records import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, Record
 from probes.wire.registry import TLS13, group_name, scheme_name
-from probes.wire.schedule13 import KeySchedule, TrafficKeys, Transcript, keylog_line
+from probes.wire.schedule13 import SUITES, KeySchedule, TrafficKeys, Transcript, keylog_line
 from probes.wire.signatures import certificate_verify_content, check13, choose_scheme, public_key, sign
 
 # The order of the server's flight; CertificateRequest may be left out.
@@ -44,25 +45,38 @@ class Handshake13:
         self._exchange = exchange
         self._hello = server_hello
         self._transcript = transcript
-        self._schedule = KeySchedule(server_hello.cipher)
+        self._resumed = server_hello.selected_psk == 0 and exchange.hello.psk is not None
+        self._early_accepted = False
+        self._schedule = KeySchedule(server_hello.cipher, psk=self._psk())
         self._schedule.mix_shared(self._shared_secret(), transcript.digest())
         self._log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", self._schedule.client_handshake)
         self._log("SERVER_HANDSHAKE_TRAFFIC_SECRET", self._schedule.server_handshake)
         self._reading = TrafficKeys(self._schedule.suite, self._schedule.server_handshake)
         self._writing: TrafficKeys | None = None
         self._client_secret = self._schedule.client_handshake
-        self._whole = b""
+        self._resumption_master = b""
         self._leaf: bytes | None = None
         self._request: CertificateRequest | None = None
         self._alpn: str | None = None
         self._proven = False
         self._rank = 0
         self.stage: Stage = "encrypted_extensions"
+        if self._resumed:
+            exchange.emit(Resumed())
+
+    def _psk(self) -> bytes | None:
+        """The secret that the server took up. MessageError when its hash is not the suite's (RFC 8446 4.2.11)."""
+        resumption = self._exchange.resumption
+        if not self._resumed or resumption is None:
+            return None
+        if SUITES[resumption.session.cipher].digest != SUITES[self._hello.cipher].digest:
+            raise MessageError("the server resumes with a suite of another hash")
+        return resumption.session.secret
 
     def _shared_secret(self) -> bytes:
         group, share = self._hello.group, self._hello.share
         if group is None or share is None:
-            raise UnsupportedError("the ServerHello has no key share, and no pre-shared key was offered")
+            raise UnsupportedError("the ServerHello has no key share, and none of our offers does without")
         ours = self._exchange.secrets.shares.get(group)
         if ours is None:
             raise UnsupportedError(f"the server chose {group_name(group)}, of which no key share was sent")
@@ -88,13 +102,15 @@ class Handshake13:
             self._after_handshake(message, more=more)
             return
         rank = _RANKS.get(message.kind, 0)
-        if rank <= self._rank or (rank > 1 and self._rank == 0) or (rank >= 4 and self._rank < rank - 1):
+        # RFC 8446 section 2.2: a resumed handshake has neither CertificateRequest nor Certificate.
+        skips = rank >= 4 and self._rank < rank - 1 if not self._resumed else rank not in (1, 5)
+        if rank <= self._rank or (rank > 1 and self._rank == 0) or skips:
             raise MessageError(f"{message_name(message.kind)} where {self.stage} is due")
         if message.kind == messages.FINISHED and more:
             raise MessageError("octets behind the Finished under the same keys")
         self._rank = rank
         self._read(message)
-        self.stage = _NEXT.get(self._rank, self.stage)
+        self.stage = "finished" if self._resumed and rank == 1 else _NEXT.get(self._rank, self.stage)
 
     def _read(self, message: Message) -> None:
         match message.kind:
@@ -119,6 +135,10 @@ class Handshake13:
         self._alpn = parsed.alpn
         self._exchange.emit(EncryptedExtensionsSeen(alpn=parsed.alpn, message=parsed))
         self._exchange.check_alpn(parsed.alpn)
+        self._early_accepted = parsed.early_data and self._exchange.early is not None
+        if parsed.early_data and not (self._resumed and self._exchange.hello.early_data):
+            self._exchange.violation("extension", "the server accepts early data, which was not to be had")
+            self._early_accepted = False
 
     def _on_certificate_request(self, body: bytes) -> None:
         parsed = messages.parse_certificate_request(body, TLS13)
@@ -172,7 +192,7 @@ class Handshake13:
         if self._exchange.keylog is not None:
             self._log("EXPORTER_SECRET", schedule.exporter(transcript.digest()))
         identified = self._send_flight(proven=ok and self._proven)
-        self._whole = transcript.digest()
+        self._resumption_master = schedule.resumption_master(transcript.digest())
         self._reading = TrafficKeys(schedule.suite, server)
         self._client_secret = client
         self._exchange.complete = True
@@ -188,19 +208,23 @@ class Handshake13:
         )
 
     def _send_flight(self, *, proven: bool) -> bool:
-        """Queue [Certificate, [CertificateVerify,]] Finished; says whether a certificate went along.
+        """Queue [EndOfEarlyData,] [Certificate, [CertificateVerify,]] Finished; says whether a certificate went along.
 
         Our certificate is not shown to a server that did not prove itself.
         """
-        schedule, transcript = self._schedule, self._transcript
+        schedule, transcript, exchange = self._schedule, self._transcript, self._exchange
+        if exchange.early is not None and self._early_accepted:
+            over = bytes((messages.END_OF_EARLY_DATA,)) + vec24(b"")
+            exchange.outgoing += exchange.early.seal(HANDSHAKE, over)
+            transcript.add(over)
         flight = self._client_authentication(proven=proven) if self._request is not None else []
         for each in flight:
             transcript.add(each)
         finished = schedule.finished(schedule.client_handshake, transcript.digest())
         transcript.add(finished)
-        self._exchange.send_compat()
+        exchange.send_compat()
         keys = TrafficKeys(schedule.suite, schedule.client_handshake)
-        self._exchange.outgoing += keys.seal(HANDSHAKE, b"".join([*flight, finished]))
+        exchange.outgoing += keys.seal(HANDSHAKE, b"".join([*flight, finished]))
         return len(flight) > 1
 
     def _client_authentication(self, *, proven: bool) -> list[bytes]:
@@ -227,9 +251,7 @@ class Handshake13:
                         lifetime_s=parsed.lifetime_s,
                         max_early_data=parsed.max_early_data,
                         ticket=parsed.ticket,
-                        secret=self._schedule.resumption_psk(
-                            self._schedule.resumption_master(self._whole), parsed.nonce
-                        ),
+                        secret=self._schedule.resumption_psk(self._resumption_master, parsed.nonce),
                         message=parsed,
                     )
                 )

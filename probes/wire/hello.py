@@ -38,10 +38,20 @@ MODERN_SCHEMES: tuple[int, ...] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PskOffer:
+    """A pre-shared key as a hello names it (RFC 8446 section 4.2.11); ``binder_size`` is that of its hash."""
+
+    identity: bytes
+    obfuscated_age: int
+    binder_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
     """An offer. Empty tuples, None and False leave the extension out; ``extensions=False`` leaves all of them out.
 
-    Extensions are written in a fixed order, ``extra`` (type, body) before padding. ``session_id`` None means 32 random
+    Extensions are written in a fixed order, ``extra`` (type, body) before padding, ``psk`` last of all with a binder
+    of zeros, which whoever has the key replaces. ``session_id`` None means 32 random
     octets where TLS 1.3 is offered (its compatibility mode) and none elsewhere. ``server_name`` must not be
     an IP literal (RFC 6066 section 3): the caller's job. ``padded_to`` is the least size in octets of the handshake
     message, its 4-octet header included (RFC 7685); up to 4 more where the gap is smaller than an empty padding
@@ -73,6 +83,8 @@ class Hello:
     extra: tuple[tuple[int, bytes], ...] = ()
     padded_to: int | None = None
     grease: bool = False
+    early_data: bool = False
+    psk: PskOffer | None = None
     extensions: bool = True
 
     @property
@@ -133,7 +145,8 @@ def build(hello: Hello, secrets: HelloSecrets, *, cookie: bytes | None = None, r
     if not hello.extensions:
         return bytes((CLIENT_HELLO,)) + vec24(head)
     block = _extensions(hello, secrets, cookie, retry_group)
-    block += _padding(hello, 4 + len(head) + 2 + len(block))
+    last = b"" if hello.psk is None else _pre_shared_key(hello.psk)
+    block += _padding(hello, 4 + len(head) + 2 + len(block) + len(last)) + last
     return bytes((CLIENT_HELLO,)) + vec24(head + (vec16(block) if block else b""))
 
 
@@ -179,6 +192,7 @@ def _extensions(hello: Hello, secrets: HelloSecrets, cookie: bytes | None, retry
             vec8(u16_list(hello.compress_certificate)) if hello.compress_certificate else None,
         ),
         (Ext.COOKIE, None if cookie is None else vec16(cookie)),
+        (Ext.EARLY_DATA, empty if hello.early_data else None),
         *hello.extra,
         # RFC 8701 section 3.1: a second one, different from the first and not empty.
         (GREASE[(secrets.grease[1] + 1) & 15], b"\0" if hello.grease else None),
@@ -197,6 +211,12 @@ def _shares(hello: Hello, secrets: HelloSecrets, retry_group: int | None) -> byt
     if hello.grease and shares:
         shares.insert(0, u16(_grease(secrets, 2)) + vec16(b"\0"))
     return b"".join(shares)
+
+
+def _pre_shared_key(psk: PskOffer) -> bytes:
+    """RFC 8446 section 4.2.11: identities, then binders, which stand at the very end of the hello."""
+    identities = vec16(vec16(psk.identity) + psk.obfuscated_age.to_bytes(4, "big"))
+    return u16(Ext.PRE_SHARED_KEY) + vec16(identities + vec16(vec8(bytes(psk.binder_size))))
 
 
 def _padding(hello: Hello, size: int) -> bytes:

@@ -15,7 +15,7 @@ from OpenSSL import SSL
 from OpenSSL.crypto import X509
 
 from probes.lab.issue import Issued
-from probes.wire.client import ClientHandshake, ClientIdentity
+from probes.wire.client import ClientHandshake, ClientIdentity, Resumption
 from probes.wire.events import Event
 from probes.wire.exchange import StopAfter
 from probes.wire.hello import Hello, HelloSecrets, draw_secrets
@@ -43,6 +43,8 @@ class Talk:
     keylog: list[str] = field(default_factory=list)
     server_keylog: list[str] = field(default_factory=list)
     server_error: SSL.Error | None = None
+    reads_early: bool = False
+    early: bytes = b""  # what the server read before the handshake was through
 
     def only(self, kind: type[E]) -> E:
         """The one event of *kind*."""
@@ -71,11 +73,22 @@ class Talk:
         if self.server_error is not None:
             return
         try:
+            if self.reads_early:
+                self._read_early_data()
             self.server.do_handshake()
         except SSL.WantReadError:
             pass
         except SSL.Error as error:
             self.server_error = error
+
+    def _read_early_data(self) -> None:
+        """pyOpenSSL has no method for it; 0, 1, 2 are error, success and finish (SSL_read_early_data(3))."""
+        size, room = SSL._ffi.new("size_t *"), SSL._ffi.new("char[16384]")  # type: ignore[attr-defined]
+        while (result := SSL._lib.SSL_read_early_data(self.server._ssl, room, 16384, size)) == 1:  # type: ignore[attr-defined]
+            self.early += SSL._ffi.buffer(room, size[0])[:]  # type: ignore[attr-defined]
+        if result == 0:
+            self.server._raise_ssl_error(self.server._ssl, 0)
+        self.reads_early = False
 
 
 def _drained(connection: SSL.Connection) -> bytes:
@@ -99,9 +112,15 @@ def context(
     demand_mode: int = SSL.VERIFY_PEER,
     staple: bytes | None = None,
     chain: Sequence[Issued] = (),
+    session_context: bytes = b"oracle",
+    tickets: bool = True,
+    cache: bool = True,
+    max_early_data: int = 0,
+    anti_replay: bool = True,
 ) -> SSL.Context:
     """A server of OpenSSL's; *version* is the only one it speaks, *demands* the CA of client certificates."""
     made = SSL.Context(SSL.TLS_SERVER_METHOD)
+    made.set_keylog_callback(lambda connection, line: connection.get_app_data().append(line.decode()))
     leaf = leaf or pki.leaf(pki.authority(), names=("a.test",))
     made.use_certificate(leaf.certificate)
     made.use_privatekey(leaf.key)
@@ -127,6 +146,15 @@ def context(
         store.add_cert(X509.from_cryptography(demands.certificate))
         made.add_client_ca(demands.certificate)
         made.set_verify(demand_mode, None)
+    if session_context:
+        made.set_session_id(session_context)
+    if not tickets:
+        made.set_options(SSL.OP_NO_TICKET)
+    made.set_session_cache_mode(SSL.SESS_CACHE_SERVER if cache else SSL.SESS_CACHE_OFF)
+    if not anti_replay:
+        made.set_options(1 << 24)  # SSL_OP_NO_ANTI_REPLAY: tickets may be used again, also with early data
+    if max_early_data:
+        SSL._lib.SSL_CTX_set_max_early_data(made._context, max_early_data)  # type: ignore[attr-defined]
     if staple is not None:
         made.set_ocsp_server_callback(lambda *_: staple)
     return made
@@ -154,24 +182,42 @@ def talk(
     stop_after: StopAfter = "finished",
     identity: ClientIdentity | None = None,
     entropy: Callable[[int], bytes] = os.urandom,
+    resumption: Resumption | None = None,
+    early: bool = False,
 ) -> Talk:
-    """Shake hands as far as it goes."""
+    """Shake hands as far as it goes. *early*: the server reads early data where it takes it."""
     keylog: list[str] = []
     server_keylog: list[str] = []
-    server_context.set_keylog_callback(lambda _, line: server_keylog.append(line.decode()))
     server = SSL.Connection(server_context, None)
+    server.set_app_data(server_keylog)
     server.set_accept_state()
     drawn = secrets or draw_secrets(hello, entropy)
-    client = ClientHandshake(hello, drawn, stop_after=stop_after, identity=identity, keylog=keylog.append)
-    made = Talk(client=client, server=server, hello=hello, secrets=drawn, keylog=keylog, server_keylog=server_keylog)
+    client = ClientHandshake(
+        hello, drawn, stop_after=stop_after, identity=identity, keylog=keylog.append, resumption=resumption
+    )
+    made = Talk(
+        client=client,
+        server=server,
+        hello=hello,
+        secrets=drawn,
+        keylog=keylog,
+        server_keylog=server_keylog,
+        reads_early=early,
+    )
     server.bio_write(client.start())
     made.pump()
     return made
 
 
-def replay(made: Talk, pieces: Iterator[bytes] | Sequence[bytes], *, stop_after: StopAfter = "finished") -> list[Event]:
+def replay(
+    made: Talk,
+    pieces: Iterator[bytes] | Sequence[bytes],
+    *,
+    stop_after: StopAfter = "finished",
+    resumption: Resumption | None = None,
+) -> list[Event]:
     """What a client with the same secrets makes of *pieces*, the end of the stream included."""
-    client = ClientHandshake(made.hello, made.secrets, stop_after=stop_after)
+    client = ClientHandshake(made.hello, made.secrets, stop_after=stop_after, resumption=resumption)
     client.start()
     events: list[Event] = []
     for piece in pieces:
