@@ -9,9 +9,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from probes import mtls
 from probes.clients import CURRENT_CIPHERS, CURRENT_GROUPS, CURRENT_SIGNATURES, TLS11, TLS13
 from probes.model import (
     Alerted,
+    CertificateRequest,
     Dropped,
     Endpoint,
     Evidence,
@@ -205,12 +207,35 @@ class Look:
 
     @cached_property
     def refused_without_certificate(self) -> tuple[Handshake, ...]:
-        """Handshakes that were asked for a client certificate and ended by an alert once none was given."""
-        return tuple(
-            shake
-            for shake in self.tries("modern", "http")
-            if shake.certificate_request is not None and shake.certificates and isinstance(shake.outcome, Alerted)
-        )
+        """Handshakes that were asked for a client certificate and refused, by alert or in HTTP, once none was given."""
+        return mtls.demanding(self.named)
+
+    @cached_property
+    def client_auth(self) -> mtls.Auth | None:
+        """Is a client certificate asked for here, and demanded? None: it cannot be told."""
+        return mtls.auth(self.named)
+
+    @cached_property
+    def certificate_requests(self) -> tuple[CertificateRequest, ...]:
+        return mtls.requests(self.named)
+
+    @cached_property
+    def presented(self) -> mtls.Presented | None:
+        """What came of our client certificate here; None where this check has none."""
+        evidence = self.evidence
+        if evidence.identity is None:
+            return None
+        fetched = tuple(der for each in evidence.fetched for der in each.certificates)
+        known = (*self.chain, *evidence.trust.added, *fetched)
+        return mtls.presented(self.named, evidence.identity, evidence.taken_at, known)
+
+    @property
+    def client_auth_fault(self) -> str | None:
+        """The mtls.* code that a client meets here which sends what this check was given: our certificate, or none."""
+        ours = self.presented
+        if ours is not None and ours.outcome in {"accepted", "refused"}:
+            return ours.code
+        return "mtls.certificate-required" if self.refused_without_certificate else None
 
     @cached_property
     def quantum_fault(self) -> str | None:

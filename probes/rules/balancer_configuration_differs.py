@@ -14,6 +14,7 @@ from probes.wire.registry import version_name
 from probes.wire.suites import cipher_name
 
 Settings = tuple[tuple[str, str], ...]
+_CLIENT_AUTH = {"none": "not asked for", "optional": "asked for", "required": "demanded"}
 
 
 def _accepts(look: Look, purpose: str) -> str:
@@ -32,8 +33,6 @@ def _cipher(seen: Handshake | None, *, any_version: bool) -> str:
 def _settings(look: Look, *, same_keys: bool) -> Settings:
     """What was negotiated where every address was asked the same."""
     best = look.best
-    finished = look.passed("modern", "http")
-    wanted = any(shake.certificate_request is not None for shake in finished)
     return (
         ("newest version", version_name(best.version) if best and best.version else "-"),
         ("TLS 1.2", _accepts(look, "tls12")),
@@ -41,7 +40,7 @@ def _settings(look: Look, *, same_keys: bool) -> Settings:
         ("suite", _cipher(best, any_version=same_keys)),
         ("suite of TLS 1.2", _cipher(next(iter(look.passed("tls12")), None), any_version=same_keys)),
         ("ALPN", (best.alpn or "none") if best else "-"),
-        ("client certificate", "asked for" if wanted else "not asked for"),
+        ("client certificate", _CLIENT_AUTH.get(look.client_auth or "none", "not asked for")),
     )
 
 

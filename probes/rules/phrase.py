@@ -153,6 +153,10 @@ _QUESTIONS = {
     "no-alpn": "no ALPN",
     "everything": "every version, suite and group there is",
     "tls12-everything": "every suite of TLS 1.2",
+    "identity": "our client certificate",
+    "identity-h2": "our client certificate, in HTTP/2",
+    "identity12": "our client certificate, in TLS 1.2",
+    "identity12-h2": "our client certificate, in TLS 1.2 and HTTP/2",
 }
 
 
