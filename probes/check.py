@@ -37,7 +37,6 @@ from probes.net.fetch import fetch_issuer
 from probes.net.handshake import shake
 from probes.net.resolve import resolve
 from probes.pki.credential import Credential
-from probes.pki.credential import Credential
 from probes.report import report
 from probes.survey import survey
 
@@ -63,7 +62,6 @@ class Options:
     origin: Endpoint | None = None
     timeout_s: float = 10.0
     patience_s: float = PATIENCE_S
-    identity: Credential | None = None  # shown to servers that ask for a client certificate
     identity: Credential | None = None  # shown to servers that ask for a client certificate
     light: bool = False  # three handshakes an address (`probes.glance`)
 
@@ -153,8 +151,6 @@ async def _surveyed(
     deadline: float,
     tell: Callable[[str], None],
 ) -> Evidence:
-    signer = options.identity.signer() if options.identity is not None else None
-
     signer = options.identity.signer() if options.identity is not None else None
 
     async def one(endpoint: Endpoint, offer: Offer, crowd: int) -> Handshake:

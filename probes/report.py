@@ -29,7 +29,6 @@ from probes.model import (
 )
 from probes.pki.certificate import Certificate, parse
 from probes.pki.identity import accepted_names
-from probes.pki.identity import accepted_names
 from probes.rules import RULES
 from probes.wire.registry import alert_name, group_name, version_name
 from probes.wire.suites import cipher_name
@@ -61,7 +60,6 @@ def report(facts: Facts, diagnosis: Diagnosis, *, elapsed_ms: float) -> Report:
             *_unlooked(facts),
             *_shed(facts),
             *_unreadable(facts),
-            *_unidentified(facts),
             *_unidentified(facts),
             *((GAP,) if facts.evidence.light else unjudged),
             *(_NOT_PROBED if facts.looks and not facts.evidence.light else ()),
@@ -142,26 +140,6 @@ def _unidentified(facts: Facts) -> tuple[Gap, ...]:
     return tuple(Gap(what=what, why=why, addresses=tuple(at)) for why, at in by_reason.items())
 
 
-_UNIDENTIFIED = {
-    "unasked": "it was not asked for: the server takes none",
-    "unsent": "it was asked for and not sent: its key signs by none of the schemes the server takes",
-    "untold": "no handshake went far enough to show it",
-}
-
-
-def _unidentified(facts: Facts) -> tuple[Gap, ...]:
-    """Where the client certificate that was given did not come to the test."""
-    identity = facts.evidence.identity
-    if identity is None:
-        return ()
-    by_reason: dict[str, list[str]] = {}
-    for look in facts.looks:
-        if look.presented is not None and look.presented.outcome in _UNIDENTIFIED:
-            by_reason.setdefault(_UNIDENTIFIED[look.presented.outcome], []).append(look.address)
-    what = f"client certificate {shown(identity.label)}"
-    return tuple(Gap(what=what, why=why, addresses=tuple(at)) for why, at in by_reason.items())
-
-
 def _detail(look: Look) -> str:
     return getattr(look.handshakes[0].outcome, "detail", "") or "this prober cannot reach it"
 
@@ -212,8 +190,6 @@ def _endpoint(facts: Facts, look: Look) -> EndpointReport:
         chain=tuple(_certificate(der) for der in look.chain),
         client_auth=look.client_auth,
         ca_names=tuple(dict.fromkeys(name for asked in look.certificate_requests for name in accepted_names(asked))),
-        client_auth=look.client_auth,
-        ca_names=tuple(dict.fromkeys(name for asked in look.certificate_requests for name in accepted_names(asked))),
     )
 
 
@@ -257,12 +233,6 @@ def _stalled_stage(outcome: Outcome) -> Stage:
     if not isinstance(outcome, Stalled) or outcome.awaiting == "server_hello":
         return "hello"
     return "finished" if outcome.awaiting == "finished" else "certificate"
-
-
-def _refused_for_identity(look: Look) -> tuple[Handshake, ...]:
-    """The exchanges that ended over the client certificate: ours where one was shown, else for lack of one."""
-    ours = look.presented.witnesses if look.presented is not None else ()
-    return ours or (look.refused_without_certificate if look.client_auth_fault else ())
 
 
 def _refused_for_identity(look: Look) -> tuple[Handshake, ...]:
