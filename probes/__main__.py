@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from probes.model import Endpoint, Target, UsageError, hostname, ip_literal, shown
+from probes.model import STARTTLS_PROTOCOLS, Endpoint, Target, UsageError, hostname, ip_literal, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--client-cert", metavar="PEM", help=argparse.SUPPRESS)
     check.add_argument("--client-key", metavar="PEM", help=argparse.SUPPRESS)
     check.add_argument("--origin", metavar="ADDR[:PORT]", help="compare with the origin behind the balancer")
-    check.add_argument("--starttls", metavar="PROTO", help=argparse.SUPPRESS)
+    check.add_argument("--starttls", metavar="PROTO", help=f"TLS begins by command: {', '.join(STARTTLS_PROTOCOLS)}")
     check.add_argument("--timeout", metavar="SECONDS", default="10", help="for the whole check (default 10)")
     check.add_argument("--resolver", metavar="ADDR[:PORT]", help="ask this name server (default: the system's)")
     check.add_argument("--enumerate", action="store_true", help=argparse.SUPPRESS)
@@ -127,13 +127,13 @@ def _explain(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    for option in ("client_cert", "client_key", "starttls", "enumerate", "http3"):
+    for option in ("client_cert", "client_key", "enumerate", "http3"):
         if getattr(args, option):
             raise UsageError(f"--{option.replace('_', '-')} is not available in this version")
     for option in ("sni", "ca_file", "only_ca_file", "origin", "resolver"):
         if getattr(args, option) == "":
             raise UsageError(f"--{option.replace('_', '-')} is empty; leave it out or give it a value")
-    target = Target.parse(args.target, sni=args.sni)
+    target = Target.parse(args.target, sni=args.sni, starttls=args.starttls)
     options = _options(args)
     report = _run(target, options, quiet=args.json or not sys.stderr.isatty())
     if args.json:

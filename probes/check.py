@@ -92,11 +92,6 @@ def default_trust(added: tuple[bytes, ...] = ()) -> Trust:
 
 async def check(target: Target, options: Options, *, on_progress: Callable[[str], None] | None = None) -> Report:
     """Look at *target* and name the cause, within `options.timeout_s`. Raises UsageError alone."""
-    if target.starttls is not None:
-        raise UsageError(
-            f"I read STARTTLS {target.starttls}, which this version cannot speak yet. "
-            "Ports with TLS from the first byte work."
-        )
     loop = asyncio.get_running_loop()
     started, taken_at = loop.time(), datetime.now(UTC)
     deadline = started + options.timeout_s

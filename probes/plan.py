@@ -266,7 +266,7 @@ def _why_modern_fails(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offe
     if not completed(by.get("small")):
         offers += [
             everything(target),
-            replace(base, purpose="no-alpn", alpn=()),
+            *((replace(base, purpose="no-alpn", alpn=()),) if base.alpn else ()),
             replace(base, purpose="tls13", versions=(TLS13,)),
             replace(everything(target), purpose="tls12-everything", versions=(TLS12,)),
         ]

@@ -31,14 +31,22 @@ from probes.wire.suites import cipher_name
 _S_CLIENT = "timeout 10 openssl s_client"
 
 
-def s_client(look: Look, *options: str, name: bool = True) -> str:
-    """The openssl command that repeats the handshake with this address."""
+def s_client(look: Look, *options: str, name: bool = True, starttls: str | None = None) -> str:
+    """The openssl command that repeats the handshake with this address; *starttls*: "" for none, None for the target's."""
     words = ["-connect", _host_port(look.endpoint)]
     if name and look.server_name:
         words += ["-servername", look.server_name]
     elif not name or not look.server_name:
         words.append("-noservername")
+    words += _starttls(look, starttls)
     return f"{_S_CLIENT} {shlex.join([*words, *options])} </dev/null"
+
+
+def _starttls(look: Look, protocol: str | None) -> list[str]:
+    target = look.evidence.target
+    spoken = target.starttls if protocol is None else protocol
+    domain = ["-xmpphost", target.host] if spoken == "xmpp" else []
+    return ["-starttls", spoken, *domain] if spoken else []
 
 
 def x509(look: Look, *show: str) -> str:
@@ -125,9 +133,13 @@ def ending(outcome: Outcome) -> str:
             return f"{sealed}alert {code} {alert_name(code)} instead of {message(awaiting)}: {alert_meaning(code)}"
         case Dropped(kind=kind, received=received, awaiting=awaiting):
             how = "TCP reset" if kind == "rst" else "orderly close (FIN)"
-            return f"{how} after {received} bytes of TLS, instead of {message(awaiting)}"
+            since = f" after {received} bytes of TLS" if received or awaiting in _MESSAGES else ""
+            return f"{how}{since}, instead of {message(awaiting)}"
         case Stalled(received=received, awaiting=awaiting):
-            return f"silence after {received} bytes of TLS, waiting for {message(awaiting)}"
+            since = f" after {received} bytes of TLS" if received or awaiting in _MESSAGES else ""
+            return f"silence{since}, waiting for {message(awaiting)}"
+        case NotTls(why=why) if why:
+            return shown(why, 250)
         case NotTls(protocol=protocol, first_bytes=first):
             text = shown(first[:60].decode("latin-1"), 60)
             return f"the answer is {protocol}, not TLS: “{text}”"
@@ -151,6 +163,7 @@ _QUESTIONS = {
     "no-sni": "no server name",
     "other-name": "another server name",
     "no-alpn": "no ALPN",
+    "implicit": "a hello without STARTTLS",
     "everything": "every version, suite and group there is",
     "tls12-everything": "every suite of TLS 1.2",
     "identity": "our client certificate",
@@ -182,8 +195,20 @@ def lines(shakes: Iterable[Handshake], *, at: bool = False, limit: int = 3) -> t
 
 def protocols(looks: Iterable[Look]) -> str:
     """The protocols heard instead of TLS."""
-    heard = [s.outcome.protocol for look in looks for s in look.handshakes if isinstance(s.outcome, NotTls)]
+    heard = heard_instead(looks)
     return f"it speaks {listed(dict.fromkeys(heard))}" if heard else "what it sends is not valid TLS"
+
+
+def heard_instead(looks: Iterable[Look]) -> tuple[str, ...]:
+    """The protocols heard instead of TLS, each once."""
+    said = [s.outcome.protocol for look in looks for s in look.handshakes if isinstance(s.outcome, NotTls)]
+    return tuple(dict.fromkeys(said))
+
+
+def due_before_tls(looks: Iterable[Look]) -> str | None:
+    """The part of the conversation before TLS that never came, in words; None where TLS had begun."""
+    ended = [s.outcome for look in looks for s in look.handshakes if isinstance(s.outcome, Dropped | Stalled)]
+    return next((each.awaiting for each in ended if each.awaiting not in _MESSAGES and " " in each.awaiting), None)
 
 
 def plain_command(look: Look) -> str:
@@ -198,6 +223,9 @@ def stalled_at(looks: Iterable[Look]) -> str:
     """Where the silence began."""
     stalls = [s.outcome for look in looks for s in look.handshakes if isinstance(s.outcome, Stalled)]
     midway = [stall for stall in stalls if stall.received]
+    due = due_before_tls(looks)
+    if due is not None and not midway:
+        return f"it accepts the connection, but {due} never comes, which precedes TLS here"
     if midway:
         return f"its flight stops after {midway[0].received} bytes, before {message(midway[0].awaiting)}"
     return "it accepts the connection and the ClientHello, and answers nothing"
@@ -223,6 +251,28 @@ def choice(seen: Handshake) -> str:
     parts += [group_name(seen.group)] if seen.group is not None else []
     parts += [scheme_name(seen.signature_scheme)] if seen.signature_scheme is not None else []
     return ", ".join(parts)
+
+
+_ROTATION = timedelta(days=1)  # a certificate newer than this that stands beside another: a deployment under way
+
+
+def rotation(leaves: Iterable[Certificate | None], now: datetime) -> tuple[str, ...]:
+    """One line when certificates for the same names differ in age and the newest is fresh: back ends not reloaded yet."""
+    known = sorted({leaf for leaf in leaves if leaf is not None}, key=lambda leaf: leaf.not_before)
+    if len(known) < 2 or set(known[0].dns_names) != set(known[-1].dns_names):
+        return ()
+    age = now - known[-1].not_before
+    if not timedelta(0) <= age <= _ROTATION or known[0].not_before == known[-1].not_before:
+        return ()
+    return (
+        f"the newest certificate began {duration(age)} ago, the one beside it {duration(now - known[0].not_before)} ago: "
+        "a rotation is under way, or stopped half-way",
+    )
+
+
+def odds(samples: int, share: float) -> str:
+    """With what chance *samples* connections meet a back end that takes *share* of them, in words: "94 %"."""
+    return f"{min(100 * (1 - (1 - share) ** samples), 99.9):.3g} %"
 
 
 def names(look: Look) -> str:
