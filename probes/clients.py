@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 from probes.model import Handshake, Offer
+from probes.name_habits import NO_HABITS, Habits
 from probes.pki.views import MODERN, SERVER_ORDER, TRUSTED_FIRST, View
 
 SSL30, TLS10, TLS11, TLS12, TLS13 = 0x0300, 0x0301, 0x0302, 0x0303, 0x0304
@@ -48,7 +50,13 @@ _OPENSSL_SUITES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """One kind of client. `aia`: fetches missing issuers itself; `current`: as the catalogue counts them."""
+    """One kind of client, as it comes.
+
+    `aia`: fetches missing issuers itself. `current`: as the catalogue counts them. `rare_ciphers`: offered, too, but so
+    rarely chosen that this prober does not offer them for all. `view_of_added`: how it judges below roots that were
+    added to its store, where it is laxer there. `checks_revocation`: by asking somebody during the connection; "soft"
+    passes when there is no answer. `wants_staple`: refuses a must-staple certificate without a staple (RFC 7633).
+    """
 
     name: str
     label: str  # as people call it
@@ -61,6 +69,11 @@ class Family:
     extensions: bool = True
     aia: bool = False
     view: View = MODERN
+    view_of_added: View | None = None
+    names: Habits = NO_HABITS
+    rare_ciphers: tuple[int, ...] = ()
+    checks_revocation: Literal["none", "soft", "hard"] = "none"
+    wants_staple: bool = False
     current: bool = True
 
     def offer(self, server_name: str | None) -> Offer:
@@ -75,7 +88,7 @@ def _offer(name: str, server_name: str | None) -> Offer:
         purpose=f"family:{name}",
         server_name=server_name,
         versions=family.versions,
-        ciphers=family.ciphers,
+        ciphers=(*family.ciphers, *family.rare_ciphers),
         groups=family.groups,
         signature_algorithms=family.signature_algorithms,
         key_shares=tuple(g for g in (_X25519MLKEM768, _X25519) if g in family.groups) or family.groups[:1],
@@ -90,10 +103,27 @@ _FORGIVING = replace(MODERN, name="forgiving", refuses_ca_leaf=False)
 _OLD_VIEW = replace(
     _FORGIVING,
     name="old",
-    takes_common_name=True,
     wants_signing_usage=False,
     min_rsa_bits=1024,
     forbidden_hashes=frozenset({"md2", "md5"}),
+)
+
+# X509_check_host as it comes; curl matches names itself, requests turns partial wildcards and common names off.
+_OPENSSL_NAMES: Habits = frozenset({"common-name", "common-name-beside-addresses", "partial-wildcards"})
+_JAVA_NAMES: Habits = _OPENSSL_NAMES | {"top-level-wildcards"}
+# Java refuses SHA-1 below the roots that came with it alone (jdk.certpath.disabledAlgorithms: "SHA1 jdkCA").
+_JAVA_VIEW = replace(
+    _FORGIVING,
+    name="java",
+    nests_usage=False,
+    # A trust anchor is a name and a key (RFC 5280 section 6.1.1); RSA below 1024 bits is what is disabled.
+    ignores_anchor_expiry=True,
+    min_rsa_bits=1024,
+)
+# RSA and ECDHE with CCM and ARIA, which Node's "HIGH" lets in; OpenSSL's own default list has none of them.
+_NODE_RARE = (
+    *(0xC0AC, 0xC0AD, 0xC09E, 0xC09F, 0xC09C, 0xC09D, 0xC05C, 0xC05D, 0xC060, 0xC061),
+    *(0xC052, 0xC053, 0xC050, 0xC051),
 )
 
 FAMILIES: tuple[Family, ...] = (
@@ -107,6 +137,7 @@ FAMILIES: tuple[Family, ...] = (
         alpn=_WEB,
         aia=True,
         view=_FORGIVING,
+        # CRLSets come with updates; nobody is asked during a connection, and must-staple is not read.
     ),
     Family(
         name="firefox",
@@ -116,6 +147,10 @@ FAMILIES: tuple[Family, ...] = (
         groups=(_X25519MLKEM768, _X25519, _P256, _P384, _P521, 0x0100, 0x0101),
         signature_algorithms=(0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0203, 0x0201),
         alpn=_WEB,
+        # OCSP passes when there is no answer (security.OCSP.require is off), CRLite answers without a question;
+        # security.ssl.enable_ocsp_must_staple is on.
+        checks_revocation="soft",
+        wants_staple=True,
     ),
     Family(
         name="safari",
@@ -127,6 +162,8 @@ FAMILIES: tuple[Family, ...] = (
         alpn=_WEB,
         aia=True,
         view=_FORGIVING,
+        # trustd asks the responder where valid.apple.com knows of a revocation, and passes when it does not answer.
+        checks_revocation="soft",
     ),
     Family(
         name="android",
@@ -147,6 +184,7 @@ FAMILIES: tuple[Family, ...] = (
         signature_algorithms=_OLD_SIGNATURES,
         alpn=_WEB,
         view=replace(_OLD_VIEW, name="android-7", ignores_anchor_expiry=True),
+        names=frozenset({"common-name"}),
         current=False,
     ),
     Family(
@@ -158,6 +196,7 @@ FAMILIES: tuple[Family, ...] = (
         signature_algorithms=_OPENSSL_SIGNATURES,
         alpn=_WEB,
         view=TRUSTED_FIRST,
+        names=frozenset({"common-name", "address-in-common-name"}),
     ),
     Family(
         name="openssl-1.0",
@@ -173,6 +212,7 @@ FAMILIES: tuple[Family, ...] = (
             *(0x0301, 0x0302, 0x0303, 0x0201, 0x0202, 0x0203),
         ),
         view=SERVER_ORDER,
+        names=_OPENSSL_NAMES,
         current=False,
     ),
     Family(
@@ -199,8 +239,9 @@ FAMILIES: tuple[Family, ...] = (
             *(0x0809, 0x080A, 0x080B, 0x0401, 0x0501, 0x0601),
         ),
         alpn=_WEB,
-        # A trust anchor is a name and a key (RFC 5280 section 6.1.1); RSA below 1024 bits is what is disabled.
-        view=replace(_FORGIVING, name="java", takes_common_name=True, ignores_anchor_expiry=True, min_rsa_bits=1024),
+        view=_JAVA_VIEW,
+        view_of_added=replace(_JAVA_VIEW, name="java, added root", forbidden_hashes=frozenset({"md2", "md5"})),
+        names=_JAVA_NAMES,
     ),
     Family(
         name="java-8",
@@ -212,7 +253,8 @@ FAMILIES: tuple[Family, ...] = (
         ),
         groups=(_P256, _P384, _P521),
         signature_algorithms=_OLD_SIGNATURES,
-        view=_OLD_VIEW,
+        view=replace(_OLD_VIEW, name="java-8", nests_usage=False, ignores_anchor_expiry=True),
+        names=_JAVA_NAMES,
         current=False,
     ),
     Family(
@@ -227,7 +269,8 @@ FAMILIES: tuple[Family, ...] = (
         signature_algorithms=(0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0403, 0x0503, 0x0603),
         alpn=_WEB,
         aia=True,
-        view=replace(_FORGIVING, name="dotnet", takes_common_name=True),
+        view=_FORGIVING,
+        names=frozenset({"common-name"}),
     ),
     Family(
         name="node",
@@ -238,6 +281,8 @@ FAMILIES: tuple[Family, ...] = (
         signature_algorithms=_OPENSSL_SIGNATURES,
         alpn=("http/1.1",),
         view=TRUSTED_FIRST,
+        names=_OPENSSL_NAMES,
+        rare_ciphers=_NODE_RARE,
     ),
     Family(
         name="python",
@@ -268,6 +313,7 @@ FAMILIES: tuple[Family, ...] = (
         sends_server_name=False,
         extensions=False,
         view=_OLD_VIEW,
+        names=frozenset({"common-name"}),
         current=False,
     ),
 )

@@ -13,10 +13,11 @@ from probes import plan
 from probes.clients import CURRENT, FAMILIES, TLS13, WEAK_CIPHERS, Family
 from probes.look import Chain, Look, leaf_of
 from probes.model import Endpoint, Evidence, Handshake, Malformed, Trust, Unreached
+from probes.name_habits import accepts
 from probes.pki.anchors import Anchors
 from probes.pki.certificate import Certificate
 from probes.pki.judge import ChainFacts, assess, chain_fault, client_fault
-from probes.pki.names import covers, named_in_subject
+from probes.pki.names import covers
 from probes.pki.views import MODERN, View
 from probes.plan import completed
 from probes.standing import Standings
@@ -27,10 +28,15 @@ CLOCK_TOLERANCE_S = 300.0  # our own limit: what NTP keeps in step never comes n
 
 
 @lru_cache(maxsize=8)
+def _added(roots: tuple[bytes, ...]) -> Anchors:
+    return Anchors.from_ders(roots, source="the CA file given", added=True)
+
+
+@lru_cache(maxsize=8)
 def anchors(trust: Trust) -> Anchors:
     """The store a check is judged by: the default one, where it counts, and what was added."""
     default = Anchors.from_ders(trust.default, source=trust.default_name or "default store")
-    return default | Anchors.from_ders(trust.added, source="the CA file given", added=True)
+    return default | _added(trust.added)
 
 
 @lru_cache(maxsize=32)
@@ -39,7 +45,7 @@ def family_anchors(family: str, trust: Trust) -> Anchors:
     whole = anchors(trust)
     own = held(family, whole)
     # A root that is in both is labelled as the default store's, and may be among what was left out.
-    return whole if own is whole else own | Anchors.from_ders(trust.added, source="the CA file given", added=True)
+    return whole if own is whole else own | _added(trust.added)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +129,13 @@ class Facts:
         issuers = (each.issuer_der for each in known.served if isinstance(each, Certificate))
         return any(former(family.name).named(issuer) for issuer in issuers)
 
+    def _below_added(self, family: Family, look: Look, chain: Chain) -> bool:
+        """Does the family, laxer below roots that were added to its store, pass by one of those?"""
+        added = self.evidence.trust.added
+        if family.view_of_added is None or not added:
+            return False
+        return self._client_fault(look, chain, family.view_of_added, family.aia, _added(added)) is None
+
     def _client_fault(self, look: Look, chain: Chain, view: View, aia: bool, store: Anchors) -> str | None:
         key = (chain, look.reference, view, aia, store)
         if key not in self._family_faults:
@@ -182,11 +195,13 @@ class Facts:
         return self._verdicts[key]
 
     def _verdict_of(self, family: Family, look: Look) -> Verdict | None:
-        if look.obstacle is not None and (family.current or look.obstacle.code.startswith("reach.")):
+        seen = plan.decided(family, look.server_name, look.handshakes)
+        # What stops the others stops none whose rare suite was chosen.
+        through = completed(seen) and seen is not None and seen.cipher in family.rare_ciphers
+        if look.obstacle is not None and (family.current or look.obstacle.code.startswith("reach.")) and not through:
             return Verdict(code=look.obstacle.code)
         if look.quantum_fault is not None and QUANTUM in family.groups:
             return Verdict(code=look.quantum_fault)
-        seen = plan.decided(family, look.server_name, look.handshakes)
         if seen is None:
             return None
         if not completed(seen):
@@ -227,19 +242,17 @@ class Facts:
         if not chain:
             return Verdict(code=None) if look.shown is None and look.works else None
         name = self.name_fault(look, chain)
-        if name is not None and not (family.view.takes_common_name and self._named_in_subject(look, chain)):
+        leaf = leaf_of(chain)
+        if name is not None and not (leaf is not None and accepts(leaf, look.reference, family.names)):
             return Verdict(code="sni.required" if not family.sends_server_name and look.chain != chain else name)
         skewed = self.clock_excuse(look, chain)
         time = self.time_fault(chain)
         if time is not None and not skewed:
             return Verdict(code=time)
         fault = self._family_chain_fault(family, look, chain)
+        if fault is not None and self._below_added(family, look, chain):
+            fault = None
         return Verdict(code=fault or self.standings.client_fault(family, look, self.chain(look, chain)))
-
-    @staticmethod
-    def _named_in_subject(look: Look, chain: Chain) -> bool:
-        leaf = leaf_of(chain)
-        return leaf is not None and named_in_subject(leaf, look.reference)
 
     def fails_for(self, code: str, looks: tuple[Look, ...]) -> tuple[str, ...]:
         """The families that fail with *code* at any of *looks*."""

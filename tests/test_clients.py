@@ -199,12 +199,12 @@ def test_an_offer_covers_itself_and_a_narrower_one_but_not_a_wider_one() -> None
 
 
 NAMELESS = leaf(names=(), subject="healthy.test")
-TAKES_COMMON_NAME = {"curl", "python", "node", "java", "dotnet", *OLD}
+TAKES_COMMON_NAME = {"curl", "node", "java", "dotnet", *OLD}
 
 
 @each_family
 def test_a_name_in_the_subject_alone_is_read_by_some(family: Family) -> None:
-    """OpenSSL, Node and Java fall back to the common name where there is no subjectAltName; browsers and Go do not."""
+    """curl, Node and Java fall back to the common name where there is no subjectAltName; browsers, Go, requests do not."""
     seen = facts(healthy(every=serves(ders(NAMELESS, intermediate()))))
     verdict = seen.verdict(family, seen.looks[0])
     if family.name in TAKES_COMMON_NAME - {"embedded-tls1.0"}:

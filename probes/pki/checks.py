@@ -51,7 +51,7 @@ def faults(chain: tuple[Certificate, ...], *, anchored: bool, at: datetime, view
         if depth == 0:
             complaints += _as_leaf(certificate, is_anchor, view)
         else:
-            complaints += _as_issuer(certificate, is_anchor, chain[:depth])
+            complaints += _as_issuer(certificate, is_anchor, chain[:depth], view)
         found += (Fault(kind=kind, certificate=certificate, depth=depth, detail=detail) for kind, detail in complaints)
     return tuple(found)
 
@@ -100,7 +100,7 @@ def _as_leaf(leaf: Certificate, is_anchor: bool, view: View) -> Iterator[Complai
         yield "wrong_usage", "it is a CA certificate, and serves as a server's"
 
 
-def _as_issuer(issuer: Certificate, is_anchor: bool, below: tuple[Certificate, ...]) -> Iterator[Complaint]:
+def _as_issuer(issuer: Certificate, is_anchor: bool, below: tuple[Certificate, ...], view: View) -> Iterator[Complaint]:
     if not issuer.is_ca:
         # RFC 5280 section 6.1.4 k. Old roots of version 1 have no extensions, and clients take them as anchors.
         if issuer.extensions.basic_constraints:
@@ -110,7 +110,8 @@ def _as_issuer(issuer: Certificate, is_anchor: bool, below: tuple[Certificate, .
     usage = issuer.key_usage
     if usage is not None and "keyCertSign" not in usage:
         yield "wrong_usage", f"its keyUsage allows {_listed(usage)} and forbids keyCertSign"
-    yield from _extended(issuer)
+    if view.nests_usage:
+        yield from _extended(issuer)
     # RFC 5280 section 6.1.4 l, m: self-issued certificates and the leaf do not count.
     between = sum(1 for certificate in below[1:] if not certificate.is_self_issued)
     if issuer.path_len is not None and between > issuer.path_len:

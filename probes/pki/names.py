@@ -64,12 +64,6 @@ def covers(certificate: Certificate, host: str) -> bool:
     return explain(certificate, host).covered
 
 
-def named_in_subject(certificate: Certificate, host: str) -> bool:
-    """Whether clients that fall back to the common name, where there is no subjectAltName, find the host name there."""
-    verdict = explain(certificate, host)
-    return verdict.reason == "cn-only" and _address(verdict.host) is None
-
-
 @lru_cache(maxsize=2048)
 def normalise_host(text: str) -> Host | NotAHost:
     """What people type, as what certificates hold: case, one trailing dot, brackets, U-labels (UTS 46)."""

@@ -19,7 +19,7 @@ class View:
 
     *partial_chain*: any member of the store ends a path, not self-signed ones alone.
     *minds_key_identifiers*: an issuer whose SKI is not the AKI wanted is no issuer.
-    *takes_common_name*: where a certificate has no subjectAltName, its common name still counts.
+    *nests_usage*: an issuer's extendedKeyUsage limits what it may issue for (no standard says so, most do it).
     *wants_signing_usage*: a leaf with a keyUsage must allow digitalSignature, as ECDHE and TLS 1.3 use it.
     """
 
@@ -30,7 +30,7 @@ class View:
     minds_key_identifiers: bool = False
     refuses_ca_leaf: bool = True
     wants_signing_usage: bool = True
-    takes_common_name: bool = False
+    nests_usage: bool = True
     min_rsa_bits: int = 2048
     forbidden_hashes: frozenset[str] = frozenset({"md2", "md5", "sha1"})
 
@@ -42,7 +42,6 @@ TRUSTED_FIRST = View(
     partial_chain=False,
     minds_key_identifiers=True,
     refuses_ca_leaf=False,
-    takes_common_name=True,
     wants_signing_usage=False,
 )
 SERVER_ORDER = View(
@@ -51,7 +50,6 @@ SERVER_ORDER = View(
     partial_chain=False,
     minds_key_identifiers=True,
     refuses_ca_leaf=False,
-    takes_common_name=True,
     wants_signing_usage=False,
     min_rsa_bits=1024,
     forbidden_hashes=frozenset({"md2", "md5"}),
@@ -60,7 +58,6 @@ STRICT = View(
     name="strict",
     search="strict",
     refuses_ca_leaf=False,
-    takes_common_name=True,
     wants_signing_usage=False,
     min_rsa_bits=1024,
     forbidden_hashes=frozenset({"md2", "md5"}),
