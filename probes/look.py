@@ -134,10 +134,21 @@ class Look:
         return self.shown.certificates if self.shown else ()
 
     @cached_property
+    def samples(self) -> tuple[Handshake, ...]:
+        """The handshakes whose certificate any back end alike would have chosen the same.
+
+        Hellos of current clients first; TLS 1.2 alone may rightly meet a certificate for another kind of key, so
+        such a one counts where the kind is the same.
+        """
+        alike = tuple(shake for shake in self.passed(*ALIKE) if shake.certificates)
+        kinds = {_key_kind(shake.certificates) for shake in alike}
+        others = (shake for shake in self.passed(*ALIKE_BY_KEY) if shake.certificates)
+        return (*alike, *(shake for shake in others if _key_kind(shake.certificates) in kinds))
+
+    @cached_property
     def chains(self) -> tuple[tuple[Chain, int], ...]:
-        """The distinct chains that equal offers got, with how often: more than one means that the address flaps."""
-        counted = Counter(shake.certificates for shake in self.passed("modern", "small", "http", "alone"))
-        counted.pop((), None)
+        """The distinct chains that like offers got, with how often: more than one means that the address flaps."""
+        counted = Counter(shake.certificates for shake in self.samples)
         if not counted and self.chain:
             counted[self.chain] = 1
         return tuple(counted.most_common())
@@ -256,6 +267,8 @@ class Look:
         return self.connected and self.obstacle is None
 
 
+ALIKE = ("modern", "small", "http", "alone", "again", "identity", "no-alpn")
+ALIKE_BY_KEY = ("tls12", "sample", "tls13", "identity12")
 QUIET = 1  # connections open at once that no server is excused from
 
 
@@ -265,6 +278,11 @@ def _equal(one: Handshake, other: Handshake) -> bool:
     return replace(first, purpose="", until="certificate", ask_http=False) == replace(
         second, purpose="", until="certificate", ask_http=False
     )
+
+
+def _key_kind(chain: Chain) -> str | None:
+    leaf = leaf_of(chain)
+    return leaf.key_kind if leaf is not None else None
 
 
 def leaf_of(chain: Chain) -> Certificate | None:

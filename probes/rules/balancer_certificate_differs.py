@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from probes.facts import Facts
 from probes.look import Chain, Look, leaf_of
 from probes.model import Finding, Rule
-from probes.rules.phrase import addresses, date, issuer, many, subject, where, x509
+from probes.rules.phrase import addresses, date, issuer, many, rotation, subject, where, x509
 
 
 def _groups(looks: tuple[Look, ...]) -> dict[Chain, list[Look]]:
@@ -36,7 +36,10 @@ def check(facts: Facts) -> Iterator[Finding]:
         code="balancer.certificate-differs",
         severity="critical" if wrong else "warning",
         explanation=f"The addresses behind this name serve {what}{tail}.",
-        evidence=tuple(_line(chain, looks, faults[chain]) for chain, looks in list(groups.items())[:6]),
+        evidence=(
+            *(_line(chain, looks, faults[chain]) for chain, looks in list(groups.items())[:6]),
+            *rotation(map(leaf_of, groups), facts.now),
+        ),
         addresses=addresses(shown),
         fails_for=tuple(dict.fromkeys(name for code in wrong.values() for name in facts.fails_for(code, bad))),
         fix="Deploy the same certificate and chain to every back end, then reload each; a back end that was missed by the last renewal is the usual reason.",

@@ -8,7 +8,7 @@ from probes.facts import Facts
 from probes.look import Look, leaf_of
 from probes.model import Finding, Rule
 from probes.plan import completed
-from probes.rules.phrase import addresses, line, many, s_client, subject, where
+from probes.rules.phrase import addresses, line, many, odds, rotation, s_client, subject, where
 from probes.wire.registry import version_name
 
 _SAMPLES = ("modern", "small", "http", "again", "alone")
@@ -35,6 +35,9 @@ def _evidence(look: Look) -> Iterator[str]:
             leaf = leaf_of(chain)
             said = f"{subject(leaf)}, SHA-256 {leaf.sha256[:16]}…" if leaf else "an unreadable certificate"
             yield f"{look.address}: {count} of {total} like handshakes got {said}, {many(len(chain), 'certificate')} sent"
+        rarest = look.chains[-1][1]
+        yield f"{look.address}: {many(total, 'handshake')} meet a back end that takes {rarest} of {total} connections with odds of {odds(total, rarest / total)}; rarer ones may be there unseen"
+        yield from rotation((leaf_of(chain) for chain, _ in look.chains), look.evidence.taken_at)
 
 
 def _counted(answers: Iterable[tuple[str, int]]) -> str:

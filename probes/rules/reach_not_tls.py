@@ -9,7 +9,7 @@ from probes.look import Look
 from probes.model import Finding, NotTls, Rule
 from probes.plan import completed
 from probes.rules.obstructed import Obstructed, obstructed
-from probes.rules.phrase import heard_instead, plain_command, protocols, s_client, where
+from probes.rules.phrase import heard_instead, plain_command, protocols, quoted, s_client, where
 from probes.wire.starttls import NAMES, starttls_of
 
 _TURN_ON = {
@@ -32,7 +32,27 @@ def check(facts: Facts) -> Iterator[Finding]:
             yield _without(found, look)
 
 
+def _is_proxy(look: Look) -> bool:
+    """Does an HTTP proxy answer? It says 407, or its name stands in the status line (RFC 9110 section 15.5.8)."""
+    heard = (shake.outcome.first_bytes for shake in look.handshakes if isinstance(shake.outcome, NotTls))
+    lines = [first.partition(b"\n")[0].lower() for first in heard]
+    return any(line.startswith(b"http/") and (b" 407" in line or b"proxy" in line) for line in lines)
+
+
+def _at_a_proxy(found: Obstructed, look: Look) -> Finding:
+    """Whoever was to be reached lies behind it: TLS comes after CONNECT (RFC 9110 section 9.3.6)."""
+    place = f"http://{look.endpoint}"
+    host = f"[{look.reference}]" if ":" in look.reference else look.reference
+    return found.finding(
+        explanation=f"An HTTP proxy answers at port {look.endpoint.port} of {found.place}, and TLS goes through it only after CONNECT.",
+        fix="Point clients' proxy setting here and let them CONNECT, or connect past the proxy. A proxy that refuses CONNECT wants credentials (407), or the host and port in its rules (403, 405).",
+        next_command=quoted("curl", "-sv", "--max-time", "5", "--proxy", place, f"https://{host}/"),
+    )
+
+
 def _without(found: Obstructed, look: Look) -> Finding:
+    if _is_proxy(look):
+        return _at_a_proxy(found, look)
     heard = next(filter(None, map(starttls_of, heard_instead(found.looks))), None)
     begins = "A protocol that begins in clear needs STARTTLS."
     if heard is not None:

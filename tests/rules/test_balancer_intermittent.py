@@ -130,3 +130,23 @@ def test_a_back_end_in_turn_without_h2_is_a_warning() -> None:
     seen = facts(healthy(small=answered_by(replace(HEALTHY, alpn=()))))
     finding = fires("balancer.intermittent", seen, severity="warning")
     assert any("by ALPN" in line and "nothing 1 time" in line for line in finding.evidence)
+
+
+def test_tls_1_2_counts_as_a_sample_where_its_key_is_of_the_same_kind() -> None:
+    seen = facts(healthy(tls12=serves(RENEWED)))
+    finding = fires("balancer.intermittent", seen, severity="warning")
+    assert any("with odds of" in line for line in finding.evidence)
+
+
+def test_another_kind_of_key_for_tls_1_2_is_no_flapping() -> None:
+    dual = ders(leaf(issuing(), owner="rsa", key_kind="rsa2048"), issuing())
+    assert silent("balancer.intermittent", facts(healthy(tls12=serves(dual))))
+
+
+def test_a_fresh_certificate_beside_an_old_one_is_told_as_a_rotation() -> None:
+    fresh = ders(leaf(issuing(), owner="renewed", not_before=NOW - DAY / 48), issuing())
+    seen = facts(healthy(http=serves(fresh)))
+    finding = fires("balancer.intermittent", seen, severity="warning")
+    assert any("rotation" in line and "30 minutes ago" in line for line in finding.evidence)
+    old = fires("balancer.intermittent", facts(healthy(http=serves(RENEWED))), severity="warning")
+    assert not any("rotation" in line for line in old.evidence)

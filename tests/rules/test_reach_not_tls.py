@@ -51,3 +51,12 @@ def test_one_strange_answer_to_a_weak_hello_is_no_finding() -> None:
 
 def test_an_alert_is_tls() -> None:
     assert silent("reach.not-tls", facts(healthy(every=alerted(40))))
+
+
+def test_a_proxy_is_told_from_a_web_server() -> None:
+    proxy = NotTls(protocol="http", first_bytes=b"HTTP/1.1 407 Proxy Authentication Required\r\n")
+    finding = fires("reach.not-tls", facts(healthy(every=proxy)), severity="critical")
+    assert "CONNECT" in finding.explanation and "407" in finding.fix
+    assert "--proxy" in finding.next_command
+    plain = fires("reach.not-tls", facts(healthy(every=HTTP)), severity="critical")
+    assert "proxy" not in plain.explanation

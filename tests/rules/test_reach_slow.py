@@ -15,6 +15,7 @@ def test_every_first_byte_late_is_slow() -> None:
     finding = fires("reach.slow", seen, severity="warning")
     assert "1.8 s" in finding.explanation
     assert any("1780" in line for line in finding.evidence)
+    assert any("the wait is for the ServerHello" in line for line in finding.evidence)
     diagnosis = judge(seen)
     assert (diagnosis.status, diagnosis.cause) == ("warning", finding)
 
