@@ -223,7 +223,9 @@ FAMILIES: tuple[Family, ...] = (
         groups=(_X25519MLKEM768, _X25519, _P256, _P384, _P521),
         signature_algorithms=(0x0804, 0x0403, 0x0807, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0503, 0x0603),
         alpn=_WEB,
-        view=replace(_FORGIVING, name="go", wants_signing_usage=False),
+        # crypto/x509 reads the keyUsage of issuers alone; crypto/rsa refuses keys below 1024 bits.
+        view=replace(_FORGIVING, name="go", minds_leaf_usage=False, min_rsa_bits=1024),
+        names=frozenset({"top-level-wildcards", "bare-wildcard"}),
     ),
     Family(
         name="java",

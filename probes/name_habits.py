@@ -16,6 +16,7 @@ Habit = Literal[
     "address-in-common-name",  # an IP literal as text in the common name
     "partial-wildcards",  # api*.example.com
     "top-level-wildcards",  # *.internal
+    "bare-wildcard",  # * for any name of one label
 ]
 Habits = frozenset[Habit]
 
@@ -43,6 +44,8 @@ def _presented(leaf: Certificate, habits: Habits) -> tuple[str, ...]:
 def _fits(presented: str, host: str, habits: Habits) -> bool:
     if matches(presented, host):
         return True
+    if presented == "*":
+        return "bare-wildcard" in habits and "." not in host
     label, _, rest = presented.partition(".")
     first, _, behind = host.partition(".")
     if rest != behind or not rest or "*" in rest or label.count("*") != 1:

@@ -89,7 +89,7 @@ def _in_time(certificate: Certificate, is_anchor: bool, at: datetime, view: View
 
 
 def _as_leaf(leaf: Certificate, is_anchor: bool, view: View) -> Iterator[Complaint]:
-    usage = leaf.key_usage
+    usage = leaf.key_usage if view.minds_leaf_usage else None
     if usage is not None and not usage & {"digitalSignature", "keyEncipherment", "keyAgreement"}:
         yield "wrong_usage", f"its keyUsage allows {_listed(usage)} alone, nothing that TLS uses"
     elif usage is not None and view.wants_signing_usage and "digitalSignature" not in usage:

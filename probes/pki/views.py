@@ -20,6 +20,7 @@ class View:
     *partial_chain*: any member of the store ends a path, not self-signed ones alone.
     *minds_key_identifiers*: an issuer whose SKI is not the AKI wanted is no issuer.
     *nests_usage*: an issuer's extendedKeyUsage limits what it may issue for (no standard says so, most do it).
+    *minds_leaf_usage*: a leaf with a keyUsage must allow something that TLS uses.
     *wants_signing_usage*: a leaf with a keyUsage must allow digitalSignature, as ECDHE and TLS 1.3 use it.
     """
 
@@ -29,6 +30,7 @@ class View:
     ignores_anchor_expiry: bool = False
     minds_key_identifiers: bool = False
     refuses_ca_leaf: bool = True
+    minds_leaf_usage: bool = True
     wants_signing_usage: bool = True
     nests_usage: bool = True
     min_rsa_bits: int = 2048
