@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from probes.check import Options, Override
     from probes.model import Report
+    from probes.pki.credential import Credential
 
 OK, CRITICAL, USAGE, NOT_RUN = 0, 1, 2, 3
 _MAX_TIMEOUT_S = 600.0
@@ -65,8 +66,8 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--sni", metavar="NAME", help="send and expect this name instead of HOST")
     check.add_argument("--ca-file", metavar="PEM", help="trust these CAs beside the default store")
     check.add_argument("--only-ca-file", metavar="PEM", help="trust these CAs alone")
-    check.add_argument("--client-cert", metavar="PEM", help=argparse.SUPPRESS)
-    check.add_argument("--client-key", metavar="PEM", help=argparse.SUPPRESS)
+    check.add_argument("--client-cert", metavar="PEM", help="show this client certificate (chain, leaf first) if asked")
+    check.add_argument("--client-key", metavar="PEM", help="its private key, where the file above does not hold it")
     check.add_argument("--origin", metavar="ADDR[:PORT]", help="compare with the origin behind the balancer")
     check.add_argument("--starttls", metavar="PROTO", help=f"TLS begins by command: {', '.join(STARTTLS_PROTOCOLS)}")
     check.add_argument("--timeout", metavar="SECONDS", default="10", help="for the whole check (default 10)")
@@ -127,10 +128,10 @@ def _explain(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    for option in ("client_cert", "client_key", "enumerate", "http3"):
+    for option in ("enumerate", "http3"):
         if getattr(args, option):
             raise UsageError(f"--{option.replace('_', '-')} is not available in this version")
-    for option in ("sni", "ca_file", "only_ca_file", "origin", "resolver"):
+    for option in ("sni", "ca_file", "only_ca_file", "client_cert", "client_key", "origin", "resolver"):
         if getattr(args, option) == "":
             raise UsageError(f"--{option.replace('_', '-')} is empty; leave it out or give it a value")
     target = Target.parse(args.target, sni=args.sni, starttls=args.starttls)
@@ -198,8 +199,33 @@ def _options(args: argparse.Namespace) -> Options:
         overrides=dict(_override(text) for text in args.resolve),
         resolver=_endpoint(resolver, "--resolver", 53) if resolver else None,
         origin=None if args.origin is None else _endpoint(args.origin, "--origin", Target.parse(args.target).port),
+        identity=_identity(getattr(args, "client_cert", None), getattr(args, "client_key", None)),
         timeout_s=_timeout(args.timeout),
     )
+
+
+def _identity(certificate: str | None, key: str | None) -> Credential | None:
+    """The client certificate to show; its file may hold the key as well."""
+    if certificate is None and key is None:
+        return None
+    if certificate is None:
+        raise UsageError("--client-key without --client-cert: a key is shown with the certificate made for it")
+    from probes.pki.credential import read
+
+    return read(
+        Path(certificate).name,
+        _content(certificate, "--client-cert"),
+        None if key is None else _content(key, "--client-key"),
+        named=f"--client-cert {shown(certificate)}",
+        key_named=f"--client-key {shown(key or certificate)}",
+    )
+
+
+def _content(path: str, option: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"I cannot read {option} {shown(path)}: {error.strerror or error}.") from None
 
 
 def _pem(path: str) -> tuple[bytes, ...]:
