@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from probes.diagnose import judge
-from probes.facts import Facts
+from probes.facts import Facts, anchors
 from probes.glance import glance
 from probes.model import (
     Endpoint,
@@ -36,12 +36,17 @@ from probes.net.egress import Permit, refusal
 from probes.net.fetch import fetch_issuer
 from probes.net.handshake import shake
 from probes.net.resolve import resolve
+from probes.net.revocation import Inquiry
 from probes.pki.credential import Credential
+from probes.pki.judge import assess
+from probes.pki.revocation import names_sources, questions
+from probes.pki.views import MODERN
 from probes.report import report
 from probes.survey import survey
 
 Override = tuple[str, ...] | ResolutionFailure
 PATIENCE_S = 2.5  # an endpoint that is silent this long is judged so (catalogue, `--timeout`)
+AS_CURRENT = frozenset({"modern", "small", "http", "alone"})  # the hellos whose chains current clients are shown
 _AIA_ROUNDS = 3  # leaf's issuer, its issuer, and one more: longer chains are not seen in the wild
 _PEM = re.compile(r"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END", re.S)
 
@@ -108,10 +113,7 @@ async def check(target: Target, options: Options, *, on_progress: Callable[[str]
         identity=options.identity.identity if options.identity is not None else None,
         gaps=gaps,
     )
-    if endpoints:
-        tell(f"probing {len(endpoints)} address{'es' if len(endpoints) > 1 else ''}")
-        evidence = await _surveyed(evidence, endpoints, options, deadline, tell)
-    facts = await _with_issuers(Facts(evidence), options, deadline, tell)
+    facts = await _looked_at(evidence, endpoints, options, deadline, tell)
     tell("judging")
     return report(facts, judge(facts), elapsed_ms=(loop.time() - started) * 1000)
 
@@ -139,17 +141,41 @@ def _permitted(
     return tuple(e for e in endpoints if e not in refused), gaps
 
 
+async def _looked_at(
+    evidence: Evidence,
+    endpoints: tuple[Endpoint, ...],
+    options: Options,
+    deadline: float,
+    tell: Callable[[str], None],
+) -> Facts:
+    """Everything there is to see; revocation is asked from the first chain on, beside the handshakes."""
+    async with asyncio.TaskGroup() as group:
+        inquiry = Inquiry(
+            group,
+            permit=options.permit,
+            overrides=options.overrides,
+            resolver=options.resolver,
+            deadline=deadline,
+        )
+        if endpoints:
+            tell(f"probing {len(endpoints)} address{'es' if len(endpoints) > 1 else ''}")
+            evidence = await _surveyed(evidence, endpoints, options, deadline, tell, inquiry)
+        facts = await _with_issuers(Facts(evidence), options, deadline, tell)
+        return facts if options.light else await _with_statuses(facts, inquiry, tell)
+
+
 async def _surveyed(
     evidence: Evidence,
     endpoints: tuple[Endpoint, ...],
     options: Options,
     deadline: float,
     tell: Callable[[str], None],
+    inquiry: Inquiry,
 ) -> Evidence:
     signer = options.identity.signer() if options.identity is not None else None
 
     async def one(endpoint: Endpoint, offer: Offer, crowd: int) -> Handshake:
-        return await shake(
+        seen = await shake(
             endpoint,
             offer,
             permit=options.permit,
@@ -158,6 +184,9 @@ async def _surveyed(
             crowd=crowd,
             identity=signer,
         )
+        if not options.light:
+            _ask_about(seen, evidence, inquiry)
+        return seen
 
     origin = options.origin
     asked = endpoints if origin is None or origin in endpoints else (*endpoints, origin)
@@ -165,6 +194,27 @@ async def _surveyed(
         return replace(evidence, light=True, handshakes=await glance(evidence.target, asked, shake=one))
     seen = await survey(evidence.target, asked, shake=one, on_progress=tell, identify=signer is not None)
     return replace(evidence, handshakes=seen.handshakes, gaps=(*evidence.gaps, *seen.gaps))
+
+
+def _ask_about(seen: Handshake, evidence: Evidence, inquiry: Inquiry) -> None:
+    """Ask about a chain as soon as it is here, if it says whom to ask."""
+    if seen.offer.purpose not in AS_CURRENT or not names_sources(seen.certificates):
+        return
+    host = evidence.target.server_name or evidence.target.host
+    store = anchors(evidence.trust)
+    inquiry.ask(questions(assess(seen.certificates, host, store, evidence.taken_at, extra=(), view=MODERN)).questions)
+
+
+async def _with_statuses(facts: Facts, inquiry: Inquiry, tell: Callable[[str], None]) -> Facts:
+    """The answers of all sources; those of chains whose issuer had to be fetched are asked only now."""
+    for look in facts.looks:
+        for chain, _ in look.chains:
+            if names_sources(chain):
+                inquiry.ask(questions(facts.chain(look, chain)).questions)
+    if inquiry.asking:
+        tell("waiting for OCSP responders and CRLs")
+    answers = await inquiry.answers()
+    return Facts(replace(facts.evidence, statuses=answers)) if answers else facts
 
 
 async def _with_issuers(facts: Facts, options: Options, deadline: float, tell: Callable[[str], None]) -> Facts:

@@ -67,13 +67,13 @@ def freshness(
 class Signed:
     """What certificates, CRLs and basic OCSP responses have in common: a body, an algorithm, a signature."""
 
-    body: memoryview
+    body: bytes
     algorithm: str
     signature: bytes
 
 
 def signed(data: bytes) -> Signed:
-    """The three parts of SEQUENCE { body, algorithm, signature, … }, uncopied. Raises der.Malformed."""
+    """The three parts of SEQUENCE { body, algorithm, signature, … }. Raises der.Malformed."""
     outer = der.element(data, 0, len(data))
     parts = der.children(data, outer)
     body, algorithm, signature = (next(parts, None) for _ in range(3))
@@ -81,7 +81,7 @@ def signed(data: bytes) -> Signed:
         raise der.Malformed("no body with a signature")
     oid = der.element(data, algorithm.body, algorithm.end)
     return Signed(
-        body=memoryview(data)[body.start : body.end],
+        body=data[body.start : body.end],
         algorithm=der.object_identifier(data[oid.body : oid.end]),
         signature=data[signature.body + 1 : signature.end],
     )
