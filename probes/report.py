@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Literal
 
 from probes.catalogue import CATALOGUE
 from probes.clients import FAMILIES, Family
@@ -23,23 +24,23 @@ from probes.model import (
     Handshake,
     Outcome,
     Report,
+    RevocationReport,
     Stage,
     Stalled,
     shown,
 )
 from probes.pki.certificate import Certificate, parse
 from probes.pki.identity import accepted_names
+from probes.pki.revocation import names_sources
 from probes.rules import RULES
+from probes.standing import Source
 from probes.wire.registry import alert_name, group_name, version_name
 from probes.wire.suites import cipher_name
 
 _SOURCE = {rule.code: rule.source for rule in RULES}
 _MAX_NAMES = 100
 # What this version does not look at yet; unknown is never fine, so every report says so.
-_NOT_PROBED = (
-    Gap(what="revocation", why="staple, OCSP responders and CRLs are not asked by this version"),
-    Gap(what="resumption", why="tickets and early data are not tried by this version"),
-)
+_NOT_PROBED = (Gap(what="resumption", why="tickets and early data are not tried by this version"),)
 
 
 def report(facts: Facts, diagnosis: Diagnosis, *, elapsed_ms: float) -> Report:
@@ -60,6 +61,7 @@ def report(facts: Facts, diagnosis: Diagnosis, *, elapsed_ms: float) -> Report:
             *_unlooked(facts),
             *_shed(facts),
             *_unreadable(facts),
+            *(() if facts.evidence.light else _unasked(facts)),
             *_unidentified(facts),
             *((GAP,) if facts.evidence.light else unjudged),
             *(_NOT_PROBED if facts.looks and not facts.evidence.light else ()),
@@ -105,6 +107,12 @@ def _unreadable(facts: Facts) -> tuple[Gap, ...]:
         for look in facts.looks
         if look.chain and look.leaf is None
     )
+
+
+def _unasked(facts: Facts) -> tuple[Gap, ...]:
+    """The revocation sources that were not asked, or whose answers cannot be judged here."""
+    chains = tuple(facts.chain(look, chain) for look in facts.looks for chain, _ in look.chains if names_sources(chain))
+    return facts.standings.gaps(chains)
 
 
 def _shed(facts: Facts) -> tuple[Gap, ...]:
@@ -188,8 +196,34 @@ def _endpoint(facts: Facts, look: Look) -> EndpointReport:
         alpn=seen.alpn,
         alert=_alert(look),
         chain=tuple(_certificate(der) for der in look.chain),
+        revocation=_revocation(facts, look),
         client_auth=look.client_auth,
         ca_names=tuple(dict.fromkeys(name for asked in look.certificate_requests for name in accepted_names(asked))),
+    )
+
+
+def _revocation(facts: Facts, look: Look) -> tuple[RevocationReport, ...]:
+    """Every source of revocation status there is here; a staple that the certificate demands and lacks, too."""
+    found: dict[Source, None] = {}
+    bare: list[RevocationReport] = []
+    for chain, _ in look.chains:
+        known = facts.chain(look, chain)
+        found.update(dict.fromkeys((*facts.standings.staples(look, known), *facts.standings.asked(known))))
+        if known.leaf is not None and facts.standings.unstapled(look, known):
+            bare.append(_sourced("staple", "missing", known.leaf))
+    told = (_sourced(each.kind, each.outcome, each.certificate, each.url, each.samples_ms) for each in found)
+    return (*bare, *told)
+
+
+def _sourced(
+    kind: Literal["staple", "ocsp", "crl"],
+    outcome: str,
+    certificate: Certificate,
+    url: str = "",
+    samples_ms: tuple[float | None, ...] = (),
+) -> RevocationReport:
+    return RevocationReport(
+        kind=kind, url=shown(url, 400), samples_ms=samples_ms, outcome=outcome, certificate=certificate.sha256
     )
 
 
