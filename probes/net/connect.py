@@ -9,6 +9,7 @@ import socket
 
 from probes.model import Dropped, Endpoint, Unreached
 from probes.net.egress import Permit, refusal
+from probes.net.icmp import keep_errors, said_by
 
 SYN_TIMEOUT_S = 2.5
 # What this machine lacks says nothing about the far end: descriptors, memory, ports, the protocol family.
@@ -56,6 +57,7 @@ async def connect(
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_errors(sock)
         async with asyncio.timeout_at(patience):
             await loop.sock_connect(sock, _sockaddr(endpoint))
     except TimeoutError as error:
@@ -67,16 +69,17 @@ async def connect(
         sock.close()
         return Dropped(kind="rst", awaiting="server_hello", received=0)
     except OSError as error:
+        said = said_by(sock)
         sock.close()
-        return unreached(endpoint, error)
+        return unreached(endpoint, error, said)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def unreached(endpoint: Endpoint, error: OSError) -> Unreached:
-    """What a failed socket() or connect() means for *endpoint*."""
+def unreached(endpoint: Endpoint, error: OSError, said: str = "") -> Unreached:
+    """What a failed socket() or connect() means for *endpoint*; *said* is who on the path answered what, if known."""
     code = error.errno or 0
     name = errno.errorcode.get(code, type(error).__name__)
     if code in _REFUSED:
@@ -87,6 +90,8 @@ def unreached(endpoint: Endpoint, error: OSError) -> Unreached:
         # A prober without IPv6 is a gap; without IPv4 it could not say anything about anybody.
         is_v6 = ":" in endpoint.address
         return Unreached(kind="local" if is_v6 else "unreachable", detail=f"{name}: no route from this machine")
+    if said:
+        return Unreached(kind="unreachable", detail=f"{name}: {said}")
     if code in {errno.EACCES, errno.EPERM}:
         return Unreached(kind="unreachable", detail=f"{name}: prohibited by this machine or a firewall")
     return Unreached(kind="unreachable", detail=f"{name}, said on the path")
