@@ -1,0 +1,545 @@
+"""What an error text says, whichever library's words it uses: a claim, and the causes it points to. Data.
+
+A claim's causes stand most likely first, as (code, weight); the weights of one claim sum to at most 1. Where the one
+who speaks is a server that judges its client's certificate, `at_server` holds instead. One list, so a long module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Side: TypeAlias = Literal["client", "server", "unknown"]
+Causes: TypeAlias = tuple[tuple[str, float], ...]
+
+WRAPPER, VAGUE, PLAIN, PRECISE = 1, 2, 3, 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """`says`: one sentence for people. `weight`: how much it counts beside other claims of the same text.
+
+    `raised_by`: the side that always raises it; `unknown`: the side that speaks, so the text around it decides.
+    """
+
+    says: str
+    causes: Causes
+    at_server: Causes = ()
+    says_at_server: str = ""
+    raised_by: Side = "unknown"
+    weight: int = PLAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """The words a library has for a claim. `library` empty: the text around it tells.
+
+    `within_tls`: these words are said elsewhere too; they count where the text speaks of TLS besides.
+    """
+
+    library: str
+    claim: Claim
+    patterns: tuple[str, ...]
+    within_tls: bool = False
+
+
+def said(library: str, claim: Claim, *patterns: str) -> Said:
+    return Said(library=library, claim=claim, patterns=patterns)
+
+
+def said_within_tls(library: str, claim: Claim, *patterns: str) -> Said:
+    return Said(library=library, claim=claim, patterns=patterns, within_tls=True)
+
+
+_REFUSED_CA: Causes = (("mtls.unknown-ca", 0.75), ("mtls.certificate-rejected", 0.15))
+_REFUSED: Causes = (("mtls.certificate-rejected", 0.85), ("mtls.unknown-ca", 0.07))
+_SERVER_JUDGED = "The server judged its client's certificate: "
+
+# ── trust ───────────────────────────────────────────────────────────────────────
+
+NO_PATH = Claim(
+    says="The client could not build a path from the server's certificate to a root that it trusts.",
+    causes=(("chain.incomplete", 0.5), ("chain.untrusted", 0.35), ("chain.self-signed", 0.08)),
+    at_server=_REFUSED_CA,
+    says_at_server=_SERVER_JUDGED + "it found no path to a CA that it accepts.",
+    weight=PRECISE,
+)
+NOT_TRUSTED = Claim(
+    says="The client does not trust the CA that the server's certificate leads to.",
+    causes=(("chain.untrusted", 0.5), ("chain.incomplete", 0.27), ("chain.self-signed", 0.15)),
+    at_server=_REFUSED_CA,
+    says_at_server=_SERVER_JUDGED + "its CA is not one that the server accepts.",
+)
+BROWSER_NOT_TRUSTED = Claim(
+    says="The browser does not trust the issuer of the server's certificate.",
+    causes=(("chain.untrusted", 0.45), ("chain.self-signed", 0.28), ("chain.incomplete", 0.18)),
+    raised_by="client",
+)
+SELF_OR_UNTRUSTED = Claim(
+    says="The client does not trust the server's certificate: it is self-signed, or comes from a CA it does not know.",
+    causes=(("chain.self-signed", 0.45), ("chain.untrusted", 0.38), ("chain.incomplete", 0.1)),
+    at_server=_REFUSED_CA,
+    says_at_server=_SERVER_JUDGED + "it is self-signed, or its CA is not accepted.",
+)
+LEAF_ALONE = Claim(
+    says="The client got the server's own certificate but not the intermediate that issued it.",
+    causes=(("chain.incomplete", 0.75), ("chain.untrusted", 0.18)),
+    at_server=_REFUSED_CA,
+    says_at_server=_SERVER_JUDGED + "it came without its intermediate, or from a CA that is not accepted.",
+    weight=PRECISE,
+)
+PRIVATE_ROOT = Claim(
+    says="The chain ends at a root that was sent along but that the client does not hold: a private CA, or a proxy "
+    "that inspects TLS.",
+    causes=(("chain.untrusted", 0.82), ("chain.self-signed", 0.09)),
+    at_server=_REFUSED_CA,
+    says_at_server=_SERVER_JUDGED + "it leads to a private root that the server does not accept.",
+    weight=PRECISE,
+)
+SELF_SIGNED = Claim(
+    says="The server's certificate is its own issuer, so no root vouches for it.",
+    causes=(("chain.self-signed", 0.8), ("chain.untrusted", 0.15)),
+    at_server=(("mtls.unknown-ca", 0.6), ("mtls.certificate-rejected", 0.32)),
+    says_at_server=_SERVER_JUDGED + "it is self-signed.",
+    weight=PRECISE,
+)
+NO_ANCHORS = Claim(
+    says="The client's own trust store is empty or cannot be read, so it trusts nobody.",
+    causes=(("chain.untrusted", 0.75), ("chain.incomplete", 0.1)),
+    at_server=(("mtls.unknown-ca", 0.8),),
+    weight=PRECISE,
+)
+DISTRUSTED = Claim(
+    says="The client holds the issuing CA but has withdrawn its trust in it.",
+    causes=(("chain.untrusted", 0.75), ("chain.cross-sign", 0.1), ("revocation.revoked", 0.08)),
+    weight=PRECISE,
+    raised_by="client",
+)
+PINNED = Claim(
+    says="The certificate is not the one the client was told to expect (pinning): it was exchanged, or something on "
+    "the path answers in the server's place.",
+    causes=(("chain.untrusted", 0.6), ("balancer.certificate-differs", 0.15), ("sni.default-certificate", 0.1)),
+    raised_by="client",
+    weight=PRECISE,
+)
+NO_CT = Claim(
+    says="The browser found no proof that the certificate was logged publicly (Certificate Transparency).",
+    causes=(("chain.untrusted", 0.5), ("chain.incomplete", 0.1)),
+    raised_by="client",
+    weight=PRECISE,
+)
+WRONG_ISSUER = Claim(
+    says="A signature in the chain does not match its issuer: the intermediate that was sent did not sign this "
+    "certificate.",
+    causes=(("chain.wrong-intermediate", 0.65), ("chain.untrusted", 0.12), ("chain.misordered", 0.08)),
+    at_server=_REFUSED,
+    weight=PRECISE,
+)
+NO_ISSUER_FURTHER_UP = Claim(
+    says="A certificate further up the chain lacks its issuer: the root is unknown, or one of two paths is broken.",
+    causes=(("chain.untrusted", 0.45), ("chain.incomplete", 0.35), ("chain.cross-sign", 0.1)),
+    at_server=_REFUSED_CA,
+    weight=PRECISE,
+)
+MISORDERED = Claim(
+    says="The certificates of the chain stand in the wrong order, or strays are among them.",
+    causes=(("chain.misordered", 0.6), ("chain.wrong-intermediate", 0.2), ("chain.incomplete", 0.1)),
+    weight=PRECISE,
+)
+WEAK = Claim(
+    says="A key or a signature in the chain is weaker than this side accepts (SHA-1, MD5, RSA below 2048 bits).",
+    causes=(("chain.weak", 0.88),),
+    at_server=(("mtls.certificate-rejected", 0.75), ("chain.weak", 0.15)),
+    weight=PRECISE,
+)
+WRONG_USAGE = Claim(
+    says="The certificate's key usage forbids what it is used for.",
+    causes=(("chain.wrong-usage", 0.85), ("mtls.certificate-rejected", 0.08)),
+    at_server=(("mtls.certificate-rejected", 0.85), ("chain.wrong-usage", 0.08)),
+    says_at_server=_SERVER_JUDGED + "its usage does not allow client authentication.",
+    weight=PRECISE,
+)
+BAD_CA = Claim(
+    says="A certificate that signed another one may not do so: it is not marked as a CA, or its limits forbid it.",
+    causes=(("chain.wrong-usage", 0.5), ("chain.wrong-intermediate", 0.2), ("chain.untrusted", 0.15)),
+    at_server=_REFUSED,
+    weight=PRECISE,
+)
+VERIFY = Claim(
+    says="The client refused the server's certificate, and the text does not say why.",
+    causes=(
+        ("chain.incomplete", 0.3),
+        ("chain.untrusted", 0.3),
+        ("validity.expired", 0.12),
+        ("sni.name-mismatch", 0.1),
+        ("chain.self-signed", 0.08),
+    ),
+    at_server=(("mtls.unknown-ca", 0.5), ("mtls.certificate-rejected", 0.35)),
+    says_at_server=_SERVER_JUDGED + "it was refused, and the text does not say why.",
+    weight=VAGUE,
+)
+CHAIN_VALIDATION = Claim(
+    says="Android refused the server's chain as a whole; most often a certificate is out of its time, or the device's "
+    "clock is.",
+    causes=(("validity.expired", 0.4), ("chain.untrusted", 0.25), ("validity.clock-skew", 0.15)),
+    raised_by="client",
+)
+
+# ── time ────────────────────────────────────────────────────────────────────────
+
+EXPIRED = Claim(
+    says="By the client's clock the server's certificate, or one above it, has expired.",
+    causes=(("validity.expired", 0.76), ("chain.expired-intermediate", 0.12), ("validity.clock-skew", 0.07)),
+    at_server=(("mtls.certificate-rejected", 0.9),),
+    says_at_server=_SERVER_JUDGED + "it has expired.",
+    weight=PRECISE,
+)
+EXPIRED_ISSUER = Claim(
+    says="A certificate that issued the server's one has expired.",
+    causes=(("chain.expired-intermediate", 0.7), ("chain.cross-sign", 0.15), ("validity.expired", 0.08)),
+    weight=PRECISE,
+    raised_by="client",
+)
+NOT_YET = Claim(
+    says="By the client's clock the server's certificate is not valid yet.",
+    causes=(("validity.not-yet-valid", 0.58), ("validity.clock-skew", 0.37)),
+    at_server=(("mtls.certificate-rejected", 0.65), ("validity.clock-skew", 0.25)),
+    says_at_server=_SERVER_JUDGED + "it is not valid yet.",
+    weight=PRECISE,
+)
+OUT_OF_TIME = Claim(
+    says="By the client's clock the server's certificate is outside its validity: expired, most often.",
+    causes=(("validity.expired", 0.64), ("validity.not-yet-valid", 0.14), ("validity.clock-skew", 0.13)),
+    at_server=(("mtls.certificate-rejected", 0.88),),
+    says_at_server=_SERVER_JUDGED + "it is outside its validity.",
+)
+CLOCK = Claim(
+    says="A clock is wrong, and certificates look expired or not yet valid because of it.",
+    causes=(("validity.clock-skew", 0.8), ("validity.not-yet-valid", 0.08), ("validity.expired", 0.06)),
+    weight=PRECISE,
+)
+EXPIRING = Claim(
+    says="The certificate still holds, but not for long.",
+    causes=(("validity.expiring", 0.85), ("validity.expired", 0.08)),
+    weight=PRECISE,
+)
+
+# ── names ───────────────────────────────────────────────────────────────────────
+
+NAME = Claim(
+    says="The certificate that the server showed does not cover the name the client asked for.",
+    causes=(("sni.name-mismatch", 0.6), ("sni.default-certificate", 0.33)),
+    at_server=_REFUSED,
+    weight=PRECISE,
+)
+DEFAULT_CERTIFICATE = Claim(
+    says="The server answered with its default certificate: it has none, or no route, for this name.",
+    causes=(("sni.default-certificate", 0.72), ("sni.name-mismatch", 0.2)),
+    weight=PRECISE,
+)
+UNKNOWN_NAME = Claim(
+    says="The server has nothing to serve under the name the client sent.",
+    causes=(("sni.unrecognized", 0.72), ("sni.default-certificate", 0.1), ("sni.required", 0.08)),
+    raised_by="server",
+    weight=PRECISE,
+)
+NO_NAME_SENT = Claim(
+    says="The client sent no server name, and this server wants one.",
+    causes=(("sni.required", 0.75), ("sni.unrecognized", 0.12)),
+    raised_by="server",
+    weight=PRECISE,
+)
+
+# ── negotiation ─────────────────────────────────────────────────────────────────
+
+VERSION = Claim(
+    says="Client and server have no TLS version in common that both allow.",
+    causes=(("negotiation.protocol-version", 0.75), ("negotiation.legacy-only", 0.15)),
+    weight=PRECISE,
+)
+OLD_SERVER = Claim(
+    says="The server chose a TLS version that is too old for this client.",
+    causes=(("negotiation.protocol-version", 0.5), ("negotiation.legacy-only", 0.42)),
+    raised_by="client",
+    weight=PRECISE,
+)
+VERSION_OR_CIPHER = Claim(
+    says="Client and server have no TLS version or no cipher suite in common.",
+    causes=(("negotiation.protocol-version", 0.42), ("negotiation.cipher", 0.33), ("negotiation.legacy-only", 0.1)),
+)
+CIPHER = Claim(
+    says="Client and server have no cipher suite in common.",
+    causes=(("negotiation.cipher", 0.74), ("negotiation.protocol-version", 0.1), ("negotiation.signature", 0.05)),
+    weight=PRECISE,
+)
+WEAK_DH = Claim(
+    says="The server's Diffie-Hellman parameters are too small for this client.",
+    causes=(("negotiation.group", 0.5), ("negotiation.cipher", 0.35)),
+    raised_by="client",
+    weight=PRECISE,
+)
+GROUP = Claim(
+    says="Client and server have no key-exchange group in common.",
+    causes=(("negotiation.group", 0.8), ("negotiation.cipher", 0.1)),
+    weight=PRECISE,
+)
+SIGNATURE = Claim(
+    says="Client and server have no signature algorithm in common that fits the certificate.",
+    causes=(("negotiation.signature", 0.72), ("chain.weak", 0.12), ("negotiation.cipher", 0.05)),
+    weight=PRECISE,
+)
+LEGACY_RENEGOTIATION = Claim(
+    says="The server knows only the old, unsafe renegotiation, which current libraries refuse.",
+    causes=(("negotiation.legacy-only", 0.45), ("negotiation.protocol-version", 0.3), ("negotiation.cipher", 0.1)),
+    raised_by="client",
+    weight=PRECISE,
+)
+ALPN = Claim(
+    says="Client and server agreed on no application protocol (ALPN), or not on the one that is needed.",
+    causes=(("negotiation.alpn", 0.88),),
+    weight=PRECISE,
+)
+HANDSHAKE = Claim(
+    says="The handshake failed, and these words alone do not say why.",
+    causes=(
+        ("negotiation.cipher", 0.22),
+        ("negotiation.protocol-version", 0.2),
+        ("reach.closed", 0.1),
+        ("mtls.certificate-required", 0.1),
+        ("chain.untrusted", 0.1),
+    ),
+    weight=WRAPPER,
+)
+
+# ── before TLS ──────────────────────────────────────────────────────────────────
+
+NOT_TLS = Claim(
+    says="What came back was not TLS: plain HTTP or another protocol on this port, or a proxy in between.",
+    causes=(("reach.not-tls", 0.85), ("negotiation.protocol-version", 0.06)),
+    raised_by="client",
+    weight=PRECISE,
+)
+GARBLED = Claim(
+    says="Bytes that are no TLS record came over the connection: another protocol on this port, or a proxy in between.",
+    causes=(("reach.not-tls", 0.7), ("negotiation.protocol-version", 0.15)),
+)
+PLAIN_TO_TLS = Claim(
+    says="Somebody spoke plain text (HTTP, most often) to a port that wants TLS.",
+    causes=(("reach.not-tls", 0.88),),
+    raised_by="server",
+    weight=PRECISE,
+)
+PROXY = Claim(
+    says="The proxy on the way refused or broke the tunnel (CONNECT); the server itself was never reached.",
+    causes=(("reach.not-tls", 0.42), ("reach.unreachable", 0.24), ("reach.refused", 0.12)),
+    weight=PRECISE,
+)
+RESET = Claim(
+    says="The connection was reset before the handshake was through.",
+    causes=(("reach.reset", 0.72), ("reach.closed", 0.1), ("sni.unrecognized", 0.05), ("reach.large-hello", 0.04)),
+    weight=PLAIN,
+)
+RESET_ALONE = Claim(
+    says="The connection was reset; whether during the handshake, the text does not say.",
+    causes=(("reach.reset", 0.65), ("reach.closed", 0.12)),
+    weight=VAGUE,
+)
+CLOSED = Claim(
+    says="The other side closed the connection during the handshake and said nothing.",
+    causes=(("reach.closed", 0.66), ("reach.reset", 0.14), ("negotiation.protocol-version", 0.06)),
+    weight=PLAIN,
+)
+CLOSED_ALONE = Claim(
+    says="The other side closed the connection early.",
+    causes=(("reach.closed", 0.6), ("reach.reset", 0.18)),
+    weight=VAGUE,
+)
+STALLED = Claim(
+    says="The connection stood, but the handshake did not get on in time.",
+    causes=(
+        ("reach.stalled", 0.64),
+        ("reach.slow", 0.12),
+        ("reach.large-hello", 0.1),
+        ("reach.timeout", 0.06),
+    ),
+    weight=PRECISE,
+)
+TIMEOUT = Claim(
+    says="Nothing answered the connection attempt: a firewall drops it, or nothing is there.",
+    causes=(("reach.timeout", 0.82), ("reach.stalled", 0.07)),
+    raised_by="client",
+)
+TIMEOUT_ALONE = Claim(
+    says="Something took too long; the text does not say which step.",
+    causes=(("reach.timeout", 0.5), ("reach.stalled", 0.3)),
+    weight=VAGUE,
+)
+REFUSED = Claim(
+    says="The address answered that nothing listens on this port.",
+    causes=(("reach.refused", 0.92),),
+    raised_by="client",
+)
+UNREACHABLE = Claim(
+    says="There is no route to the address, or something on the way forbids it.",
+    causes=(("reach.unreachable", 0.9),),
+    raised_by="client",
+)
+DNS = Claim(
+    says="The name did not resolve, so no connection was made.",
+    causes=(("reach.dns", 0.95),),
+    raised_by="client",
+    weight=PRECISE,
+)
+CORRUPT = Claim(
+    says="A record did not decrypt: something on the path changes bytes, or two parties disagree about the keys.",
+    causes=(("balancer.intermittent", 0.3), ("resumption.broken", 0.26), ("reach.not-tls", 0.16)),
+    weight=PRECISE,
+)
+UPSTREAM = Claim(
+    says="A proxy could not get through to the server behind it; these words alone do not say why.",
+    causes=(("reach.reset", 0.25), ("reach.refused", 0.22), ("reach.timeout", 0.12), ("reach.closed", 0.12)),
+    weight=WRAPPER,
+)
+
+# ── client certificates ─────────────────────────────────────────────────────────
+
+CERTIFICATE_WANTED = Claim(
+    says="The server wants a client certificate, and none was sent.",
+    causes=(("mtls.certificate-required", 0.88), ("mtls.certificate-rejected", 0.05)),
+    raised_by="server",
+    weight=PRECISE,
+)
+CLIENT_CA = Claim(
+    says="The server does not accept the CA that issued the client certificate.",
+    causes=(("mtls.unknown-ca", 0.82), ("mtls.certificate-rejected", 0.1)),
+    raised_by="server",
+    weight=PRECISE,
+)
+CLIENT_REFUSED = Claim(
+    says="The server refused the client certificate that was sent.",
+    causes=(("mtls.certificate-rejected", 0.6), ("mtls.unknown-ca", 0.3)),
+    raised_by="server",
+    weight=PRECISE,
+)
+CLIENT_OUT_OF_TIME = Claim(
+    says="The server refused the client certificate: it has expired, is revoked or may not be used for this.",
+    causes=(("mtls.certificate-rejected", 0.9),),
+    raised_by="server",
+    weight=PRECISE,
+)
+
+# ── revocation ──────────────────────────────────────────────────────────────────
+
+REVOKED = Claim(
+    says="A certificate of the server's chain has been revoked by its issuer.",
+    causes=(("revocation.revoked", 0.93),),
+    at_server=(("mtls.certificate-rejected", 0.9),),
+    says_at_server=_SERVER_JUDGED + "it has been revoked.",
+    weight=PRECISE,
+)
+NO_STATUS = Claim(
+    says="Whether the certificate is revoked could not be found out: no answer from OCSP or the CRL.",
+    causes=(("revocation.ocsp-unreachable", 0.5), ("revocation.crl-unreachable", 0.42)),
+    weight=PRECISE,
+)
+OCSP_DOWN = Claim(
+    says="The OCSP responder did not answer, or answered with an error.",
+    causes=(("revocation.ocsp-unreachable", 0.8), ("revocation.ocsp-slow", 0.1)),
+    weight=PRECISE,
+)
+OCSP_SLOW = Claim(
+    says="The OCSP responder did not answer in time.",
+    causes=(("revocation.ocsp-unreachable", 0.5), ("revocation.ocsp-slow", 0.45)),
+    weight=PRECISE,
+)
+CRL_DOWN = Claim(
+    says="A certificate revocation list could not be had, or the one at hand is out of date.",
+    causes=(("revocation.crl-unreachable", 0.85), ("revocation.crl-slow", 0.07)),
+    weight=PRECISE,
+)
+STAPLE_MISSING = Claim(
+    says="The certificate demands a stapled OCSP response (must-staple), and the server sent none.",
+    causes=(("revocation.staple-missing", 0.88), ("revocation.staple-invalid", 0.06)),
+    weight=PRECISE,
+)
+STAPLE_BAD = Claim(
+    says="The OCSP response that the server stapled is stale, badly signed or for another certificate.",
+    causes=(("revocation.staple-invalid", 0.72), ("revocation.ocsp-unreachable", 0.15)),
+    weight=PRECISE,
+)
+OCSP_BAD = Claim(
+    says="The OCSP answer about the certificate could not be used: stale, badly signed or malformed.",
+    causes=(("revocation.staple-invalid", 0.5), ("revocation.ocsp-unreachable", 0.38)),
+    weight=PRECISE,
+)
+
+# ── sessions and connections that are used again ────────────────────────────────
+
+RESUMED = Claim(
+    says="A resumed session failed where a fresh handshake would have worked.",
+    causes=(("resumption.broken", 0.7), ("resumption.tickets-not-shared", 0.2)),
+    weight=PRECISE,
+)
+TICKET = Claim(
+    says="A session ticket could not be opened by the server that got it: its keys are not shared, or were rotated.",
+    causes=(("resumption.tickets-not-shared", 0.62), ("resumption.broken", 0.25)),
+    weight=PRECISE,
+)
+NOT_RESUMED = Claim(
+    says="Sessions are not resumed: every connection pays for a full handshake.",
+    causes=(("resumption.unsupported", 0.5), ("resumption.tickets-not-shared", 0.35)),
+    weight=PRECISE,
+)
+EARLY_DATA = Claim(
+    says="A request sent as early data (0-RTT) was refused, because it could have been replayed.",
+    causes=(("resumption.early-data", 0.85), ("resumption.broken", 0.07)),
+    raised_by="server",
+    weight=PRECISE,
+)
+MISDIRECTED = Claim(
+    says="The request came over a connection made for another name, and the server does not serve it there (421).",
+    causes=(("resumption.coalescing", 0.66), ("sni.name-mismatch", 0.1), ("sni.default-certificate", 0.08)),
+    raised_by="server",
+    weight=PRECISE,
+)
+
+# ── balancers and edges ─────────────────────────────────────────────────────────
+
+EDGE_HANDSHAKE = Claim(
+    says="The edge (CDN or balancer), here the client, could not make a handshake with the origin behind it.",
+    causes=(
+        ("negotiation.cipher", 0.24),
+        ("balancer.origin-differs", 0.23),
+        ("negotiation.protocol-version", 0.17),
+        ("sni.unrecognized", 0.1),
+        ("reach.not-tls", 0.08),
+    ),
+    raised_by="client",
+)
+EDGE_CERTIFICATE = Claim(
+    says="The edge (CDN or balancer), here the client, refused the certificate of the origin behind it.",
+    causes=(
+        ("chain.untrusted", 0.28),
+        ("validity.expired", 0.23),
+        ("chain.self-signed", 0.17),
+        ("sni.name-mismatch", 0.12),
+        ("balancer.origin-differs", 0.1),
+    ),
+    raised_by="client",
+)
+EDGE_EMPTY = Claim(
+    says="The origin behind the edge (CDN or balancer) reset or closed the connection, or gave an answer nobody "
+    "understood.",
+    causes=(("reach.reset", 0.38), ("reach.closed", 0.26), ("balancer.origin-differs", 0.1)),
+    raised_by="client",
+)
+SOME_ADDRESSES = Claim(
+    says="Some of the addresses or back ends behind the name fail while others work.",
+    causes=(("balancer.address-down", 0.6), ("balancer.intermittent", 0.2)),
+    weight=PRECISE,
+)
+LARGE_HELLO = Claim(
+    says="A ClientHello larger than one packet (post-quantum key share) does not get through.",
+    causes=(("reach.large-hello", 0.8), ("reach.stalled", 0.08)),
+    weight=PRECISE,
+)

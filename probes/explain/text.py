@@ -1,0 +1,90 @@
+"""Error text as people paste it → one line in one spelling, in which phrases can be looked for. Pure.
+
+Log shippers, chats and terminals change texts: entities, quotes, colours, wrapped lines, escaped line breaks. And one
+error is spelled `UNKNOWN_CA`, `unknown-ca` or `unknown ca`. All that is levelled here, for texts and phrases alike.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from functools import cache
+
+LONGEST = 64_000  # characters that are read; what is longer keeps its beginning and its end
+_COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
+_ESCAPED = re.compile(r"\\{1,4}(?:[nrt]|u00[0-9a-f]{2})")
+_ESCAPES = {"u0027": "", "u0022": "", "u003c": "<", "u003e": ">", "u0026": "&"}
+_QUOTES = re.compile("[\"'`“”„«»‘’‚‹›\u2032\\\\*]+")
+_DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−―", "-"))
+_JOINT = re.compile(r"(?<=[^\W_])[-_]+(?=[^\W\d_])|(?<=[^\W_])_+(?=\d)")
+_SPACE = re.compile(r"\s+")
+
+
+def canonical(text: str) -> str:
+    """*text* in lower case on one line: no quotes, no invisible characters, words joined by `-` or `_` apart."""
+    read = _within_limit(text)
+    read = html.unescape(html.unescape(read))
+    read = unicodedata.normalize("NFKC", read)
+    read = _COLOUR.sub("", read)
+    read = "".join(c for c in read if unicodedata.category(c) != "Cf").translate(_DASHES).lower()
+    read = _ESCAPED.sub(lambda found: _ESCAPES.get(found[0].lstrip("\\"), " "), read)
+    read = _QUOTES.sub("", read)
+    read = _JOINT.sub(" ", read)
+    return _SPACE.sub(" ", read).strip()
+
+
+def _within_limit(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    half = LONGEST // 2
+    return f"{text[:half]}\n{text[-half:]}"
+
+
+@cache
+def phrase(pattern: str) -> tuple[str, ...]:
+    """*pattern* as the literals to look for, in order: `…` stands for up to `GAP` characters of anything."""
+    return tuple(part for part in (canonical(piece) for piece in pattern.split("…")) if part)
+
+
+GAP = 240
+
+
+def find(text: str, pattern: str, start: int = 0) -> tuple[int, int] | None:
+    """Where *pattern* stands in canonical *text*: begin and end of its first place at whole words, or None.
+
+    Linear: each place of the first literal costs at most `GAP` characters for every further one.
+    """
+    first, *rest = phrase(pattern)
+    begin = _word(text, first, start, len(text))
+    while begin >= 0:
+        end = _rest(text, rest, begin + len(first))
+        if end >= 0:
+            return begin, end
+        begin = _word(text, first, begin + 1, len(text))
+    return None
+
+
+def _rest(text: str, literals: list[str], end: int) -> int:
+    for literal in literals:
+        at = _word(text, literal, end, min(len(text), end + GAP + len(literal)))
+        if at < 0:
+            return -1
+        end = at + len(literal)
+    return end
+
+
+def _word(text: str, literal: str, start: int, stop: int) -> int:
+    """The first place of *literal* in text[start:stop] that cuts no word in two; -1 where there is none."""
+    at = text.find(literal, start, stop)
+    while at >= 0:
+        end = at + len(literal)
+        if not (_joins(text, at - 1, at) or _joins(text, end - 1, end)):
+            return at
+        at = text.find(literal, at + 1, stop)
+    return -1
+
+
+def _joins(text: str, left: int, right: int) -> bool:
+    """Letters or digits on both sides of the edge between *left* and *right*."""
+    return left >= 0 and right < len(text) and text[left].isalnum() and text[right].isalnum()
