@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probes.diagnose import judge
-from probes.model import NotTls
+from probes.model import NotTls, Target
 from tests.evidence import HTTP, alerted, dropped, facts, fires, healthy, malformed, silent
 
 
@@ -60,3 +60,25 @@ def test_a_proxy_is_told_from_a_web_server() -> None:
     assert "--proxy" in finding.next_command
     plain = fires("reach.not-tls", facts(healthy(every=HTTP)), severity="critical")
     assert "proxy" not in plain.explanation
+
+
+MAIL = Target.parse("healthy.test:25", starttls="smtp")
+NO = NotTls(protocol="smtp", first_bytes=b"454 4.7.0 no\r\n", why="SMTP answered “454 4.7.0 no”: STARTTLS is refused")
+
+
+def test_a_refused_starttls_is_told_in_the_servers_words_with_what_turns_it_on() -> None:
+    finding = fires("reach.not-tls", facts(healthy(target=MAIL, every=NO), target=MAIL), severity="critical")
+    assert "454 4.7.0 no" in finding.explanation and "smtpd_tls_security_level" in finding.fix
+    assert "-starttls smtp" in finding.next_command
+
+
+def test_tls_at_once_says_to_drop_starttls() -> None:
+    at_once = NotTls(protocol="tls", first_bytes=b"\x15\x03\x01", why="this port speaks TLS from the first byte")
+    finding = fires("reach.not-tls", facts(healthy(target=MAIL, every=at_once), target=MAIL), severity="critical")
+    assert "Drop `--starttls`" in finding.fix and "-starttls" not in finding.next_command
+
+
+def test_a_plain_check_of_a_mail_port_names_starttls() -> None:
+    heard = NotTls(protocol="smtp", first_bytes=b"220 mail.test ESMTP\r\n")
+    finding = fires("reach.not-tls", facts(healthy(every=heard)), severity="critical")
+    assert "--starttls smtp" in finding.fix and "-starttls smtp" in finding.next_command
