@@ -27,8 +27,8 @@ from probes.clients import (
 from probes.facts import Verdict
 from probes.model import Endpoint
 from probes.wire.registry import GREASE, GROUPS, SIGNATURE_SCHEMES, VERSIONS, suite
-from tests.evidence import ADDRESS, HEALTHY, RSA, Server, default_chain, ders, facts, healthy, serves
-from tests.pki import KeyKind, intermediate, leaf
+from tests.evidence import ADDRESS, HEALTHY, RSA, Server, default_chain, ders, facts, healthy, serves, store
+from tests.pki import CLIENT_AUTH, KeyKind, authority, intermediate, leaf
 
 ENDPOINT = Endpoint(address=ADDRESS, port=443)
 OLD = {"android-7", "openssl-1.0", "java-8", "embedded-tls1.0"}
@@ -204,7 +204,7 @@ TAKES_COMMON_NAME = {"curl", "node", "java", "dotnet", *OLD}
 
 @each_family
 def test_a_name_in_the_subject_alone_is_read_by_some(family: Family) -> None:
-    """curl, Node and Java fall back to the common name where there is no subjectAltName; browsers, Go, requests do not."""
+    """Without a subjectAltName curl, Node and Java read the common name; browsers, Go and requests do not."""
     seen = facts(healthy(every=serves(ders(NAMELESS, intermediate()))))
     verdict = seen.verdict(family, seen.looks[0])
     if family.name in TAKES_COMMON_NAME - {"embedded-tls1.0"}:
@@ -216,3 +216,52 @@ def test_a_name_in_the_subject_alone_is_read_by_some(family: Family) -> None:
 def test_java_minds_neither_the_age_of_an_anchor_nor_rsa_above_1024() -> None:
     view = FAMILY["java"].view
     assert view.ignores_anchor_expiry and view.min_rsa_bits == 1024
+
+
+# what families do beside the hello ----------------------------------------------------------------------------------
+
+
+def test_only_firefox_wants_the_staple_that_a_certificate_promises() -> None:
+    assert {family.name for family in FAMILIES if family.wants_staple} == {"firefox"}
+
+
+def test_nobody_stops_because_a_responder_is_silent() -> None:
+    assert {family.name for family in FAMILIES if family.checks_revocation == "soft"} == {"firefox", "safari"}
+    assert not [family.name for family in FAMILIES if family.checks_revocation == "hard"]
+
+
+@each_family
+def test_a_rare_suite_is_offered_by_the_family_and_by_no_plain_probe(family: Family) -> None:
+    rare = set(family.rare_ciphers)
+    assert rare <= set(family.offer("healthy.test").ciphers)
+    assert not rare & set(family.ciphers) and not rare & set(CURRENT_CIPHERS)
+    assert all(suite(code) is not None for code in rare)
+
+
+def test_a_server_of_rare_suites_alone_is_node_s() -> None:
+    """Where all others fail, Node is not swept along."""
+    server = replace(RSA, versions=(TLS12,), ciphers=(0xC060, 0xC09E))
+    seen = facts(healthy(server=server))
+    assert seen.verdict(FAMILY["node"], seen.looks[0]) == Verdict(code=None)
+    for name in ("chrome", "curl", "java", "python", "go"):
+        assert seen.verdict(FAMILY[name], seen.looks[0]) == Verdict(code="negotiation.cipher")
+
+
+def test_java_takes_sha1_below_a_root_that_was_added_and_not_below_its_own() -> None:
+    old_ca = authority("SHA-1 Root", key_kind="rsa2048")
+    signed = leaf(old_ca, signed_with="sha1", key_kind="rsa2048")
+    shakes = healthy(server=RSA, every=serves(ders(signed)))
+    below_added = facts(shakes, trust=store(added=(old_ca,)))
+    below_default = facts(shakes, trust=store(old_ca))
+    assert below_added.verdict(FAMILY["java"], below_added.looks[0]) == Verdict(code=None)
+    assert below_default.verdict(FAMILY["java"], below_default.looks[0]) == Verdict(code="chain.weak")
+    for name in ("go", "curl", "chrome"):
+        assert below_added.verdict(FAMILY[name], below_added.looks[0]) == Verdict(code="chain.weak")
+
+
+@pytest.mark.parametrize("family", ["java", "curl", "go"])
+def test_java_alone_does_not_nest_usages(family: str) -> None:
+    ca = intermediate(usages=(CLIENT_AUTH,))
+    seen = facts(healthy(every=serves(ders(leaf(ca), ca))))
+    passes = family == "java"
+    assert seen.verdict(FAMILY[family], seen.looks[0]) == Verdict(code=None if passes else "chain.wrong-usage")
