@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
+from probes import plan
 from probes.diagnose import judge
 from probes.facts import Facts, anchors
 from probes.glance import glance
@@ -42,7 +43,7 @@ from probes.pki.judge import assess
 from probes.pki.revocation import names_sources, questions
 from probes.pki.views import MODERN
 from probes.report import report
-from probes.survey import survey
+from probes.survey import resume, survey
 
 Override = tuple[str, ...] | ResolutionFailure
 PATIENCE_S = 2.5  # an endpoint that is silent this long is judged so (catalogue, `--timeout`)
@@ -193,7 +194,9 @@ async def _surveyed(
     if options.light:
         return replace(evidence, light=True, handshakes=await glance(evidence.target, asked, shake=one))
     seen = await survey(evidence.target, asked, shake=one, on_progress=tell, identify=signer is not None)
-    return replace(evidence, handshakes=seen.handshakes, gaps=(*evidence.gaps, *seen.gaps))
+    at_addresses = tuple(each for each in seen.handshakes if each.endpoint in endpoints)
+    resumed = await resume(at_addresses, shake=one, at_once=plan.crowd(evidence.target))
+    return replace(evidence, handshakes=(*seen.handshakes, *resumed), gaps=(*evidence.gaps, *seen.gaps))
 
 
 def _ask_about(seen: Handshake, evidence: Evidence, inquiry: Inquiry) -> None:

@@ -20,6 +20,7 @@ from probes.pki.judge import ChainFacts, assess, chain_fault, client_fault
 from probes.pki.names import covers
 from probes.pki.views import MODERN, View
 from probes.plan import completed
+from probes.resuming import is_asked_by
 from probes.standing import Standings
 from probes.stores import former, held, lacks
 
@@ -65,6 +66,8 @@ class Facts:
         self.fetched: Chain = tuple(der for fetched in evidence.fetched for der in fetched.certificates)
         by_endpoint: dict[Endpoint, list[Handshake]] = {}
         for shake in evidence.handshakes:
+            if is_asked_by(shake.offer):
+                continue  # what a session came to says nothing of a client that has none: its rules read it themselves
             by_endpoint.setdefault(shake.endpoint, []).append(shake)
         looks = [Look(endpoint, tuple(shakes), evidence) for endpoint, shakes in by_endpoint.items()]
         self.origin = next((look for look in looks if look.endpoint == evidence.origin), None)

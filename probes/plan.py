@@ -28,6 +28,7 @@ from probes.model import Alerted, Completed, Dropped, Handshake, Malformed, NotT
 MAX_PER_ADDRESS = 24
 _CROWD, _STARTTLS_CROWD = 12, 4
 SAMPLES = 6
+RESUME, EARLY, FRESH = "resume", "early-data", "resume-fresh"  # what `resuming` asks, after all of the others
 NO_APPLICATION_PROTOCOL = 120  # the one alert that naming http/1.1 alone may earn (RFC 7301 section 3.2)
 _PQ, _X25519 = 0x11EC, 0x001D
 _WEB = ("h2", "http/1.1")
@@ -93,7 +94,8 @@ def first(target: Target, *, identify: bool = False) -> tuple[Offer, ...]:
 
 def _first(target: Target, *, identify: bool) -> tuple[Offer, ...]:
     base = small(target)
-    tls12 = replace(base, purpose="tls12", versions=(TLS12,), ciphers=_TLS12_CIPHERS, key_shares=())
+    # To the end, for the session that it leaves; in TLS 1.3 the exchange that is asked for the clock leaves tickets.
+    tls12 = replace(base, purpose="tls12", versions=(TLS12,), ciphers=_TLS12_CIPHERS, key_shares=(), until="finished")
     # The clock is asked in the one exchange that is finished in HTTP/1.1, beside the others.
     is_web = target.starttls is None
     clock = replace(base, purpose="http", alpn=("http/1.1",) if is_web else (), until="finished", ask_http=is_web)
@@ -139,6 +141,11 @@ def _family(target: Target, family: Family) -> Offer:
     if target.starttls is None:
         return offer
     return replace(offer, alpn=(), starttls=target.starttls, domain=target.host)
+
+
+def keeps_sessions(offer: Offer) -> bool:
+    """Is it worth a round trip, once such an exchange is finished, to see which tickets come?"""
+    return offer.purpose in {"modern", RESUME, FRESH}
 
 
 def _old(target: Target) -> Offer:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from probes import plan
+from probes import plan, resuming
 from probes.model import Dropped, Endpoint, Gap, Handshake, Offer, Stalled, Target, Unreached
 
 MAX_CROWD = 12
@@ -77,6 +77,27 @@ async def _lane(
         crowd = await _wave(endpoint, offers, shake, gate, crowd, seen)
         offers = plan.following(target, tuple(seen), identify=identify)
     return tuple(seen)
+
+
+async def resume(seen: tuple[Handshake, ...], *, shake: Shake, at_once: int = MAX_CROWD) -> tuple[Handshake, ...]:
+    """Offer again what *seen* left to resume, at these addresses and across them; in a few rounds.
+
+    A round ends at every address before the next begins: what is asked next depends on all of them.
+    """
+    gate = asyncio.Semaphore(_PER_CHECK)
+    made: list[Handshake] = []
+    busy = {each.endpoint for each in seen if _complains(each)}
+    for _ in range(resuming.ROUNDS):
+        asked = resuming.next_offers((*seen, *made))
+        if not asked:
+            break
+        places = dict.fromkeys(endpoint for endpoint, _ in asked)
+        async with asyncio.TaskGroup() as group:
+            for place in places:
+                offers = tuple(offer for endpoint, offer in asked if endpoint == place)
+                crowd = QUIET if place in busy else at_once
+                group.create_task(_wave(place, offers, shake, gate, crowd, made))
+    return tuple(made)
 
 
 async def _wave(

@@ -18,8 +18,9 @@ from probes.net.connect import connect
 from probes.net.egress import Permit
 from probes.net.http import http_answer, is_whole, request
 from probes.net.seen import Seen
+from probes.plan import keeps_sessions
 from probes.wire import events
-from probes.wire.client import ClientHandshake, ClientIdentity
+from probes.wire.client import ClientHandshake, ClientIdentity, Resumption
 from probes.wire.hello import Hello, draw_secrets
 from probes.wire.octets import UnsupportedError
 from probes.wire.registry import TLS10, TLS12, TLS13
@@ -119,11 +120,15 @@ class _Exchange(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._endpoint, self._offer, self._sock = endpoint, offer, sock
         self._began, self._deadline, self._patience_s = began, deadline, patience_s
-        self._seen = Seen(offer)
+        self._seen = Seen(offer, began)
         self._seen.tcp = self._since()
         hello = hello_of(offer)
         self._client = ClientHandshake(
-            hello, draw_secrets(hello, os.urandom), stop_after=offer.until, identity=identity
+            hello,
+            draw_secrets(hello, os.urandom),
+            stop_after=offer.until,
+            identity=identity,
+            resumption=self._resumption(),
         )
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -131,9 +136,22 @@ class _Exchange(asyncio.Protocol):
         self._limit = deadline
         self._prelude = Prelude(offer.starttls, offer.domain or endpoint.address) if offer.starttls else None
         self._knocked = False  # no greeting came, so the hello was sent all the same
-        self._afterwards = False  # the handshake is through; what follows is an answer, or a late alert
+        self._afterwards = False  # the handshake is through; what follows is an answer, a late alert, or tickets
+        self._asked: Literal["HEAD", "GET"] | None = None  # in HTTP/1.1
         self._outcome: Outcome | None = None
         self.ended: asyncio.Future[None] = self._loop.create_future()
+
+    def _resumption(self) -> Resumption | None:
+        session = self._offer.session
+        if session is None:
+            return None
+        age_ms = max(0, round((self._loop.time() - session.obtained_s) * 1000))
+        early = request("GET", self._authority) if self._offer.early_data else b""
+        return Resumption(session=session, age_ms=age_ms, early_data=early)
+
+    @property
+    def _authority(self) -> str:
+        return self._offer.server_name or self._endpoint.address.partition("%")[0]
 
     # ── what asyncio tells ──────────────────────────────────────────────────────
 
@@ -192,13 +210,15 @@ class _Exchange(asyncio.Protocol):
 
     def _converse(self, prelude: Prelude, data: bytes) -> None:
         assert self._transport is not None
-        self._be_patient()
+        awaited = prelude.awaiting
         end = prelude.receive(data)
+        if end is None and self._knocked:  # it greets after all, when nobody waits any more
+            self._end(Stalled(awaiting=awaited, received=0))
+            return
+        self._be_patient()
         self._transport.write(prelude.outgoing())
         if end is not None:
             self._begin_tls(end)
-        elif self._knocked:
-            self._end(Stalled(awaiting=prelude.awaiting, received=0))  # it greets after all, when nobody waits any more
 
     def _begin_tls(self, end: End) -> None:
         if isinstance(end, Refused):
@@ -227,6 +247,10 @@ class _Exchange(asyncio.Protocol):
     def _go_on(self) -> None:
         """What the bytes just read lead to, when they did not end the exchange."""
         client = self._client
+        if self._seen.early_data == "accepted" and client.complete and not self._afterwards:
+            self._conclude()  # an answer to early data, and the goodbye after it, may have come with the Finished
+        if self._outcome is not None:
+            return
         if self._seen.close_notify:
             self._broken_off("fin")
         elif self._afterwards:
@@ -278,23 +302,32 @@ class _Exchange(asyncio.Protocol):
         if not self._client.complete:
             self._end(self._seen.completed())
             return
-        request_seen = self._seen.certificate_request is not None
-        if self._offer.ask_http and self._seen.alpn in {None, "http/1.1"}:
-            name = self._offer.server_name or self._endpoint.address.partition("%")[0]
+        seen, offer = self._seen, self._offer
+        patience_s = 0.0
+        if seen.early_data == "accepted":
+            self._asked, patience_s = "GET", HTTP_PATIENCE_S
+        elif offer.ask_http and seen.alpn in {None, "http/1.1"}:
             # A server that wanted a certificate may take none and then say so in words, as nginx does (400).
-            self._client.send_application(request("GET" if request_seen else "HEAD", name))
-            self._afterwards = True
-            self._wait_until(self._loop.time() + HTTP_PATIENCE_S)
-        elif request_seen and self._seen.version == TLS13:
-            self._afterwards = True
-            self._wait_until(self._loop.time() + self._late_alert_s())
-        else:
-            self._end(self._seen.completed())
+            self._asked, patience_s = "GET" if seen.certificate_request is not None else "HEAD", HTTP_PATIENCE_S
+            self._client.send_application(request(self._asked, self._authority))
+        elif seen.version == TLS13 and (seen.certificate_request is not None or self._wants_tickets()):
+            patience_s = self._grace_s()
+        if not patience_s:
+            self._end(seen.completed())
             return
+        self._afterwards = True
+        self._wait_until(self._loop.time() + patience_s)
         self._send()
+        if self._asked:  # early data may be answered in one go with the server's Finished
+            self._look_afterwards()
 
-    def _late_alert_s(self) -> float:
-        """RFC 8446 section 4.4.2.4: the server's judgement on our certificate comes after our Finished, one RTT on.
+    def _wants_tickets(self) -> bool:
+        """Nothing else is awaited, and none came with the Finished (RFC 8446 section 4.6.1: at any time after it)."""
+        return keeps_sessions(self._offer) and not self._seen.resumed and not self._seen.sessions
+
+    def _grace_s(self) -> float:
+        """What the server says of its own after our Finished takes a round trip: tickets, or its judgement on our
+        certificate (RFC 8446 section 4.4.2.4).
 
         The RTT is not known; the time from the hello to the first byte holds it, and the server's haste with it.
         """
@@ -304,10 +337,12 @@ class _Exchange(asyncio.Protocol):
 
     def _look_afterwards(self) -> None:
         seen = self._seen
-        if self._offer.ask_http and is_whole(seen.application, with_body=seen.certificate_request is not None):
+        if self._asked:
+            over = is_whole(seen.application, with_body=self._asked == "GET")
+        else:  # tickets follow the server's verdict on our Finished and certificate, and come before what it sends
+            over = bool(seen.sessions or seen.application)
+        if over:
             self._end(seen.completed())
-        elif not self._offer.ask_http and seen.tickets:
-            self._end(seen.completed())  # tickets follow the server's verdict on our Finished and certificate
         else:
             self._send()
 
@@ -341,7 +376,7 @@ class _Exchange(asyncio.Protocol):
 
     def _end(self, outcome: Outcome) -> None:
         self._outcome = outcome
-        if self._offer.ask_http and self._afterwards:
+        if self._asked:
             self._seen.http = http_answer(bytes(self._seen.application), datetime.now(UTC))
         if self._client.complete and not isinstance(outcome, Alerted | Dropped):
             self._client.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from probes.model import (
     Alerted,
@@ -18,6 +18,7 @@ from probes.model import (
     Outcome,
     Timing,
 )
+from probes.observed import Session
 from probes.wire import events
 from probes.wire.registry import SIGNATURE_SCHEMES, TLS13, version_name
 
@@ -31,8 +32,11 @@ _SCHEME_CODES = {scheme.name: scheme.code for scheme in SIGNATURE_SCHEMES.values
 class Seen:
     """What the events of one connection add up to."""
 
-    def __init__(self, offer: Offer) -> None:
+    def __init__(self, offer: Offer, began_s: float = 0.0) -> None:
+        """*began_s*: when the connection attempt began, in loop time; sessions carry their age by it."""
         self._offer = offer
+        self._began_s = began_s
+        self._ticket: events.TicketSeen | None = None  # of TLS 1.2: its session comes with the Finished
         self._last = "server_hello"  # the message read last
         self._violation: Malformed | None = None
         self.tcp: float | None = None
@@ -56,7 +60,9 @@ class Seen:
         self.http: HttpAnswer | None = None
         self.identified = False
         self.application = bytearray()
-        self.tickets = 0
+        self.sessions: list[Session] = []
+        self.resumed = None if offer.session is None else False
+        self.early_data: Literal["accepted", "rejected"] | None = None
         self.warning: Alerted | None = None
         self.close_notify = False
 
@@ -86,6 +92,8 @@ class Seen:
             case events.EncryptedExtensionsSeen():
                 self._last = "encrypted_extensions"
                 self.alpn = event.alpn
+                if self._offer.early_data:
+                    self.early_data = "accepted" if event.message.early_data else "rejected"
             case events.CertificateSeen():
                 self._last = "certificate"
                 self.chain, self.certificate = event.chain, since()
@@ -99,14 +107,12 @@ class Seen:
                 self.scheme = _SCHEME_CODES.get(event.scheme, self.scheme)
             case events.ServerFinishedSeen():
                 self.finished_ok, self.finished = event.ok, since()
-            case events.TicketSeen():
-                self.tickets += 1
             case events.ApplicationData():
                 self.application += event.data
             case events.Violation():
                 self._violate(event.why)
             case _:  # unsupported, closed: the client's state says it
-                pass
+                self._note_session(event, since)
 
     def _note_identity(self, event: events.CertificateRequestSeen | events.HandshakeComplete) -> None:
         if isinstance(event, events.HandshakeComplete):
@@ -115,6 +121,47 @@ class Seen:
             self.certificate_request = CertificateRequest(
                 ca_names=event.ca_names, signature_algorithms=event.signature_algorithms
             )
+
+    def _note_session(self, event: events.Event, since: Since) -> None:
+        match event:
+            case events.Resumed():
+                self.resumed = True
+            case events.TicketSeen() if self.version == TLS13 or self.resumed:
+                self._keep(
+                    event, event.secret, b"", since, extended=bool(self._was and self._was.extended_master_secret)
+                )
+            case events.TicketSeen():
+                self._ticket = event
+            case events.SessionSeen():
+                self._keep(self._ticket, event.secret, event.session_id, since, extended=event.extended_master_secret)
+
+    @property
+    def _was(self) -> Session | None:
+        return self._offer.session if self.resumed else None
+
+    def _keep(
+        self, ticket: events.TicketSeen | None, secret: bytes, session_id: bytes, since: Since, *, extended: bool
+    ) -> None:
+        """What may be resumed later; nothing where the server gave neither a ticket nor a session id."""
+        if (ticket is None or not ticket.ticket) and not session_id:
+            return
+        assert self.version is not None
+        assert self.cipher is not None
+        self.sessions.append(
+            Session(
+                version=self.version,
+                cipher=self.cipher,
+                session_id=session_id,
+                ticket=ticket.ticket if ticket else b"",
+                secret=secret,
+                lifetime_s=ticket.lifetime_s if ticket else 0,
+                age_add=ticket.message.age_add if ticket else 0,
+                max_early_data=(ticket.max_early_data or 0) if ticket else 0,
+                obtained_s=self._began_s + since() / 1000,
+                alpn=self.alpn,
+                extended_master_secret=extended and self.version < TLS13,
+            )
+        )
 
     def _on_server_hello(self, event: events.ServerHelloSeen, at: float) -> None:
         self._last = "server_hello"
@@ -172,5 +219,8 @@ class Seen:
             finished_ok=self.finished_ok,
             http=self.http,
             identified=self.identified,
+            sessions=tuple(self.sessions),
+            resumed=self.resumed,
+            early_data=self.early_data,
             crowd=crowd,
         )
