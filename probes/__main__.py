@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--starttls", metavar="PROTO", help=f"TLS begins by command: {', '.join(STARTTLS_PROTOCOLS)}")
     check.add_argument("--timeout", metavar="SECONDS", default="10", help="for the whole check (default 10)")
     check.add_argument("--resolver", metavar="ADDR[:PORT]", help="ask this name server (default: the system's)")
+    check.add_argument("--ntp", metavar="ADDR[:PORT]", help="ask this NTP server when a clock is in doubt")
     check.add_argument("--enumerate", action="store_true", help=argparse.SUPPRESS)
     check.add_argument("--http3", action="store_true", help=argparse.SUPPRESS)
     check.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -92,7 +93,7 @@ def _sweep_grammar(sweep: argparse.ArgumentParser) -> None:
     sweep.add_argument("--only-ca-file", metavar="PEM", help="trust these CAs alone")
     sweep.add_argument("--timeout", metavar="SECONDS", default="10", help="for each target (default 10)")
     sweep.add_argument("--resolver", metavar="ADDR[:PORT]", help="ask this name server (default: the system's)")
-    sweep.set_defaults(origin=None)
+    sweep.set_defaults(origin=None, ntp=None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -131,7 +132,7 @@ def _check(args: argparse.Namespace) -> int:
     for option in ("enumerate", "http3"):
         if getattr(args, option):
             raise UsageError(f"--{option.replace('_', '-')} is not available in this version")
-    for option in ("sni", "ca_file", "only_ca_file", "client_cert", "client_key", "origin", "resolver"):
+    for option in ("sni", "ca_file", "only_ca_file", "client_cert", "client_key", "origin", "resolver", "ntp"):
         if getattr(args, option) == "":
             raise UsageError(f"--{option.replace('_', '-')} is empty; leave it out or give it a value")
     target = Target.parse(args.target, sni=args.sni, starttls=args.starttls)
@@ -201,6 +202,7 @@ def _options(args: argparse.Namespace) -> Options:
         origin=None if args.origin is None else _endpoint(args.origin, "--origin", Target.parse(args.target).port),
         identity=_identity(getattr(args, "client_cert", None), getattr(args, "client_key", None)),
         timeout_s=_timeout(args.timeout),
+        ntp=_endpoint(args.ntp, "--ntp", 123) if args.ntp else None,
     )
 
 

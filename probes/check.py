@@ -33,6 +33,7 @@ from probes.model import (
     Trust,
     UsageError,
 )
+from probes.net.clock import witnesses
 from probes.net.egress import Permit, refusal
 from probes.net.fetch import fetch_issuer
 from probes.net.handshake import shake
@@ -69,6 +70,7 @@ class Options:
     timeout_s: float = 10.0
     patience_s: float = PATIENCE_S
     identity: Credential | None = None  # shown to servers that ask for a client certificate
+    ntp: Endpoint | None = None  # asked only when a clock is in doubt
     light: bool = False  # three handshakes an address (`probes.glance`)
 
 
@@ -162,7 +164,17 @@ async def _looked_at(
             tell(f"probing {len(endpoints)} address{'es' if len(endpoints) > 1 else ''}")
             evidence = await _surveyed(evidence, endpoints, options, deadline, tell, inquiry)
         facts = await _with_issuers(Facts(evidence), options, deadline, tell)
-        return facts if options.light else await _with_statuses(facts, inquiry, tell)
+        facts = facts if options.light else await _with_statuses(facts, inquiry, tell)
+    return await _with_clocks(facts, options, deadline)
+
+
+async def _with_clocks(facts: Facts, options: Options, deadline: float) -> Facts:
+    """Ask about this prober's own clock where it and the far end, or a certificate, do not agree."""
+    doubted = any(facts.skews(look) or (look.chain and facts.time_fault(look.chain)) for look in facts.looks)
+    if not doubted:
+        return facts
+    clocks = await witnesses(options.ntp, permit=options.permit, deadline=deadline)
+    return Facts(replace(facts.evidence, clocks=clocks)) if clocks else facts
 
 
 async def _surveyed(

@@ -281,14 +281,32 @@ class Facts:
     def clock_excuse(self, look: Look, chain: Chain) -> float | None:
         """The skew by which a certificate out of its time by our clock is in its time by the server's."""
         leaf = leaf_of(chain)
-        if leaf is None or self.time_fault(chain) is None:
+        if leaf is None or self.time_fault(chain) is None or self.own_clock_holds(look):
             return None
-        for skew in self.skews(look):
+        for skew in (*self.own_skews, *self.skews(look)):
             theirs = self.now.timestamp() + skew
             if leaf.not_before.timestamp() <= theirs <= leaf.not_after.timestamp():
                 return skew
         behind = self.signed_skew(look, chain)
         return behind if behind and leaf.not_before <= self.now + timedelta(seconds=behind) <= leaf.not_after else None
+
+    @property
+    def own_skews(self) -> tuple[float, ...]:
+        """Seconds by which NTP is ahead of this prober's clock, where it is off beyond tolerance."""
+        told = (each.skew_s for each in self.evidence.clocks if each.skew_s is not None)
+        return tuple(skew for skew in told if abs(skew) > CLOCK_TOLERANCE_S)
+
+    def own_clock_holds(self, look: Look) -> bool:
+        """Do witnesses beside *look* agree with this prober's clock: NTP, or as many other addresses as disagree?"""
+        if any(each.skew_s is not None and abs(each.skew_s) <= CLOCK_TOLERANCE_S for each in self.evidence.clocks):
+            return True
+        off = [other for other in self.looks if self.skews(other)]
+        agree = [other for other in self.looks if other not in off and self._tells_time(other)]
+        return look in off and len(agree) >= len(off)
+
+    @staticmethod
+    def _tells_time(look: Look) -> bool:
+        return any(shake.http is not None and shake.http.date is not None for shake in look.handshakes)
 
     def signed_skew(self, look: Look, chain: Chain) -> float:
         """Seconds by which this prober's clock is behind at least, by what an authority signed; 0 within tolerance."""

@@ -13,7 +13,7 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from probes.observed import Enumerated, Identity, Misdirection, Published, Quic, Session, StatusAnswer
+from probes.observed import ClockWitness, Enumerated, Identity, Misdirection, Published, Quic, Session, StatusAnswer
 
 if TYPE_CHECKING:
     from probes.facts import Facts
@@ -384,6 +384,7 @@ class Evidence:
     enumerated: tuple[Enumerated, ...] = ()
     quic: tuple[Quic, ...] = ()
     published: tuple[Published, ...] = ()
+    clocks: tuple[ClockWitness, ...] = ()
     gaps: tuple[Gap, ...] = ()
     light: bool = False  # a light look: what it leaves out is one gap
 

@@ -103,6 +103,18 @@ class Quic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockWitness:
+    """What somebody who is not the target says of this prober's clock; asked only when a clock is in doubt.
+
+    `skew_s` = their clock − ours (NTP); `synchronised` is the kernel's word that something keeps the clock in step.
+    """
+
+    name: str
+    skew_s: float | None = None
+    synchronised: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
     """What DNS says beside addresses: CAA and TLSA records in presentation form, and whether DNSSEC holds."""
 

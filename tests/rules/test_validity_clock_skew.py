@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 
 from probes.diagnose import judge
+from probes.facts import Facts
+from probes.observed import ClockWitness
 from tests.evidence import ADDRESS, DAY, HEALTHY, OTHER, THIRD, ders, facts, fires, healthy, issuing, silent
 from tests.pki import NOW, leaf
 
@@ -54,3 +56,60 @@ def test_addresses_that_agree_against_us_put_the_blame_on_this_prober() -> None:
     seen = facts(healthy(server=wrong), healthy(OTHER, server=wrong), healthy(THIRD, server=wrong))
     finding = fires("validity.clock-skew", seen, severity="warning", at=(ADDRESS, OTHER, THIRD))
     assert any("its clock is likely wrong" in line for line in finding.evidence)
+
+
+def told(seen: Facts, *clocks: ClockWitness) -> Facts:
+    return Facts(replace(seen.evidence, clocks=clocks))
+
+
+STALE = ders(leaf(issuing(), not_after=NOW - DAY), issuing())
+
+
+def test_ntp_that_agrees_with_us_makes_an_expired_certificate_expired() -> None:
+    seen = facts(healthy(server=replace(HEALTHY, chain=STALE, skew=-5 * DAY)))
+    agreed = told(seen, ClockWitness(name="NTP 192.0.2.123:123", skew_s=0.2))
+    cause = judge(agreed).cause
+    assert cause and cause.code == "validity.expired"
+    finding = fires("validity.clock-skew", agreed, severity="warning")
+    assert any("the server's clock is wrong" in line for line in finding.evidence)
+
+
+def test_ntp_that_contradicts_us_is_told_without_any_http_date() -> None:
+    ahead = 5 * DAY.total_seconds()
+    young = ders(leaf(issuing(), not_before=NOW + DAY), issuing())
+    seen = told(
+        facts(healthy(server=replace(HEALTHY, chain=young, skew=None))), ClockWitness(name="NTP x", skew_s=ahead)
+    )
+    cause = judge(seen).cause
+    assert cause and cause.code == "validity.clock-skew"
+    assert "This prober's clock is 5 days behind NTP's" in cause.explanation
+
+
+def test_the_kernel_s_word_is_evidence_and_decides_nothing() -> None:
+    seen = facts(healthy(server=replace(HEALTHY, chain=STALE, skew=-5 * DAY)))
+    heard = told(seen, ClockWitness(name="this machine's kernel", synchronised=True))
+    cause = judge(heard).cause
+    assert cause and cause.code == "validity.clock-skew"
+    assert any("holds its clock for synchronised" in line for line in cause.evidence)
+
+
+def test_two_addresses_that_share_our_clock_outvote_the_one_that_does_not() -> None:
+    server = replace(HEALTHY, chain=STALE)
+    seen = facts(
+        healthy(server=replace(server, skew=-5 * DAY)), healthy(OTHER, server=server), healthy(THIRD, server=server)
+    )
+    cause = judge(seen).cause
+    assert cause and cause.code == "validity.expired" and len(cause.addresses) == 3
+
+
+def test_a_certificate_of_minutes_is_a_notice_for_clocks_that_lag() -> None:
+    young = ders(leaf(issuing(), not_before=NOW - DAY / 144), issuing())
+    seen = facts(healthy(server=replace(HEALTHY, chain=young)))
+    finding = fires("validity.clock-skew", seen, severity="notice")
+    assert "10 minutes old" in finding.explanation
+    assert judge(seen).status == "ok"
+
+
+def test_a_certificate_of_hours_is_silent() -> None:
+    hours = ders(leaf(issuing(), not_before=NOW - DAY / 12), issuing())
+    assert silent("validity.clock-skew", facts(healthy(server=replace(HEALTHY, chain=hours))))
