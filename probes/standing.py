@@ -168,15 +168,15 @@ class Standings:
     def client_fault(self, family: Family, look: Look, known: ChainFacts) -> str | None:
         """The revocation.* code by which *family* turns away from this chain, or None."""
         trouble = self._trouble_of(look, known)
-        checks = getattr(family, "checks_revocation", "none")
-        if checks != "none" and trouble.revoked:
+        if family.checks_revocation != "none" and trouble.revoked:
             return "revocation.revoked"
-        if getattr(family, "wants_staple", False):
+        # Firefox refuses a staple that is no good, and asks the responder itself only where fetching is turned on.
+        if family.wants_staple:
             if trouble.bad_staple:
                 return "revocation.staple-invalid"
             if trouble.unstapled:
                 return "revocation.staple-missing"
-        return trouble.unanswered if checks == "hard" else None
+        return trouble.unanswered if family.checks_revocation == "hard" else None
 
     def _trouble_of(self, look: Look, known: ChainFacts) -> _Trouble:
         """The same for every family, so found out once."""

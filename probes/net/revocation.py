@@ -97,7 +97,8 @@ class Inquiry:
         await warm()
         way, asked = self._limited(), Asked(max_body=MAX_CRL, connect_s=CONNECT_S)
         first = await fetch(url, way, asked)
-        if first.failure == "refused" or len(first.body or b"") >= SMALL_CRL or _past(way):
+        slow = first.elapsed_ms > PER_SOURCE_S * 500  # as much again is not left
+        if first.failure == "refused" or len(first.body or b"") >= SMALL_CRL or slow or _past(way):
             return _samples([first])
         others = await asyncio.gather(*(fetch(url, way, asked) for _ in range(SAMPLES - 1)))
         return _samples([first, *others])
@@ -146,6 +147,9 @@ def _past(way: Way) -> bool:
 
 
 def _samples(answers: list[Answer]) -> _Samples:
+    """A try that was cut off with less time than another took says nothing, and is not counted."""
     brought = [answer for answer in answers if answer.body is not None]
-    times = tuple(round(each.elapsed_ms, 1) if each.body is not None else None for each in answers)
+    longest = max((answer.elapsed_ms for answer in brought), default=0.0)
+    told = [each for each in answers if each.failure != "timeout" or each.elapsed_ms >= longest]
+    times = tuple(round(each.elapsed_ms, 1) if each.body is not None else None for each in told)
     return _Samples(best=brought[-1] if brought else answers[0], times_ms=times)

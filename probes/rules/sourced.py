@@ -118,7 +118,7 @@ def _curl(url: str, *options: str) -> str:
 
 def checking(*kinds: str) -> str:
     """The labels of the families that check revocation so: "Safari, .NET"."""
-    labels = [family.label for family in FAMILIES if getattr(family, "checks_revocation", "none") in kinds]
+    labels = [family.label for family in FAMILIES if family.checks_revocation in kinds]
     return listed(labels, 4)
 
 
