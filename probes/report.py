@@ -32,6 +32,7 @@ from probes.model import (
 from probes.pki.certificate import Certificate, parse
 from probes.pki.identity import accepted_names
 from probes.pki.revocation import names_sources
+from probes.repairs import repairs
 from probes.rules import RULES
 from probes.standing import Source
 from probes.wire.registry import alert_name, group_name, version_name
@@ -68,6 +69,7 @@ def report(facts: Facts, diagnosis: Diagnosis, *, elapsed_ms: float) -> Report:
         ),
         clients=clients,
         endpoints=tuple(_endpoint(facts, look) for look in facts.all_looks),
+        repairs=repairs(facts, diagnosis),
     )
 
 
