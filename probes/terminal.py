@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from probes.clients import CURRENT, FAMILY
-from probes.model import EndpointReport, FindingReport, Report, shown
+from probes.compared import differences
+from probes.model import EndpointReport, FindingReport, OfferedReport, Report, shown
 
 _COLOUR = {"broken": "bold red", "warning": "bold yellow", "ok": "bold green"}
 _SEVERITY = {"critical": "red", "warning": "yellow", "notice": "cyan"}
@@ -45,6 +46,11 @@ def show(report: Report) -> None:
         console.print(_clients(report))
     if report.endpoints:
         console.print(_addresses(report.endpoints))
+    for endpoint in report.endpoints:
+        if endpoint.offered is not None:
+            console.print(_offered(endpoint.address, endpoint.offered))
+        if unlike := differences(report.endpoints):
+            console.print(_differing(*unlike))
     for gap in report.gaps:
         place = f" ({', '.join(gap.addresses)})" if gap.addresses else ""
         console.print(Text(f"not looked at: {gap.what}{place}: {gap.why}", style="dim"))
@@ -123,6 +129,29 @@ def _addresses(endpoints: tuple[EndpointReport, ...]) -> Table:
             each.chain[0].not_after[:10] if each.chain else "-",
             each.failed_stage or "-",
         )
+    return table
+
+
+def _differing(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Group:
+    """What is not the same at every address, side by side."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in header:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return Group(Text("\nthe addresses differ in:", style="bold"), table)
+
+
+def _offered(address: str, offered: OfferedReport) -> Table:
+    """What was enumerated at one address: a line for each version, in the server's order where it has one."""
+    order = {True: "the server's order", False: "the client's order", None: "order not known"}[offered.server_order]
+    table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left", title_style="bold")
+    table.title = f"\n{address} agrees to ({order})"
+    table.add_column("version")
+    table.add_column("suites", overflow="fold")
+    for version in offered.versions:
+        table.add_row(version, Text("\n".join(offered.by_version.get(version, ()))))
+    table.add_row("groups", Text(", ".join(offered.groups) or "-"))
     return table
 
 

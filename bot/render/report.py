@@ -25,6 +25,7 @@ from bot.render.limits import (
     table,
 )
 from probes.codec import moment
+from probes.compared import differences
 from probes.model import CertificateReport, EndpointReport, FindingReport, Report, Target
 
 AGAIN, RAW, CHANGED = "check.again", "check.raw", "check.changed"
@@ -167,8 +168,9 @@ def why(check: PastCheck) -> Content:
     cause = _cause(report)
     top = _explained(report, cause)
     rest = [*_also(report, cause), *_footer(report, cause)]
-    newer = [*top, *_table(report), *rest]
-    classic = [*top, *_table_as_text(report), *rest]
+    unlike = _differences(report)
+    newer = [*top, *_table(report), *unlike, *rest]
+    classic = [*top, *_table_as_text(report), *unlike, *rest]
     title = f"Why: {words.clause(report.summary)}" if cause else f"{words.named(report.target)}: what was looked at"
     return fit(_plain(title), newer, classic=classic if report.endpoints else ())
 
@@ -264,6 +266,15 @@ def _more_addresses(report: Report) -> list[Json]:
     return [context(f"… {words.counted(hidden, 'more address', 'more addresses')}; the raw report has all.")] * (
         hidden > 0
     )
+
+
+def _differences(report: Report) -> list[Json]:
+    """What the addresses differ in, side by side; a message holds one table, so this one is text."""
+    found = differences(report.endpoints)
+    if found is None:
+        return []
+    header, rows = found
+    return [section(f"*What differs between them*\n{code_block(aligned(header, rows[:_ROWS]), 2800)}")]
 
 
 def _rows(report: Report) -> list[tuple[str, ...]]:
