@@ -146,7 +146,7 @@ def _signature(
     body: bytes, response: x509.ocsp.OCSPResponse, issuer: Certificate, at: datetime
 ) -> tuple[Standing, str, str]:
     """Who signed it, and had they the right to (RFC 6960 section 4.2.2.2)? "good" when they had."""
-    parts = signed(_basic(body))
+    parts = signed(basic(body))
     enclosed = [parse(each.public_bytes(Encoding.DER)) for each in response.certificates[:_MAX_CERTIFICATES]]
     candidates = [issuer, *(each for each in enclosed if isinstance(each, Certificate) and each != issuer)]
     signer = next(_makers(candidates, parts), None)
@@ -184,7 +184,7 @@ def _is_responder(response: x509.ocsp.OCSPResponse, signer: Certificate) -> bool
     return response.responder_key_hash == _sha1(key_bits(signer.spki))
 
 
-def _basic(body: bytes) -> bytes:
+def basic(body: bytes) -> bytes:
     """The BasicOCSPResponse as it was signed (RFC 6960 section 4.2.1), not as a parser would write it anew."""
     parts = list(der.inside(body))
     wrapped = der.element(body, parts[1].body, parts[1].end)
