@@ -73,8 +73,8 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--timeout", metavar="SECONDS", default="10", help="for the whole check (default 10)")
     check.add_argument("--resolver", metavar="ADDR[:PORT]", help="ask this name server (default: the system's)")
     check.add_argument("--ntp", metavar="ADDR[:PORT]", help="ask this NTP server when a clock is in doubt")
-    check.add_argument("--enumerate", action="store_true", help=argparse.SUPPRESS)
-    check.add_argument("--http3", action="store_true", help=argparse.SUPPRESS)
+    check.add_argument("--enumerate", action="store_true", help="list every version, suite and group agreed to")
+    check.add_argument("--http3", action="store_true", help="try HTTP/3 as well (needs the extra http3)")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     explain = commands.add_parser("explain", help="what an error message means", allow_abbrev=False)
     explain.add_argument("text", metavar="TEXT", nargs="*", help="the message; standard input without it, or with -")
@@ -129,9 +129,6 @@ def _explain(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    for option in ("enumerate", "http3"):
-        if getattr(args, option):
-            raise UsageError(f"--{option.replace('_', '-')} is not available in this version")
     for option in ("sni", "ca_file", "only_ca_file", "client_cert", "client_key", "origin", "resolver", "ntp"):
         if getattr(args, option) == "":
             raise UsageError(f"--{option.replace('_', '-')} is empty; leave it out or give it a value")
@@ -203,6 +200,8 @@ def _options(args: argparse.Namespace) -> Options:
         identity=_identity(getattr(args, "client_cert", None), getattr(args, "client_key", None)),
         timeout_s=_timeout(args.timeout),
         ntp=_endpoint(args.ntp, "--ntp", 123) if args.ntp else None,
+        enumerate=getattr(args, "enumerate", False),
+        http3=getattr(args, "http3", False),
     )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from probes import plan
 from probes.diagnose import judge
+from probes.enumerate import enumerate_all
 from probes.facts import Facts, anchors
 from probes.glance import glance
 from probes.model import (
@@ -71,6 +72,8 @@ class Options:
     patience_s: float = PATIENCE_S
     identity: Credential | None = None  # shown to servers that ask for a client certificate
     ntp: Endpoint | None = None  # asked only when a clock is in doubt
+    enumerate: bool = False  # all versions, suites and groups, not only what clients need
+    http3: bool = False  # try QUIC as well
     light: bool = False  # three handshakes an address (`probes.glance`)
 
 
@@ -208,7 +211,12 @@ async def _surveyed(
     seen = await survey(evidence.target, asked, shake=one, on_progress=tell, identify=signer is not None)
     at_addresses = tuple(each for each in seen.handshakes if each.endpoint in endpoints)
     resumed = await resume(at_addresses, shake=one, at_once=plan.crowd(evidence.target))
-    return replace(evidence, handshakes=(*seen.handshakes, *resumed), gaps=(*evidence.gaps, *seen.gaps))
+    evidence = replace(evidence, handshakes=(*seen.handshakes, *resumed), gaps=(*evidence.gaps, *seen.gaps))
+    if not options.enumerate:
+        return evidence
+    tell("enumerating versions, suites and groups")
+    found, gaps = await enumerate_all(evidence.target, at_addresses, shake=one)
+    return replace(evidence, enumerated=found, gaps=(*evidence.gaps, *gaps))
 
 
 def _ask_about(seen: Handshake, evidence: Evidence, inquiry: Inquiry) -> None:

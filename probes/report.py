@@ -22,6 +22,7 @@ from probes.model import (
     FindingReport,
     Gap,
     Handshake,
+    OfferedReport,
     Outcome,
     Report,
     RevocationReport,
@@ -198,6 +199,7 @@ def _endpoint(facts: Facts, look: Look) -> EndpointReport:
         alpn=seen.alpn,
         alert=_alert(look),
         chain=tuple(_certificate(der) for der in look.chain),
+        offered=_offered(facts, look),
         revocation=_revocation(facts, look),
         client_auth=look.client_auth,
         ca_names=tuple(dict.fromkeys(name for asked in look.certificate_requests for name in accepted_names(asked))),
@@ -226,6 +228,22 @@ def _sourced(
 ) -> RevocationReport:
     return RevocationReport(
         kind=kind, url=shown(url, 400), samples_ms=samples_ms, outcome=outcome, certificate=certificate.sha256
+    )
+
+
+def _offered(facts: Facts, look: Look) -> OfferedReport | None:
+    """What was enumerated here, by name."""
+    place = (look.endpoint.address, look.endpoint.port)
+    found = next((each for each in facts.evidence.enumerated if (each.address, each.port) == place), None)
+    if found is None:
+        return None
+    by_version = {version_name(version): tuple(map(cipher_name, suites)) for version, suites in found.suites}
+    return OfferedReport(
+        versions=tuple(map(version_name, found.versions)),
+        suites=tuple(dict.fromkeys(name for names in by_version.values() for name in names)),
+        groups=tuple(map(group_name, found.groups)),
+        by_version=by_version,
+        server_order=found.server_order,
     )
 
 
