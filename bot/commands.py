@@ -11,25 +11,26 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bot.model import Check, Command, Help, HistoryQuery, Misread, NotYet
+from bot.model import Check, Command, ExplainText, Help, HistoryQuery, Misread, NotYet
 from probes.model import DEFAULT_PORT, Endpoint, Target, UsageError, ip_literal, shown
 
-LONGEST = 1000  # characters; no command needs more, and what is longer was pasted by mistake
+LONGEST = 1000  # characters; no command but `explain` needs more, and what is longer was pasted by mistake
+LONGEST_TEXT = 20_000  # characters to explain; Slack itself cuts messages at 40,000
 _WORD_LIMIT = 253  # a name is not longer (RFC 1035 section 2.3.4)
 
 AVAILABLE: Mapping[str, str] = MappingProxyType(
     {
         "check": "check HOST[:PORT] [--ip ADDR] [--sni NAME] [--starttls PROTO] [--origin ADDR]",
+        "explain": "explain TEXT",
         "history": "history [HOST or word]",
         "help": "help [WORD]",
     }
 )
-WHAT_WORKS = "`/tls check HOST[:PORT]`, `/tls history [HOST or word]`, `/tls help [WORD]`"
+WHAT_WORKS = "`/tls check HOST[:PORT]`, `/tls explain TEXT`, `/tls history [HOST or word]`, `/tls help [WORD]`"
 # In the grammar, but not in this version.
 PLANNED: Mapping[str, str] = MappingProxyType(
     {
         "triage": "the four questions, with buttons",
-        "explain": "what an error message means",
         "note": "a line in the timeline of an incident",
         "identity": "client certificates",
         "watch": "looking at endpoints regularly",
@@ -48,6 +49,9 @@ _DECORATION = "`\"'"
 
 def parse(text: str) -> Command:
     """The command that *text* holds, without the `/tls` or the mention before it. Never raises."""
+    verb, *pasted = plain(text[:LONGEST_TEXT]).split(None, 1) or [""]
+    if _verb(verb) == "explain":
+        return _explain("".join(pasted))
     if len(text) > LONGEST:
         return Misread(
             answer=f"I read {len(text):,} characters, beginning “{shown(text.strip(), 40)}”. A command has at most "
@@ -60,6 +64,16 @@ def parse(text: str) -> Command:
         return _command(words)
     except UsageError as error:
         return Misread(answer=str(error))
+
+
+def _explain(text: str) -> ExplainText | Misread:
+    asked = text.strip()
+    if asked.strip(_DECORATION + " \n"):
+        return ExplainText(text=asked)
+    return Misread(
+        answer="I read `explain` without a text. It wants an error message, as in "
+        "`/tls explain x509: certificate signed by unknown authority`."
+    )
 
 
 def plain(text: str) -> str:
@@ -106,7 +120,7 @@ def _target_text(target: Target) -> str:
 
 
 def _command(words: list[str]) -> Command:
-    verb = words[0].strip(_DECORATION).lower().removeprefix("/tls").strip() or "help"
+    verb = _verb(words[0]) or "help"
     rest = words[1:]
     if verb == "check":
         return _check(rest)
@@ -117,6 +131,10 @@ def _command(words: list[str]) -> Command:
     if verb in PLANNED:
         return NotYet(word=verb)
     return _unknown(words)
+
+
+def _verb(word: str) -> str:
+    return word.strip(_DECORATION).lower().removeprefix("/tls").strip()
 
 
 def _subject(words: list[str]) -> str:

@@ -32,6 +32,13 @@ class HistoryQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainText:
+    """`explain TEXT`; never empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Help:
     """`help [WORD]`."""
 
@@ -52,7 +59,7 @@ class Misread:
     answer: str
 
 
-Command: TypeAlias = Check | HistoryQuery | Help | NotYet | Misread
+Command: TypeAlias = Check | HistoryQuery | ExplainText | Help | NotYet | Misread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +102,8 @@ class Content:
 class Note:
     """One message owed to Slack. Noting the same `key` again replaces what the message is to say.
 
-    kind `message` is posted once and then edited; `reply` is for `user` alone and sent once; `file` is uploaded once.
+    kind `message` is posted once and then edited; `reply` is for `user` alone and sent once; `file` is uploaded once,
+    with the text of `content` beside it, and its blocks are said instead where Slack takes no file.
     `parent` is the key of the message in whose thread this one belongs, `thread_ts` a thread known already.
     """
 
@@ -126,6 +134,7 @@ class Owed:
     thread_ts: str | None  # the note's own, or that of its parent
     attempted_at: float | None
     attempts: int
+    upload: str | None = None  # of a file: the id of the bytes that Slack has already, shared or not
 
 
 # ── what is remembered ──────────────────────────────────────────────────────────

@@ -16,9 +16,9 @@ from typing import Protocol, assert_never
 
 from bot import commands, incidents
 from bot.history import History
-from bot.model import Check, Content, Help, HistoryQuery, Intake, Misread, Note, NotYet, PastCheck
+from bot.model import Check, Content, ExplainText, Help, HistoryQuery, Intake, Misread, Note, NotYet, PastCheck
 from bot.notify import Outbox, Pace
-from bot.render import changes, listing, report, words
+from bot.render import changes, explain, listing, report, words
 from bot.rooms import Rooms
 from bot.supervisor import Supervisor
 from probes.codec import to_json
@@ -97,6 +97,8 @@ class Work:
                 await self._changed(intake)
             case listing.OLDER:
                 await self._older(intake)
+            case explain.CHECK:
+                await self._check_named(intake)
             case _:
                 await self._answer(intake, words.unknown_button())
 
@@ -107,6 +109,8 @@ class Work:
                 await self._first_check(intake, command)
             case HistoryQuery(word=word):
                 await self._history_page(intake, word)
+            case ExplainText(text=text):
+                await self._explanation(intake, text)
             case Help() | NotYet() | Misread():
                 await self._answer(intake, at_once(command))
             case _:
@@ -287,26 +291,24 @@ class Work:
             return None
         return check
 
+    # ── explanations ────────────────────────────────────────────────────────────
+
+    async def _explanation(self, intake: Intake, text: str) -> None:
+        content = await asyncio.to_thread(_explained, text)
+        await self._answer_as_asked(intake, "explain", content)
+
+    async def _check_named(self, intake: Intake) -> None:
+        """The button under an explanation: check the host that the text named."""
+        check = commands.parse(intake.text)
+        if isinstance(check, Check):
+            await self._first_check(intake, check)
+        else:
+            await self._answer(intake, words.unknown_button())
+
     # ── history ─────────────────────────────────────────────────────────────────
 
     async def _history_page(self, intake: Intake, word: str) -> None:
-        content = await self._page(intake, word, before=None)
-        if intake.kind == "mention":
-            # Asked aloud, answered aloud: in a thread it becomes part of the incident.
-            await self._finish(
-                intake,
-                Note(
-                    key=f"history:{intake.id}",
-                    kind="message",
-                    team=intake.team,
-                    channel=intake.channel,
-                    thread_ts=intake.thread_ts,
-                    user=intake.user,
-                    content=content,
-                ),
-            )
-            return
-        await self._answer(intake, content)
+        await self._answer_as_asked(intake, "history", await self._page(intake, word, before=None))
 
     async def _older(self, intake: Intake) -> None:
         try:
@@ -341,6 +343,22 @@ class Work:
     async def _answer(self, intake: Intake, content: Content) -> None:
         """Tell whoever asked, and nobody else; the request is done."""
         await self._finish(intake, reply(intake, content))
+
+    async def _answer_as_asked(self, intake: Intake, what: str, content: Content) -> None:
+        """Asked aloud, answered aloud: in a thread it becomes part of the incident. A command's answer is private."""
+        if intake.kind != "mention":
+            await self._answer(intake, content)
+            return
+        note = Note(
+            key=f"{what}:{intake.id}",
+            kind="message",
+            team=intake.team,
+            channel=intake.channel,
+            thread_ts=intake.thread_ts,
+            user=intake.user,
+            content=content,
+        )
+        await self._finish(intake, note)
 
     async def _finish(self, intake: Intake, *notes: Note) -> None:
         await self._history.finish(intake.id, now(), notes)
@@ -383,6 +401,13 @@ def at_once(command: Help | NotYet | Misread) -> Content:
             return words.not_yet(word, commands.PLANNED[word], commands.WHAT_WORKS)
         case Misread(answer=answer):
             return words.answer(answer)
+
+
+def _explained(text: str) -> Content:
+    """In a thread of its own: the first text of a process brings the phrases in, a long one takes a while."""
+    from probes.explain import explain as causes_of
+
+    return explain.explained(causes_of(text))
 
 
 def _number(text: str) -> int:

@@ -10,7 +10,7 @@ from slack_bolt.async_app import AsyncAck
 
 from bot import commands
 from bot.listeners.gate import Gate
-from bot.model import Check, Content, HistoryQuery, Intake
+from bot.model import Check, Content, ExplainText, HistoryQuery, Intake
 from bot.work import at_once
 
 
@@ -29,7 +29,7 @@ def tls(gate: Gate) -> Callable[..., Awaitable[None]]:
         asked = commands.parse(intake.text)
         refusal = gate.refusal(intake.channel, intake.user)
         answer = refusal
-        if answer is None and not isinstance(asked, Check | HistoryQuery):
+        if answer is None and not isinstance(asked, Check | HistoryQuery | ExplainText):
             answer = at_once(asked)
         verdict = "refused" if refusal else type(asked).__name__.lower()
         stored = await gate.take_in(intake, verdict=verdict, finished=answer is not None)

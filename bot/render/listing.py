@@ -93,6 +93,15 @@ _TEACHING = MappingProxyType(
                 ("check api.example.com --origin 10.0.0.8:8443", "compare the balancer with what is behind it"),
             ),
         ),
+        "explain": (
+            "Says what an error message means: the likeliest causes, who raised it against whom, and what to look at. "
+            "Paste it as it is, log lines and stack traces around it too.",
+            (
+                ("explain x509: certificate signed by unknown authority", "one line"),
+                ("explain NET::ERR_CERT_DATE_INVALID", "what a browser shows"),
+                ("explain remote error: tls: bad certificate", "an alert, from a client's or a server's log"),
+            ),
+        ),
         "history": (
             "Shows the incidents and checks that I remember: open ones first, then the newest.",
             (
@@ -127,6 +136,7 @@ def _overview(word: str) -> Content:
     lines = (
         f"{start}*Why does this TLS handshake fail?*\n"
         "`/tls check api.example.com:8443`  the root cause, in a thread\n"
+        "`/tls explain x509: certificate signed by unknown authority`  what an error message means\n"
         "`/tls history api.example.com`  what was seen there before\n"
         "`/tls help check`  more about one command"
     )
@@ -134,4 +144,7 @@ def _overview(word: str) -> Content:
         "The same works after a mention, also inside a thread: the answer stays there. "
         f"Not in this version yet: {', '.join(PLANNED)}."
     )
-    return fit("/tls check HOST[:PORT], /tls history [HOST or word], /tls help [WORD]", [section(lines), context(note)])
+    return fit(
+        "/tls check HOST[:PORT], /tls explain TEXT, /tls history [HOST or word], /tls help [WORD]",
+        [section(lines), context(note)],
+    )

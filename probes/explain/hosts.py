@@ -16,7 +16,7 @@ _PORT = r"(\d{2,5})(?!\d)"
 
 _TOWARDS = (
     r"connect(?:ing|ion)? to|lookup|resolve host:?|resolve host name|host name|hostname|resolve|ENOTFOUND|EAI_AGAIN"
-    r"|getaddrinfo for|connection to server at|server at|address|upstream:?|for domain|domain|server name|server_name|sni"
+    r"|getaddrinfo for|connection to server at|server at|address|upstream:?|for domain|domain|server[ _]name|sni"
 )
 
 # What stands first says most surely whom the text is about.
