@@ -23,6 +23,30 @@ def _seen(look: Look) -> tuple[str, str, str, str]:
     )
 
 
+def _alike(one: Look, other: Look) -> tuple[int, int]:
+    """How many of the offers that both answered were answered by the same choice, and how many there were."""
+    both = [(one.last(purpose), other.last(purpose)) for purpose in dict.fromkeys(s.offer.purpose for s in one.agreed)]
+    pairs = [(a, b) for a, b in both if a is not None and b is not None]
+    same = [a for a, b in pairs if (a.version, a.cipher, a.group, a.alpn) == (b.version, b.cipher, b.group, b.alpn)]
+    return len(same), len(pairs)
+
+
+def _path(front: Look, origin: Look) -> tuple[str, ...]:
+    """Is TLS passed through to the origin, or terminated in front of it? Only as far as choices tell."""
+    same, asked = _alike(front, origin)
+    if asked < 3:
+        return ()
+    if same < asked:
+        return (
+            f"{same} of {asked} offers were answered alike: something in front of the origin terminates TLS itself",
+        )
+    if front.leaf is not None and origin.leaf is not None and front.leaf.sha256 == origin.leaf.sha256:
+        return (
+            f"all {asked} offers were answered alike, with the same certificate: passed through, or configured alike",
+        )
+    return (f"all {asked} offers were answered alike, with other certificates: configured alike, terminated apart",)
+
+
 def check(facts: Facts) -> Iterator[Finding]:
     origin = facts.origin
     front = tuple(look for look in facts.looks if look.works)
@@ -45,6 +69,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         evidence=(
             f"{compared.address}: " + ", ".join(f"{n} {v}" for n, v in zip(_SEEN, here, strict=True)),
             f"origin {place}: " + ", ".join(f"{n} {v}" for n, v in zip(_SEEN, there, strict=True)),
+            *_path(compared, origin),
             *(lines(origin.obstacle.witnesses, at=True, limit=2) if origin.obstacle else ()),
         ),
         addresses=addresses(front or facts.looks),

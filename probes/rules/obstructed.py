@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from probes.facts import Facts
 from probes.look import Look
 from probes.model import Finding
-from probes.rules.phrase import addresses, lines, where
+from probes.rules.phrase import addresses, fips, lines, where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,9 @@ class Obstructed:
         )
 
 
+_MAY_BE_FIPS = {"negotiation.cipher", "negotiation.group", "negotiation.signature"}
+
+
 def obstructed(facts: Facts, code: str) -> Iterator[Obstructed]:
     """At most one: all addresses that *code* stops, with what failed there and what passed beside it."""
     looks = tuple(look for look in facts.looks if look.obstacle is not None and look.obstacle.code == code)
@@ -48,4 +51,6 @@ def obstructed(facts: Facts, code: str) -> Iterator[Obstructed]:
         if look.obstacle is not None:
             evidence += lines(look.obstacle.witnesses, at=True)
             evidence += lines(look.obstacle.contrast, at=True, limit=2)
+    if code in _MAY_BE_FIPS:
+        evidence += fips(looks)
     yield Obstructed(code=code, looks=looks, fails_for=facts.fails_for(code, looks), evidence=tuple(evidence))

@@ -8,7 +8,7 @@ from probes.clients import CURRENT, FAMILY
 from probes.facts import Facts
 from probes.look import Look
 from probes.model import Finding
-from probes.rules.phrase import addresses, choice, line, listed, s_client, where
+from probes.rules.phrase import addresses, choice, fips, line, listed, s_client, where
 
 
 def partly(facts: Facts, code: str, *, lacks: str, fix: str) -> Iterator[Finding]:
@@ -26,7 +26,7 @@ def partly(facts: Facts, code: str, *, lacks: str, fix: str) -> Iterator[Finding
         code=code,
         severity="critical",
         explanation=f"{where(looks)} has no {lacks} in common with {listed(labels)}; other clients pass.",
-        evidence=tuple(evidence for look in looks[:3] for evidence in _evidence(look, code, facts)),
+        evidence=(*(evidence for look in looks[:3] for evidence in _evidence(look, code, facts)), *fips(looks)),
         addresses=addresses(looks),
         fails_for=facts.fails_for(code, looks),
         fix=fix,

@@ -275,6 +275,27 @@ def odds(samples: int, share: float) -> str:
     return f"{min(100 * (1 - (1 - share) ** samples), 99.9):.3g} %"
 
 
+_NIST_GROUPS = frozenset((0x0017, 0x0018, 0x0019, *range(0x0100, 0x0105)))  # P-256 to P-521, FFDHE (SP 800-56A rev. 3)
+_OUTSIDE = frozenset((0x001D, 0x001E))  # X25519, X448
+
+
+def fips(looks: Iterable[Look]) -> tuple[str, ...]:
+    """A line when the server keeps to what FIPS 140 allows although more was offered, or to what it does not allow."""
+    for look in looks:
+        agreed = [shake for shake in look.agreed if shake.group is not None and shake.cipher is not None]
+        groups = {shake.group for shake in agreed if shake.group is not None}
+        suites = [cipher_name(shake.cipher) for shake in agreed if shake.cipher is not None]
+        wider = any(_OUTSIDE & set(shake.offer.groups) for shake in agreed)
+        if agreed and groups <= _NIST_GROUPS and wider and all("_AES_" in suite for suite in suites):
+            return (
+                f"{look.address} keeps to NIST curves and AES though more was offered, as a server in FIPS mode does: "
+                "a client needs P-256, P-384 or P-521 (or FFDHE) and AES-GCM",
+            )
+        if agreed and (groups <= _OUTSIDE or all("CHACHA20" in suite for suite in suites)):
+            return (f"{look.address} took nothing that a client in FIPS mode may offer (NIST curves, AES)",)
+    return ()
+
+
 def names(look: Look) -> str:
     """The names that the leaf shown here covers, shortened."""
     leaf = look.leaf

@@ -99,3 +99,16 @@ def test_the_same_fault_on_both_sides_is_that_fault() -> None:
     assert silent("balancer.origin-differs", seen)
     cause = judge(seen).cause
     assert cause and cause.code == "validity.expired"
+
+
+@pytest.mark.parametrize(
+    ("behind", "said"),
+    [
+        (replace(HEALTHY, chain=RENEWED), "terminated apart"),
+        (replace(HEALTHY, versions=(TLS12,)), "terminates TLS itself"),
+    ],
+)
+def test_what_choices_tell_of_the_path_to_the_origin_is_evidence(behind: Server, said: str) -> None:
+    seen = facts(healthy(), healthy(OTHER, server=behind), origin=ORIGIN)
+    finding = fires("balancer.origin-differs", seen, severity="warning", asks=OTHER)
+    assert any(said in line for line in finding.evidence)

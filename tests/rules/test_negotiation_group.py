@@ -51,3 +51,14 @@ def test_a_hello_lost_for_its_size_is_another_code() -> None:
     seen = facts(healthy(modern=gone, quantum=gone, padded=gone))
     assert silent("negotiation.group", seen)
     fires("reach.large-hello", seen, severity="critical")
+
+
+def test_a_server_that_keeps_to_fips_is_told_to_whom_it_leaves_out() -> None:
+    strict = replace(HEALTHY, groups=(0x0100,), ciphers=(0x1301, 0x1302))  # ffdhe2048 and AES alone
+    finding = fires("negotiation.group", facts(healthy(server=strict)), severity="critical")
+    assert any("FIPS mode does" in line for line in finding.evidence)
+
+
+def test_a_server_outside_fips_is_told_so() -> None:
+    finding = fires("negotiation.group", facts(healthy(server=replace(HEALTHY, groups=(0x001E,)))), severity="critical")
+    assert any("nothing that a client in FIPS mode may offer" in line for line in finding.evidence)
