@@ -18,6 +18,7 @@ from probes.pki.anchors import Anchors
 from probes.pki.certificate import Certificate
 from probes.pki.judge import ChainFacts, assess, chain_fault, client_fault
 from probes.pki.names import covers
+from probes.pki.paths import search
 from probes.pki.views import MODERN, View
 from probes.plan import completed
 from probes.resuming import is_asked_by
@@ -109,23 +110,26 @@ class Facts:
     def _family_chain_fault(self, family: Family, look: Look, chain: Chain) -> str | None:
         view = family.view if look.signs else replace(family.view, wants_signing_usage=False)
         known = self.chain(look, chain)
-        own = known.sound is None or known.sound.anchor is None or lacks(family.name, known.sound.anchor)
+        end = known.sound.anchor if known.sound is not None else None
+        holds = end is not None and not lacks(family.name, end)
         # MODERN is as strict as any family, so a path that it finds sound is sound for each that searches as widely.
-        if not own and view.search == MODERN.search:
+        if holds and view.search == MODERN.search:
             return None
-        if own and not self._within_reach(family, known):
-            return self._client_fault(look, chain, view, family.aia, self.anchors) or "chain.untrusted"
-        store = family_anchors(family.name, self.evidence.trust) if own else self.anchors
-        fault = self._client_fault(look, chain, view, family.aia, store)
-        if fault is None or store == self.anchors:
-            return fault
+        store = self.anchors if holds else self._store_of(family, known)
+        if store != self.anchors and _leads_to(store, known, view):
+            return None
         # What every store minds is said first; the family's own lack only where nothing else is wrong.
-        return self._client_fault(look, chain, view, family.aia, self.anchors) or "chain.untrusted"
+        fault = self._client_fault(look, chain, view, family.aia, self.anchors)
+        return fault if store == self.anchors or known.leaf is None else fault or "chain.untrusted"
+
+    def _store_of(self, family: Family, known: ChainFacts) -> Anchors:
+        """The family's own store; an empty one where nothing of it is within reach, for a store is read whole."""
+        return family_anchors(family.name, self.evidence.trust) if self._within_reach(family, known) else Anchors()
 
     def _within_reach(self, family: Family, known: ChainFacts) -> bool:
         """Could any root of the family's own store end a path? Asked first, for a store is read whole or not at all."""
         if known.sound is None:
-            return True
+            return known.leaf is not None
         ends = (path.anchor for path in known.repaired if path.anchor is not None)
         if any(not lacks(family.name, end) for end in ends) or self.evidence.trust.added:
             return True
@@ -312,6 +316,15 @@ class Facts:
         """Seconds by which this prober's clock is behind at least, by what an authority signed; 0 within tolerance."""
         behind = self.standings.behind_s(look, self.chain(look, chain))
         return behind if behind > CLOCK_TOLERANCE_S else 0.0
+
+
+def _leads_to(store: Anchors, known: ChainFacts, view: View) -> bool:
+    """Does a path hold from the leaf to *store*, by what was served?"""
+    if known.leaf is None:
+        return False
+    pool = (each for each in known.served[1:] if isinstance(each, Certificate))
+    found = search(known.leaf, pool, store, known.at, view=view).paths
+    return any(path.anchor is not None and not path.issuer_faults for path in found)
 
 
 def is_weak(cipher: int | None) -> bool:

@@ -205,6 +205,11 @@ def test_a_root_that_mozilla_gave_up_still_carries_old_families() -> None:
         assert store.holding(certificate) and not anchors(default_trust()).holding(certificate)
 
 
+def test_a_certificate_that_cannot_be_read_is_no_matter_of_stores() -> None:
+    seen = seen_by_all((b"\x30\x03\x02\x01\x00",), public(2008, 2018))
+    assert verdict(seen, "java-8") == verdict(seen, "chrome") == PASSES
+
+
 def test_a_store_is_the_same_whatever_the_clock_says() -> None:
     """An old store is old by its own date, not by that of the check."""
     served = ders(*issued_under(root_of(2018)))
