@@ -40,10 +40,16 @@ def _could_be_http(line: bytes, *, complete: bool) -> bool:
 
 
 def response(
-    request: Request, *, now: datetime, files: Mapping[str, tuple[str, bytes]] | None = None, greeting: str = "lab"
+    request: Request,
+    *,
+    now: datetime,
+    files: Mapping[str, tuple[str, bytes]] | None = None,
+    status: str | None = None,
+    greeting: str = "lab",
 ) -> bytes:
-    """The whole answer; the connection closes after it. Without *files* every path has *greeting*."""
-    status, kind, body = _content(request, files, greeting)
+    """The whole answer; the connection closes after it. Without *files* every path has *greeting*, with *status*."""
+    usual, kind, body = _content(request, files, greeting)
+    status = status or usual
     head = (
         f"HTTP/1.1 {status}\r\nDate: {http_date(now)}\r\nServer: clienthello-lab\r\n"
         f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias, cast
 from cryptography import x509
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL
+from OpenSSL.crypto import X509
 
 from probes.lab.gate import Peer
 from probes.lab.h2 import Http2
@@ -28,6 +29,7 @@ _VERSIONS: dict[Version, int] = {
     "TLSv1.2": SSL.TLS1_2_VERSION,
     "TLSv1.3": SSL.TLS1_3_VERSION,
 }
+Demand: TypeAlias = Literal["not-asked", "optional", "required", "required-in-http"]  # the last one as nginx does it
 _openssl = Binding().lib
 _CHUNK = 16_384 + 256 + 5  # the longest record on the wire (RFC 8446 section 5.2)
 _SECLEVEL_0 = ":@SECLEVEL=0"  # OpenSSL refuses TLS 1.1, SHA-1 and short RSA keys above this level
@@ -48,6 +50,8 @@ class Terms:
     alpn_required: bool = False  # nothing in common: alert 120 (RFC 7301 section 3.2)
     clock: timedelta = timedelta(0)  # how far the Date of the answer is off
     greeting: str = "healthy"
+    clients: Demand = "not-asked"  # for a certificate
+    clients_ca: x509.Certificate | None = None  # whose client certificates are taken, and whose name is sent along
 
 
 def terms(issued: Issued, *above: Issued, **changes: object) -> Terms:
@@ -88,9 +92,26 @@ def _context(terms: Terms) -> SSL.Context:
         _accepted(_openssl.SSL_CTX_set1_curves_list(context._context, terms.groups.encode()))
     if terms.signatures:
         _accepted(_openssl.SSL_CTX_set1_sigalgs_list(context._context, terms.signatures.encode()))
+    if terms.clients != "not-asked":
+        _ask(context, terms)
     context.set_alpn_select_callback(_alpn(terms))
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     return context
+
+
+def _ask(context: SSL.Context, terms: Terms) -> None:
+    """Ask for a client certificate, and refuse as the terms say."""
+    if terms.clients_ca is not None:
+        store = context.get_cert_store()
+        assert store is not None
+        store.add_cert(X509.from_cryptography(terms.clients_ca))
+        context.add_client_ca(terms.clients_ca)
+    mode = SSL.VERIFY_PEER
+    if terms.clients == "required":
+        mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
+    tolerant = terms.clients == "required-in-http"
+    context.set_verify(mode, lambda _connection, _certificate, _error, _depth, ok: tolerant or bool(ok))
+    context.set_session_id(b"lab")  # OpenSSL wants one where clients are verified
 
 
 def _accepted(result: int) -> None:
@@ -168,7 +189,17 @@ class TlsServer(asyncio.Protocol):
         if isinstance(self._application, Http2):
             return self._application.receive(data, now=now, greeting=self._terms.greeting)
         request = self._application.receive(data)
-        return response(request, now=now, greeting=self._terms.greeting) if request else b""
+        if request is None:
+            return b""
+        if self._terms.clients == "required-in-http" and (refusal := self._refusal()):
+            return response(request, now=now, status="400 Bad Request", greeting=refusal)
+        return response(request, now=now, greeting=self._terms.greeting)
+
+    def _refusal(self) -> str:
+        """What nginx's page says to a client without a certificate that verifies; empty to one with it."""
+        if self._tls.get_peer_certificate(as_cryptography=True) is None:
+            return "<title>400 No required SSL certificate was sent</title>"
+        return "<title>400 The SSL certificate error</title>" if _openssl.SSL_get_verify_result(self._tls._ssl) else ""
 
     def _finished(self, answer: bytes) -> bool:
         if isinstance(self._application, Http2):

@@ -249,10 +249,15 @@ class Bench:
         self.listens(address, port)
         return address, port
 
-    def gnutls(self, *args: str, chain: Sequence[Party] = ()) -> tuple[str, int]:
-        """gnutls-serv, which can listen on every address only; the port is free on all of them."""
+    def gnutls(self, *args: str, chain: Sequence[Party] = (), asks: bool = False) -> tuple[str, int]:
+        """gnutls-serv, which can listen on every address only; the port is free on all of them.
+
+        *asks*: for a client certificate.
+        """
         port = self._port_everywhere()
-        command = [program("gnutls") or "gnutls-serv", "--port", str(port), "--quiet", "--disable-client-cert"]
+        command = [program("gnutls") or "gnutls-serv", "--port", str(port), "--quiet"]
+        if not asks:
+            command.append("--disable-client-cert")
         if not {"--echo"} & set(args):
             command.append("--http")
         if chain:

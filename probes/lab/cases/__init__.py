@@ -1,6 +1,6 @@
 """Every case of the lab, family by family: data. The order is that of the welcome list."""
 
-from probes.lab.cases import balancer, chain, healthy, negotiation, reach, sni, validity
+from probes.lab.cases import balancer, chain, healthy, mtls, negotiation, reach, sni, validity
 from probes.lab.spec import Spec
 
 SPECS: tuple[Spec, ...] = (
@@ -8,6 +8,7 @@ SPECS: tuple[Spec, ...] = (
     *chain.SPECS,
     *sni.SPECS,
     *negotiation.SPECS,
+    *mtls.SPECS,
     *reach.SPECS,
     *balancer.SPECS,
     *healthy.SPECS,

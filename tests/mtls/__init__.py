@@ -1,0 +1,1 @@
+"""Client certificates against real servers."""
