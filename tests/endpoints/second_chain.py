@@ -414,7 +414,7 @@ def register(to: Register) -> None:
         nginx(purposed(ExtendedKeyUsageOID.EMAIL_PROTECTION)),
         USAGE,
         proof="Verify return code: (24|26|79)",
-        fails=CURRENT,
+        fails=tuple(name for name in CURRENT if name != "java"),  # it reads the leaf's purposes alone (tests/software)
     )
     to.add(
         "chain/leaf-for-code-signing",
