@@ -7,21 +7,20 @@ from collections.abc import Iterator
 from probes.facts import Facts
 from probes.model import Finding, Rule
 from probes.rules.phrase import subject
-from probes.rules.sourced import Sourced, checking, slow, title
+from probes.rules.sourced import Sourced, checking, size, slow, title
 
 
 def _explain(found: Sourced) -> str:
     source = found.first
-    size = source.status.size if source.status else source.received
+    large = size(source.status.size if source.status else source.received)
     took = f"takes {source.median_ms / 1000:.1f} s, at worst {source.worst_ms / 1000:.1f} s,"
     if source.status is None:
-        took = f"was still coming, {size / 1024:.0f} KB of it here, when the time for it ran out, too slow"
+        took = f"was still coming when the time for it ran out, too slow"
     elif not source.is_slow:
         took = f"took {source.worst_ms / 1000:.1f} s once in {len(source.samples_ms)} tries"
-    large = f" ({size / 1024:.0f} KB)" if source.status else ""
     asking = checking("soft", "hard")
     who = f" ({asking})" if asking else ""
-    return f"The {title(source)}{large} {took} to be had for “{subject(source.certificate)}”: clients that fetch it before they go on{who} hang that long."
+    return f"The {title(source)} ({large}) {took} to be had for “{subject(source.certificate)}”: clients that fetch it before they go on{who} hang that long."
 
 
 def check(facts: Facts) -> Iterator[Finding]:

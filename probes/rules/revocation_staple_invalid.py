@@ -9,14 +9,6 @@ from probes.model import Finding, Rule
 from probes.rules.phrase import addresses
 from probes.rules.sourced import again, sourced
 
-_WORDS = {
-    "stale": "out of date",
-    "early": "dated in the future",
-    "unknown": "no answer",
-    "error": "no OCSP response that can be used",
-    "invalid": "not valid",
-}
-
 
 def check(facts: Facts) -> Iterator[Finding]:
     found = sourced(facts, facts.standings.bad_staples)
@@ -27,7 +19,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         code="revocation.staple-invalid",
         severity="critical",
-        explanation=f"{found.place} staples an OCSP response that is {_WORDS.get(first.outcome, 'not valid')}: {first.why}.",
+        explanation=f"{found.place} staples an OCSP response that no client can use: {first.why}.",
         evidence=found.evidence(),
         addresses=addresses(found.looks),
         fails_for=failing,

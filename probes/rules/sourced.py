@@ -77,6 +77,10 @@ def times(source: Source) -> str:
     return "; ".join(part for part in (", ".join(took), lost) if part)
 
 
+def size(octets: int) -> str:
+    return f"{octets / 1024:.0f} KB" if octets >= 1024 else many(octets, "byte")
+
+
 def told(source: Source) -> str:
     """One source as one line of evidence: what it said, who signed that, when, how large, how fast."""
     status = source.status
@@ -89,9 +93,9 @@ def told(source: Source) -> str:
             said.append(f"of {date(status.this_update)}{until}")
         if source.kind == "crl":
             entries = f", {many(status.entries, 'entry', 'entries')}" if status.entries is not None else ""
-            said.append(f"{status.size / 1024:.0f} KB{entries}")
+            said.append(f"{size(status.size)}{entries}")
     elif source.received:
-        said.append(f"{source.received / 1024:.0f} KB had come by then")
+        said.append(f"{size(source.received)} had come by then")
     if source.samples_ms:
         said.append(times(source))
     return f"{title(source)} about “{subject(source.certificate)}”: {'; '.join(said)}"

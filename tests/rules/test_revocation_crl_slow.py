@@ -12,7 +12,7 @@ CODE = "revocation.crl-slow"
 def test_a_slow_crl_is_named_with_its_size_and_time() -> None:
     seen = facts_of(OCSP_GOOD, said("crl", samples=(2600.0,)))
     finding = fires(CODE, seen, severity="warning", asks=CRL_URL)
-    assert "2.6 s" in finding.explanation and "KB" in finding.explanation
+    assert "2.6 s" in finding.explanation and " bytes)" in finding.explanation
     assert any("3 entries" in line for line in finding.evidence)
     assert judge(seen).cause == finding
 
