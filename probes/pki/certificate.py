@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, rsa
 
-from probes.pki import der, distinguished, extensions
+from probes.pki import der, distinguished, reading
 from probes.pki.extensions import USAGE_NAMES, Address, Extensions
 from probes.pki.signatures import HASHES, RSA_PSS, PublicKey, pss_hash, public_key, signed_by
 
@@ -148,8 +148,8 @@ class Certificate:
         return self.subject_name.key, self.spki
 
     def is_valid(self, at: datetime) -> bool:
-        """Within notBefore and notAfter, both inclusive."""
-        return self.not_before <= at <= self.not_after
+        """Within notBefore and notAfter, both inclusive; certificates know no parts of a second."""
+        return self.not_before <= at.replace(microsecond=0) <= self.not_after
 
 
 @lru_cache(maxsize=4096)
@@ -160,7 +160,7 @@ def parse(data: bytes) -> Certificate | Unreadable:
         not_before, not_after = der.validity(frame.validity)
     except der.Malformed as malformed:
         return Unreadable(der=data, why=str(malformed))
-    reading = extensions.read(data, frame)
+    found = reading.read(data, frame)
     key = public_key(frame.spki)
     kind, bits, curve = _key(key)
     return Certificate(
@@ -179,10 +179,10 @@ def parse(data: bytes) -> Certificate | Unreadable:
         curve=curve,
         signature_oid=frame.signature_oid,
         signature_hash=pss_hash(data) if frame.signature_oid == RSA_PSS else HASHES.get(frame.signature_oid),
-        extensions=reading.extensions,
-        unknown_critical=reading.unknown_critical,
-        defects=reading.defects,
-        broken=reading.broken,
+        extensions=found.extensions,
+        unknown_critical=found.unknown_critical,
+        defects=found.defects,
+        broken=found.broken,
     )
 
 

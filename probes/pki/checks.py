@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from probes.pki import distinguished
+from probes.pki import baseline, constraints
 from probes.pki.certificate import Certificate
-from probes.pki.extensions import ANY_USAGE, SERVER_AUTH, Address, NameConstraints
+from probes.pki.extensions import ANY_USAGE, CLIENT_AUTH, SERVER_AUTH, USAGE_NAMES
 from probes.pki.views import View
 
 FaultKind = Literal[
@@ -29,6 +29,7 @@ FaultKind = Literal[
     "name_constraint",
     "unknown_critical_extension",
     "unreadable",
+    "profile",
 ]
 
 
@@ -52,6 +53,10 @@ def faults(chain: tuple[Certificate, ...], *, anchored: bool, at: datetime, view
             complaints += _as_leaf(certificate, is_anchor, view)
         else:
             complaints += _as_issuer(certificate, is_anchor, chain[:depth], view)
+        if view.enforces_profile:
+            serves = view.purpose == "server"
+            rules = baseline.complaints(certificate, is_leaf=depth == 0, is_anchor=is_anchor, serves=serves)
+            complaints += (("profile", rule) for rule in rules)
         found += (Fault(kind=kind, certificate=certificate, depth=depth, detail=detail) for kind, detail in complaints)
     return tuple(found)
 
@@ -82,6 +87,7 @@ def _sound(certificate: Certificate, is_anchor: bool, view: View) -> Iterator[Co
 def _in_time(certificate: Certificate, is_anchor: bool, at: datetime, view: View) -> Iterator[Complaint]:
     if is_anchor and view.ignores_anchor_expiry:
         return
+    at = at.replace(microsecond=0)  # notAfter means to the end of its second
     if at < certificate.not_before:
         yield "not_yet_valid", f"valid from {certificate.not_before:%Y-%m-%d %H:%M:%S} UTC"
     if at > certificate.not_after:
@@ -94,7 +100,7 @@ def _as_leaf(leaf: Certificate, is_anchor: bool, view: View) -> Iterator[Complai
         yield "wrong_usage", f"its keyUsage allows {_listed(usage)} alone, nothing that TLS uses"
     elif usage is not None and view.wants_signing_usage and "digitalSignature" not in usage:
         yield "wrong_usage", f"its keyUsage allows {_listed(usage)} and forbids digitalSignature, which ECDHE uses"
-    yield from _extended(leaf)
+    yield from _extended(leaf, view)
     # RFC 5280 allows it; Firefox, rustls and cryptography refuse a CA as a server. What the user pinned passes.
     if leaf.is_ca and not is_anchor and view.refuses_ca_leaf:
         yield "wrong_usage", "it is a CA certificate, and serves as a server's"
@@ -111,59 +117,23 @@ def _as_issuer(issuer: Certificate, is_anchor: bool, below: tuple[Certificate, .
     if usage is not None and "keyCertSign" not in usage:
         yield "wrong_usage", f"its keyUsage allows {_listed(usage)} and forbids keyCertSign"
     if view.nests_usage:
-        yield from _extended(issuer)
+        yield from _extended(issuer, view)
     # RFC 5280 section 6.1.4 l, m: self-issued certificates and the leaf do not count.
     between = sum(1 for certificate in below[1:] if not certificate.is_self_issued)
     if issuer.path_len is not None and between > issuer.path_len:
         yield "path_length", f"authorities allowed below it: {issuer.path_len}, found: {between}"
-    if issuer.extensions.name_constraints:
-        for certificate in below:
-            yield from _constrained(issuer.extensions.name_constraints, certificate, is_leaf=certificate is below[0])
+    if between > view.most_intermediates:
+        yield "path_length", f"authorities between it and the leaf: {between}, allowed: {view.most_intermediates}"
+    for complaint in constraints.complaints(issuer, below):
+        yield "name_constraint", complaint
 
 
-def _extended(certificate: Certificate) -> Iterator[Complaint]:
-    if certificate.eku is not None and not {SERVER_AUTH, ANY_USAGE} & set(certificate.eku):
-        yield "wrong_usage", f"its extendedKeyUsage is {_listed(certificate.eku_names or ())}, without serverAuth"
+def _extended(certificate: Certificate, view: View) -> Iterator[Complaint]:
+    wanted = SERVER_AUTH if view.purpose == "server" else CLIENT_AUTH
+    if certificate.eku is not None and wanted not in certificate.eku and ANY_USAGE not in certificate.eku:
+        listed = _listed(certificate.eku_names or ())
+        yield "wrong_usage", f"its extendedKeyUsage is {listed}, without {USAGE_NAMES[wanted]}"
 
 
 def _listed(names: frozenset[str] | tuple[str, ...]) -> str:
     return ", ".join(sorted(names)) or "nothing"
-
-
-def _constrained(constraints: NameConstraints, certificate: Certificate, *, is_leaf: bool) -> Iterator[Complaint]:
-    """RFC 5280 section 6.1.3 b and c; self-issued intermediates are exempt."""
-    if certificate.is_self_issued and not is_leaf:
-        return
-    for name in certificate.dns_names:
-        if any(_dns_within(name, tree) for tree in constraints.excluded_dns):
-            yield "name_constraint", f"it may not issue for {name}"
-        elif constraints.permitted_dns and not any(_dns_within(name, tree) for tree in constraints.permitted_dns):
-            yield "name_constraint", f"it may issue for {_listed(constraints.permitted_dns)} alone, not for {name}"
-    for address in certificate.ip_addresses:
-        if not _address_allowed(constraints, address):
-            yield "name_constraint", f"it may not issue for {address}"
-    subject = certificate.subject_name
-    if subject.is_empty:
-        return
-    if any(_directory_within(subject.key, tree) for tree in constraints.excluded_directory):
-        yield "name_constraint", f"it may not issue for subjects like {subject.text}"
-    permitted = constraints.permitted_directory
-    if permitted and not any(_directory_within(subject.key, tree) for tree in permitted):
-        yield "name_constraint", f"it may issue for other subjects than {subject.text} alone"
-
-
-def _dns_within(name: str, tree: str) -> bool:
-    """RFC 5280 section 4.2.1.10: labels may be added in front. A leading dot is a habit that clients forgive."""
-    name, tree = name.casefold().removesuffix("."), tree.casefold().removeprefix(".").removesuffix(".")
-    return not tree or name == tree or name.endswith("." + tree)
-
-
-def _address_allowed(constraints: NameConstraints, address: Address) -> bool:
-    if any(address in network for network in constraints.excluded_ip):
-        return False
-    # One dNSName or iPAddress tree limits names of its own form only; IPv4 and IPv6 are one form.
-    return not constraints.permitted_ip or any(address in network for network in constraints.permitted_ip)
-
-
-def _directory_within(name: distinguished.Key, tree: distinguished.Key) -> bool:
-    return name[: len(tree)] == tree

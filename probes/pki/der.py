@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 SEQUENCE = 0x30
@@ -47,7 +48,10 @@ class Extension:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skeleton:
-    """The fields of a certificate as slices of its DER (RFC 5280 section 4.1); version counts from 1."""
+    """The fields of a certificate as slices of its DER (RFC 5280 section 4.1); version counts from 1.
+
+    *algorithms_agree*: the signature algorithm inside the signed part is the one outside (section 4.1.1.2).
+    """
 
     tbs: bytes
     version: int
@@ -58,6 +62,7 @@ class Skeleton:
     spki: bytes
     extensions: bytes | None
     signature_oid: str
+    algorithms_agree: bool
     signature: bytes
 
 
@@ -94,6 +99,7 @@ def inside(der: bytes) -> Iterator[Element]:
     return children(der, element(der, 0, len(der)))
 
 
+@lru_cache(maxsize=1024)
 def object_identifier(body: bytes) -> str:
     """Dotted text of an OBJECT IDENTIFIER's value."""
     arcs: list[int] = []
@@ -121,7 +127,7 @@ def skeleton(der: bytes) -> Skeleton:
     if parts and parts[0].tag == 0xA0:
         version = int.from_bytes(_content(der, element(der, parts[0].body, parts[0].end))[:4], "big") + 1
         parts = parts[1:]
-    serial, _, issuer, validity, subject, spki = _take(iter(parts), 6)
+    serial, inner, issuer, validity, subject, spki = _take(iter(parts), 6)
     _expect(serial, INTEGER, "serialNumber")
     for part, name in (
         (issuer, "issuer"),
@@ -141,6 +147,7 @@ def skeleton(der: bytes) -> Skeleton:
         spki=der[spki.start : spki.end],
         extensions=_content(der, extensions) if extensions else None,
         signature_oid=_algorithm(der, algorithm),
+        algorithms_agree=der[inner.start : inner.end] == der[algorithm.start : algorithm.end],
         signature=_content(der, signature)[1:],
     )
 

@@ -23,6 +23,7 @@ KEYWORDS = {
 }
 COMMON_NAME = "2.5.4.3"
 ORGANISATION = "2.5.4.10"
+EMAIL_ADDRESS = "1.2.840.113549.1.9.1"
 LONGEST_TEXT = 512  # characters; certificates come from strangers, and these texts end up in messages
 
 _ENCODINGS = {
@@ -49,6 +50,7 @@ class Name:
     common_name: str | None
     organisation: str | None
     is_empty: bool
+    emails: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=4096)
@@ -65,6 +67,7 @@ def read(name: bytes) -> Name:
         common_name=_last(flat, COMMON_NAME),
         organisation=_last(flat, ORGANISATION),
         is_empty=not flat,
+        emails=tuple(text for kind, text in flat if kind == EMAIL_ADDRESS),
     )
 
 

@@ -1,18 +1,17 @@
-"""What a certificate's extensions say, and what is left of them when a strict parser refuses."""
+"""What a certificate's extensions say, as cryptography's parser reads them; `lenient` reads what it refuses."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import TypeVar
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Literal, TypeVar
 
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from probes.pki import der, distinguished
 from probes.pki.distinguished import capped
-from probes.pki.signatures import REFUSALS
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -32,22 +31,29 @@ USAGE_NAMES = {
 }
 SUBJECT_ALT_NAME = "2.5.29.17"
 BASIC_CONSTRAINTS = "2.5.29.19"
+SUBJECT_KEY_IDENTIFIER = "2.5.29.14"
+KEY_USAGE = "2.5.29.15"
+NAME_CONSTRAINTS = "2.5.29.30"
+AUTHORITY_KEY_IDENTIFIER = "2.5.29.35"
+POLICY_CONSTRAINTS = "2.5.29.36"
+EXTENDED_KEY_USAGE = "2.5.29.37"
+AUTHORITY_INFORMATION_ACCESS = "1.3.6.1.5.5.7.1.1"
 # Extensions that current TLS clients act on when critical (RFC 5280 section 4.2): anything else critical is refused.
 UNDERSTOOD = frozenset(
     {
         SUBJECT_ALT_NAME,
         BASIC_CONSTRAINTS,
-        "2.5.29.14",  # subjectKeyIdentifier
-        "2.5.29.15",  # keyUsage
-        "2.5.29.30",  # nameConstraints
+        SUBJECT_KEY_IDENTIFIER,
+        KEY_USAGE,
+        NAME_CONSTRAINTS,
         "2.5.29.31",  # cRLDistributionPoints
         "2.5.29.32",  # certificatePolicies
         "2.5.29.33",  # policyMappings
-        "2.5.29.35",  # authorityKeyIdentifier
-        "2.5.29.36",  # policyConstraints
-        "2.5.29.37",  # extKeyUsage
+        AUTHORITY_KEY_IDENTIFIER,
+        POLICY_CONSTRAINTS,
+        EXTENDED_KEY_USAGE,
         "2.5.29.54",  # inhibitAnyPolicy
-        "1.3.6.1.5.5.7.1.1",  # authorityInfoAccess
+        AUTHORITY_INFORMATION_ACCESS,
         "1.3.6.1.5.5.7.1.24",  # TLS feature
         "2.16.840.1.113730.1.1",  # Netscape certificate type
     }
@@ -63,21 +69,38 @@ _KEY_USAGES = {
 }
 
 
+Unread = Literal["any", "ip", "other"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameConstraints:
-    """What a CA may issue for (RFC 5280 section 4.2.1.10). Directory names as comparable keys."""
+    """What a CA may issue for (RFC 5280 section 4.2.1.10). Directory names as DER.
+
+    *unread*: the forms of trees that are malformed ("any": all of it is) or that nobody here compares ("other").
+    """
 
     permitted_dns: tuple[str, ...] = ()
     excluded_dns: tuple[str, ...] = ()
     permitted_ip: tuple[Network, ...] = ()
     excluded_ip: tuple[Network, ...] = ()
-    permitted_directory: tuple[distinguished.Key, ...] = ()
-    excluded_directory: tuple[distinguished.Key, ...] = ()
+    permitted_directory: tuple[bytes, ...] = ()
+    excluded_directory: tuple[bytes, ...] = ()
+    permitted_email: tuple[str, ...] = ()
+    excluded_email: tuple[str, ...] = ()
+    permitted_uri: tuple[str, ...] = ()
+    excluded_uri: tuple[str, ...] = ()
+    unread: frozenset[Unread] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extensions:
-    """What the extensions of a certificate say; the defaults are what their absence says."""
+    """What the extensions of a certificate say; the defaults are what their absence says.
+
+    *present* and *critical* are dotted OIDs. *other_names*: the subjectAltName has names of a form not listed here.
+    """
+
+    present: frozenset[str] = frozenset()
+    critical: frozenset[str] = frozenset()
 
     basic_constraints: bool = False
     is_ca: bool = False
@@ -87,6 +110,10 @@ class Extensions:
     has_san: bool = False
     dns_names: tuple[str, ...] = ()
     ip_addresses: tuple[Address, ...] = ()
+    emails: tuple[str, ...] = ()
+    uris: tuple[str, ...] = ()
+    directory_names: tuple[bytes, ...] = ()
+    other_names: bool = False
     aki: bytes | None = None
     aki_issuer: distinguished.Name | None = None
     aki_serial: int | None = None
@@ -100,61 +127,41 @@ class Extensions:
     policies: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """*defects*: what a strict parser refuses. *broken*: a lenient one must refuse it, too, as every client does."""
+def strictly(strict: x509.Extensions, unread: tuple[der.Extension, ...]) -> tuple[Extensions, bool]:
+    """What a strict parser's extensions say, and whether all of it can be: False for an address that is a network.
 
-    extensions: Extensions
-    unknown_critical: tuple[str, ...] = ()
-    defects: tuple[str, ...] = ()
-    broken: bool = False
-
-
-def read(data: bytes, frame: der.Skeleton) -> Reading:
-    """The extensions of the certificate *data*; never raises."""
-    refusal = None
-    strict = None
-    try:
-        with warnings.catch_warnings():
-            # A certificate that merely deserves a warning (a serial number of zero) is one that clients take.
-            warnings.simplefilter("ignore")
-            strict = _strictly(x509.load_der_x509_certificate(data).extensions)
-    except REFUSALS as refused:
-        refusal = capped(str(refused) or type(refused).__name__, 200)
-    try:
-        listed = der.extensions(frame.extensions)
-    except der.Malformed as malformed:
-        return Reading(extensions=Extensions(), defects=(refusal or str(malformed),), broken=True)
-    unknown = tuple(each.oid for each in listed if each.critical and each.oid not in UNDERSTOOD)
-    if strict is not None:
-        return Reading(extensions=strict, unknown_critical=unknown)
-    extensions, whole = _leniently(listed)
-    broken = not whole or frame.version > 3 or len({each.oid for each in listed}) < len(listed)
-    return Reading(extensions=extensions, unknown_critical=unknown, defects=(refusal or "",), broken=broken)
-
-
-def _strictly(strict: x509.Extensions) -> Extensions:
-    basic = _one(strict, x509.BasicConstraints)
-    usage = _one(strict, x509.KeyUsage)
-    extended = _one(strict, x509.ExtendedKeyUsage)
-    names = _one(strict, x509.SubjectAlternativeName)
-    authority = _one(strict, x509.AuthorityKeyIdentifier)
-    own = _one(strict, x509.SubjectKeyIdentifier)
-    access = _one(strict, x509.AuthorityInformationAccess)
-    revocation_lists = _one(strict, x509.CRLDistributionPoints)
-    features = _one(strict, x509.TLSFeature)
-    constraints = _one(strict, x509.NameConstraints)
-    stamps = _one(strict, x509.PrecertificateSignedCertificateTimestamps)
-    policies = _one(strict, x509.CertificatePolicies)
-    return Extensions(
+    *unread* are the same extensions. Raises what cryptography refuses with (`signatures.REFUSALS`), which reads lazily.
+    """
+    found = _Found(strict)
+    raw = {each.oid: each.value for each in unread}
+    basic = found.one(x509.BasicConstraints)
+    usage = found.one(x509.KeyUsage)
+    extended = found.one(x509.ExtendedKeyUsage)
+    names = found.one(x509.SubjectAlternativeName)
+    authority = found.one(x509.AuthorityKeyIdentifier)
+    own = found.one(x509.SubjectKeyIdentifier)
+    access = found.one(x509.AuthorityInformationAccess)
+    revocation_lists = found.one(x509.CRLDistributionPoints)
+    features = found.one(x509.TLSFeature)
+    constraints = found.one(x509.NameConstraints)
+    stamps = found.one(x509.PrecertificateSignedCertificateTimestamps)
+    policies = found.one(x509.CertificatePolicies)
+    listed = _Listed(names or ())
+    extensions = Extensions(
+        present=frozenset(raw),
+        critical=frozenset(each.oid for each in unread if each.critical),
         basic_constraints=basic is not None,
         is_ca=basic is not None and basic.ca,
         path_len=basic.path_length if basic else None,
         key_usage=_usages(usage) if usage else None,
         eku=tuple(oid.dotted_string for oid in extended) if extended else None,
         has_san=names is not None,
-        dns_names=tuple(capped(name) for name in names.get_values_for_type(x509.DNSName)) if names else (),
-        ip_addresses=_addresses(names) if names else (),
+        dns_names=tuple(listed.dns),
+        ip_addresses=tuple(listed.addresses),
+        emails=tuple(listed.emails),
+        uris=tuple(listed.uris),
+        directory_names=_directories(raw[SUBJECT_ALT_NAME]) if listed.directories else (),
+        other_names=listed.others,
         aki=authority.key_identifier if authority else None,
         aki_issuer=_authority_name(authority) if authority else None,
         aki_serial=authority.authority_cert_serial_number if authority else None,
@@ -163,55 +170,59 @@ def _strictly(strict: x509.Extensions) -> Extensions:
         ocsp_urls=_locations(access, AuthorityInformationAccessOID.OCSP),
         crl_urls=_distribution(revocation_lists) if revocation_lists else (),
         must_staple=features is not None and x509.TLSFeatureType.status_request in features,
-        name_constraints=_constraints(constraints) if constraints else None,
+        name_constraints=_constraints(constraints, raw[NAME_CONSTRAINTS]) if constraints else None,
         sct_count=len(stamps) if stamps else 0,
         policies=tuple(policy.policy_identifier.dotted_string for policy in policies) if policies else (),
     )
+    return extensions, not listed.networks
 
 
-def _leniently(listed: tuple[der.Extension, ...]) -> tuple[Extensions, bool]:
-    """Names and the CA flag alone, in encodings that clients forgive; and whether nothing in them was malformed."""
-    found = {each.oid: each.value for each in listed}
-    dns: list[str] = []
-    addresses: list[Address] = []
-    is_ca, whole = False, True
-    try:
-        for name in der.inside(found.get(SUBJECT_ALT_NAME, b"\x30\x00")):
-            value = found[SUBJECT_ALT_NAME][name.body : name.end]
-            if name.tag == 0x82:
-                dns.append(capped(value.decode("utf-8", "replace")))
-            elif name.tag == 0x87 and len(value) in (4, 16):
-                addresses.append(ip_address(value))
-            elif name.tag == 0x87:
-                whole = False
-        first = next(der.inside(found.get(BASIC_CONSTRAINTS, b"\x30\x00")), None)
-        is_ca = first is not None and first.tag == der.BOOLEAN and any(found[BASIC_CONSTRAINTS][first.body : first.end])
-    except der.Malformed:
-        whole = False
-    extensions = Extensions(
-        basic_constraints=BASIC_CONSTRAINTS in found,
-        is_ca=is_ca,
-        has_san=SUBJECT_ALT_NAME in found,
-        dns_names=tuple(dns),
-        ip_addresses=tuple(addresses),
-    )
-    return extensions, whole
+class _Listed:
+    """General names by their form, in the order listed."""
+
+    def __init__(self, names: Iterable[x509.GeneralName]) -> None:
+        self.dns: list[str] = []
+        self.addresses: list[Address] = []
+        self.networks: list[Network] = []
+        self.emails: list[str] = []
+        self.uris: list[str] = []
+        self.directories = False
+        self.others = False
+        for name in names:
+            self._sort(name)
+
+    def _sort(self, name: x509.GeneralName) -> None:
+        match name:
+            case x509.DNSName():
+                self.dns.append(capped(name.value))
+            case x509.IPAddress():
+                if isinstance(name.value, IPv4Address | IPv6Address):
+                    self.addresses.append(name.value)
+                else:
+                    self.networks.append(name.value)
+            case x509.RFC822Name():
+                self.emails.append(capped(name.value))
+            case x509.UniformResourceIdentifier():
+                self.uris.append(capped(name.value, 2048))
+            case x509.DirectoryName():
+                self.directories = True
+            case _:
+                self.others = True
 
 
-def _one(strict: x509.Extensions, kind: type[E]) -> E | None:
-    try:
-        return strict.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
+class _Found:
+    """Extensions by their type: looked up once each, where cryptography searches its list anew."""
+
+    def __init__(self, strict: x509.Extensions) -> None:
+        self._values: dict[type, x509.ExtensionType] = {type(each.value): each.value for each in strict}
+
+    def one(self, kind: type[E]) -> E | None:
+        value = self._values.get(kind)
+        return value if isinstance(value, kind) else None
 
 
 def _usages(usage: x509.KeyUsage) -> frozenset[str]:
     return frozenset(name for attribute, name in _KEY_USAGES.items() if getattr(usage, attribute))
-
-
-def _addresses(names: x509.SubjectAlternativeName) -> tuple[Address, ...]:
-    values = names.get_values_for_type(x509.IPAddress)
-    return tuple(value for value in values if isinstance(value, IPv4Address | IPv6Address))
 
 
 def _authority_name(authority: x509.AuthorityKeyIdentifier) -> distinguished.Name | None:
@@ -238,27 +249,39 @@ def _distribution(points: x509.CRLDistributionPoints) -> tuple[str, ...]:
     )
 
 
-def _constraints(constraints: x509.NameConstraints) -> NameConstraints:
-    permitted, excluded = constraints.permitted_subtrees or (), constraints.excluded_subtrees or ()
+def _constraints(constraints: x509.NameConstraints, raw: bytes) -> NameConstraints:
+    permitted, excluded = _Listed(constraints.permitted_subtrees or ()), _Listed(constraints.excluded_subtrees or ())
+    unread: set[Unread] = set()
+    if permitted.others or excluded.others:
+        unread.add("other")
+    if permitted.addresses or excluded.addresses:
+        unread.add("ip")  # an address without its mask
     return NameConstraints(
-        permitted_dns=tuple(name.value for name in permitted if isinstance(name, x509.DNSName)),
-        excluded_dns=tuple(name.value for name in excluded if isinstance(name, x509.DNSName)),
-        permitted_ip=_networks(permitted),
-        excluded_ip=_networks(excluded),
-        permitted_directory=_directories(permitted),
-        excluded_directory=_directories(excluded),
+        permitted_dns=tuple(permitted.dns),
+        excluded_dns=tuple(excluded.dns),
+        permitted_ip=tuple(permitted.networks),
+        excluded_ip=tuple(excluded.networks),
+        permitted_directory=_subtrees(raw, 0xA0) if permitted.directories else (),
+        excluded_directory=_subtrees(raw, 0xA1) if excluded.directories else (),
+        permitted_email=tuple(permitted.emails),
+        excluded_email=tuple(excluded.emails),
+        permitted_uri=tuple(permitted.uris),
+        excluded_uri=tuple(excluded.uris),
+        unread=frozenset(unread),
     )
 
 
-def _networks(names: tuple[x509.GeneralName, ...] | list[x509.GeneralName]) -> tuple[Network, ...]:
+def _subtrees(raw: bytes, tag: int) -> tuple[bytes, ...]:
+    """The directory names among the permitted ([0]) or excluded ([1]) subtrees."""
     return tuple(
-        name.value
-        for name in names
-        if isinstance(name, x509.IPAddress) and isinstance(name.value, IPv4Network | IPv6Network)
+        name
+        for trees in der.inside(raw)
+        if trees.tag == tag
+        for tree in der.children(raw, trees)
+        for name in _directories(raw[tree.start : tree.end])
     )
 
 
-def _directories(names: tuple[x509.GeneralName, ...] | list[x509.GeneralName]) -> tuple[distinguished.Key, ...]:
-    return tuple(
-        distinguished.read(name.value.public_bytes()).key for name in names if isinstance(name, x509.DirectoryName)
-    )
+def _directories(raw: bytes) -> tuple[bytes, ...]:
+    """The directoryNames ([4], explicit) in a sequence of general names, as DER."""
+    return tuple(raw[name.body : name.end] for name in der.inside(raw) if name.tag == 0xA4)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import assert_never
 
 from probes.pki import distinguished
@@ -108,6 +109,8 @@ class _Builder:
             self.by_subject.setdefault(each.subject_name.key, []).append(each)
         self.found: list[Path] = []
         self.asked: set[tuple[bytes, bytes]] = set()
+        self.signers: dict[bytes, bytes] = {}
+        self.loops: list[Chain] = []
         self.steps = 0
         self.truncated = False
 
@@ -120,6 +123,8 @@ class _Builder:
             if self.leaf.is_self_issued:
                 return
         self._extend((self.leaf,))
+        if not self.found:
+            self._no_issuer(self.loops[0] if self.loops else (self.leaf,), [])
 
     def _extend(self, chain: Chain) -> None:
         """Record every way on from the end of *chain*, whose signatures hold."""
@@ -130,6 +135,9 @@ class _Builder:
         top = chain[-1]
         if self._is_root(top):
             self._stop(chain)
+            return
+        if self._loops(chain):
+            self.loops.append(chain)
             return
         roots, named = self._candidates(chain)
         if len(chain) > DEPTH:
@@ -149,6 +157,16 @@ class _Builder:
         if not led_on:
             self._no_issuer(chain, [*(anchor.certificate for anchor in roots), *named])
 
+    def _loops(self, chain: Chain) -> bool:
+        """Whether whoever issued the end of *chain* is in it already: nothing new is to be found that way."""
+        top = chain[-1]
+        return any(
+            each.subject_name.key == top.issuer_name.key
+            and not _key_identifiers_differ(top, each)
+            and self._signs(top, each)
+            for each in chain[:-1]
+        )
+
     def _candidates(self, chain: Chain) -> tuple[list[Anchor], list[Certificate]]:
         """Who bears the issuer's name: anchors that end a path, and certificates that lead on; the likely first."""
         top = chain[-1]
@@ -161,14 +179,36 @@ class _Builder:
             # The served copy of a root in the store is that root; its cross-signed copies lead on to another.
             if each.identity not in seen and not (each.is_self_issued and each.identity in ended)
         ]
-        pooled.sort(
-            key=lambda each: (
-                _key_identifiers_differ(top, each),
-                not each.is_valid(self.at),
-                not self.anchors.named(each.issuer_der),
+        if len(pooled) > 1:
+            pooled.sort(
+                key=lambda each: (
+                    _key_identifiers_differ(top, each),
+                    not each.is_valid(self.at),
+                    self.distances.get(each.der, len(self.pool) + 1),
+                )
             )
-        )
         return anchors, pooled
+
+    @cached_property
+    def distances(self) -> dict[bytes, int]:
+        """How many steps each certificate of the pool is from the store, by names and key identifiers alone."""
+        waiting: dict[distinguished.Key, list[Certificate]] = {}
+        near: list[Certificate] = []
+        for each in self.pool:
+            if self.anchors.named(each.issuer_der):
+                near.append(each)
+            else:
+                waiting.setdefault(each.issuer_name.key, []).append(each)
+        distances = {each.der: 1 for each in near}
+        # The list grows while it is walked: breadth first.
+        for issuer in near:
+            below = waiting.get(issuer.subject_name.key, [])
+            reached = [each for each in below if not _key_identifiers_differ(each, issuer)]
+            if reached:
+                waiting[issuer.subject_name.key] = [each for each in below if _key_identifiers_differ(each, issuer)]
+                near += reached
+                distances.update((each.der, distances[issuer.der] + 1) for each in reached)
+        return distances
 
     # Searches of one path ----------------------------------------------------------------------------------------
 
@@ -292,13 +332,20 @@ class _Builder:
         return tuple(each for each in named if not (minds and _key_identifiers_differ(child, each)))
 
     def _signs(self, child: Certificate, issuer: Certificate) -> bool:
+        # One key made a signature: once it is known, no other need be asked.
+        signer = self.signers.get(child.der)
+        if signer is not None:
+            return signer == issuer.spki
         pair = (child.der, issuer.spki)
         if pair not in self.asked:
             if len(self.asked) >= SIGNATURES:
                 self.truncated = True
                 return False
             self.asked.add(pair)
-        return signed_by(child.der, issuer.spki)
+        signed = signed_by(child.der, issuer.spki)
+        if signed:
+            self.signers[child.der] = issuer.spki
+        return signed
 
     def _end_at(self, chain: Chain, anchor: Anchor) -> None:
         if self._signs(chain[-1], anchor.certificate):

@@ -21,6 +21,9 @@ class View:
     *minds_key_identifiers*: an issuer whose SKI is not the AKI wanted is no issuer.
     *nests_usage*: an issuer's extendedKeyUsage limits what it may issue for (no standard says so, most do it).
     *minds_leaf_usage*: a leaf with a keyUsage must allow something that TLS uses.
+    *purpose*: what the leaf is to be used for.
+    *most_intermediates*: certificates between leaf and anchor, self-issued ones not counted.
+    *enforces_profile*: what `baseline` asks, too, which TLS clients do not.
     *wants_signing_usage*: a leaf with a keyUsage must allow digitalSignature, as ECDHE and TLS 1.3 use it.
     """
 
@@ -33,11 +36,15 @@ class View:
     minds_leaf_usage: bool = True
     wants_signing_usage: bool = True
     nests_usage: bool = True
+    purpose: Literal["server", "client"] = "server"
+    most_intermediates: int = 8
+    enforces_profile: bool = False
     min_rsa_bits: int = 2048
     forbidden_hashes: frozenset[str] = frozenset({"md2", "md5", "sha1"})
 
 
 MODERN = View(name="modern")
+BASELINE = View(name="baseline", enforces_profile=True)
 TRUSTED_FIRST = View(
     name="trusted-first",
     search="first-issuer",
