@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 
 from probes.lab.cases import SPECS
 from probes.lab.listen import UNROUTED, NotPossible, Sockets, bind, has_many_addresses, is_unrouted
-from probes.lab.plain import http
 from probes.lab.spec import Site, Spec
+from probes.lab.status import Page, Web
 from probes.lab.trust import Trust, establish
 from probes.model import ResolutionFailure, Status
 
 DEFAULT_PORT = 8443
-_ISSUER_PATH = "/lab-issuing-ca-r.der"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +60,13 @@ class Lab:
         trust: Trust,
         cases: tuple[Case, ...],
         left_out: tuple[LeftOut, ...],
-        issuer_socket: tuple[str, int],
+        web_socket: tuple[str, int],
         sockets: Sockets,
     ) -> None:
         self.trust = trust
         self.cases = cases
         self.left_out = left_out
-        self._issuer_socket = issuer_socket
+        self._web_socket = web_socket
         self._sockets = sockets
 
     @property
@@ -82,10 +81,10 @@ class Lab:
 
     @property
     def allowed(self) -> tuple[tuple[str, int], ...]:
-        """Exactly the sockets of the lab, the one that serves issuers included."""
+        """Exactly the sockets of the lab, the one that serves issuers, OCSP responses and CRLs included."""
         sockets = {(address, case.port) for case in self.cases for address in case.addresses}
         origins = {(case.origin.rpartition(":")[0], case.port) for case in self.cases if case.origin}
-        return tuple(sorted(sockets | origins | {self._issuer_socket}))
+        return tuple(sorted(sockets | origins | {self._web_socket}))
 
     def case(self, name: str) -> Case:
         """The case called *name*; KeyError if there is none."""
@@ -117,13 +116,15 @@ async def start(*, port: int = DEFAULT_PORT, many_addresses: bool | None = None)
     trust = establish(datetime.now(UTC))
     sockets = Sockets()
     try:
-        issuer_socket = await _serve_issuers(trust, sockets)
+        web, web_socket = await _serve_web(sockets)
         opening = _Opening(
             trust=trust,
             sockets=sockets,
             port=port if many_addresses else 0,
             wanted_port=port,
-            issuer_url=f"http://{issuer_socket[0]}:{issuer_socket[1]}{_ISSUER_PATH}",
+            # RFC 5280 section 4.2.2.1: one DER certificate over HTTP
+            issuer_url=web.publish(Page(body=trust.issuing_r.der, content_type="application/pkix-cert")),
+            web=web,
             pool=_addresses() if many_addresses else itertools.repeat("127.0.0.1"),
         )
         cases: list[Case] = []
@@ -137,15 +138,16 @@ async def start(*, port: int = DEFAULT_PORT, many_addresses: bool | None = None)
     except BaseException:
         await sockets.close()
         raise
-    return Lab(trust=trust, cases=tuple(cases), left_out=tuple(left_out), issuer_socket=issuer_socket, sockets=sockets)
+    return Lab(trust=trust, cases=tuple(cases), left_out=tuple(left_out), web_socket=web_socket, sockets=sockets)
 
 
-async def _serve_issuers(trust: Trust, sockets: Sockets) -> tuple[str, int]:
-    """Where AIA finds the intermediate (RFC 5280 section 4.2.2.1: one DER certificate over HTTP)."""
+async def _serve_web(sockets: Sockets) -> tuple[Web, tuple[str, int]]:
+    """The server of everything that the lab's certificates name, and its socket."""
     [bound] = bind(["127.0.0.1"], 0)
-    await sockets.open(bound, http({_ISSUER_PATH: ("application/pkix-cert", trust.issuing_r.der)}))
     address, port = bound.getsockname()
-    return address, port
+    web = Web(f"http://{address}:{port}")
+    await sockets.open(bound, web.peer())
+    return web, (address, port)
 
 
 def _addresses() -> Iterator[str]:
@@ -168,6 +170,7 @@ class _Opening:
     port: int
     wanted_port: int
     issuer_url: str
+    web: Web
     pool: Iterator[str]
 
     async def open(self, spec: Spec) -> Case:
@@ -178,7 +181,13 @@ class _Opening:
         addresses = tuple(itertools.islice(self.pool, spec.addresses))
         bound = bind(addresses, self.port)
         port = bound[0].getsockname()[1]
-        site = Site(trust=self.trust, name=spec.name or addresses[0], addresses=addresses, issuer_url=self.issuer_url)
+        site = Site(
+            trust=self.trust,
+            name=spec.name or addresses[0],
+            addresses=addresses,
+            issuer_url=self.issuer_url,
+            web=self.web,
+        )
         for one, service in zip(bound, spec.build(site), strict=True):
             await self.sockets.open(one, service)
         return _case(spec, addresses, port, self._remark(port))

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from probes.lab.gate import Peer
+from probes.lab.status import Web
 from probes.lab.trust import Trust
 from probes.model import ResolutionFailure, Status
 
@@ -30,6 +31,7 @@ class Site:
     name: str
     addresses: tuple[str, ...]
     issuer_url: str  # where the DER of trust.issuing_r can be fetched
+    web: Web  # where OCSP responses and CRLs are published
 
 
 Build: TypeAlias = Callable[[Site], tuple[Service, ...]]

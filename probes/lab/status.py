@@ -148,8 +148,8 @@ class Page:
 class Web:
     """Pages by the first segment of their path: an OCSP request by GET appends the rest (RFC 6960 appendix A.1)."""
 
-    def __init__(self) -> None:
-        self.base = ""  # set once the socket is bound
+    def __init__(self, base: str) -> None:
+        self.base = base  # "http://127.0.0.1:8080", without a slash at the end
         self._pages: dict[str, Page] = {}
         self.requests: list[str] = []  # "GET /1/…", in the order they came
 

@@ -49,6 +49,7 @@ class Terms:
     alpn: tuple[bytes, ...] = (b"h2", b"http/1.1")
     alpn_required: bool = False  # nothing in common: alert 120 (RFC 7301 section 3.2)
     clock: timedelta = timedelta(0)  # how far the Date of the answer is off
+    staple: bytes | None = None  # the OCSP response, for clients that ask for one
     greeting: str = "healthy"
     clients: Demand = "not-asked"  # for a certificate
     clients_ca: x509.Certificate | None = None  # whose client certificates are taken, and whose name is sent along
@@ -94,6 +95,8 @@ def _context(terms: Terms) -> SSL.Context:
         _accepted(_openssl.SSL_CTX_set1_sigalgs_list(context._context, terms.signatures.encode()))
     if terms.clients != "not-asked":
         _ask(context, terms)
+    if terms.staple is not None:
+        context.set_ocsp_server_callback(lambda *_: terms.staple or b"")
     context.set_alpn_select_callback(_alpn(terms))
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     return context

@@ -9,6 +9,7 @@ Other Root (trusted by nobody)  ──  Other Issuing CA
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -50,6 +51,7 @@ class Trust:
         usages: tuple[x509.ObjectIdentifier, ...] = (SERVER_AUTH,),
         signed_with: Hash = "sha256",
         issuer_url: str | None = None,
+        more: Sequence[tuple[x509.ExtensionType, bool]] = (),
     ) -> Issued:
         """A server certificate for *names*, from issuing_r and on the shared RSA key unless told otherwise."""
         begin = self.now - age
@@ -63,6 +65,7 @@ class Trust:
             usages=usages,
             signed_with=signed_with,
             issuer_url=issuer_url,
+            more=more,
         )
 
     def self_signed(self, *names: str) -> Issued:

@@ -15,7 +15,7 @@ def _explain(found: Sourced) -> str:
     large = size(source.status.size if source.status else source.received)
     took = f"takes {source.median_ms / 1000:.1f} s, at worst {source.worst_ms / 1000:.1f} s,"
     if source.status is None:
-        took = f"was still coming when the time for it ran out, too slow"
+        took = "was still coming when the time for it ran out, too slow"
     elif not source.is_slow:
         took = f"took {source.worst_ms / 1000:.1f} s once in {len(source.samples_ms)} tries"
     asking = checking("soft", "hard")

@@ -1,6 +1,6 @@
 """Every case of the lab, family by family: data. The order is that of the welcome list."""
 
-from probes.lab.cases import balancer, chain, healthy, mtls, negotiation, reach, sni, validity
+from probes.lab.cases import balancer, chain, healthy, mtls, negotiation, reach, revocation, sni, validity
 from probes.lab.spec import Spec
 
 SPECS: tuple[Spec, ...] = (
@@ -10,6 +10,7 @@ SPECS: tuple[Spec, ...] = (
     *negotiation.SPECS,
     *mtls.SPECS,
     *reach.SPECS,
+    *revocation.SPECS,
     *balancer.SPECS,
     *healthy.SPECS,
 )
