@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 from cryptography import x509
 
 from probes.clients import TLS12, TLS13
 from probes.diagnose import judge
-from probes.model import CertificateRequest
+from probes.model import CertificateRequest, Handshake, HttpAnswer
 from tests.evidence import (
     HEALTHY,
     OTHER,
     alerted,
+    dropped,
     facts,
     fires,
     healthy,
@@ -20,6 +23,7 @@ from tests.evidence import (
     silent,
     then,
 )
+from tests.pki import NOW
 
 ASKS = replace(HEALTHY, wants=CertificateRequest(ca_names=(root().certificate.subject.public_bytes(),)))
 DEMAND = then(alerted(116, encrypted=True, awaiting="application_data"))
@@ -60,7 +64,7 @@ def test_a_healthy_address_is_silent() -> None:
 
 def test_an_expired_certificate_comes_before_the_demand() -> None:
     from tests.evidence import DAY, ders, issuing
-    from tests.pki import NOW, leaf
+    from tests.pki import leaf
 
     stale = ders(leaf(issuing(), not_after=NOW - DAY), issuing())
     seen = facts(healthy(server=replace(ASKS, chain=stale), modern=DEMAND, http=DEMAND))
@@ -71,3 +75,59 @@ def test_an_expired_certificate_comes_before_the_demand() -> None:
 def test_only_the_address_that_demands_is_named() -> None:
     seen = facts(healthy(), healthy(OTHER, server=replace(ASKS, versions=(TLS13, TLS12)), modern=DEMAND, http=DEMAND))
     fires("mtls.certificate-required", seen, severity="critical", at=(OTHER,))
+
+
+DEMANDING_PAGE = b"<html><head><title>400 No required SSL certificate was sent</title></head></html>"
+
+
+def _answers(status: int, body: bytes) -> Callable[[Handshake], Handshake]:
+    return lambda shake: replace(shake, http=HttpAnswer(status=status, date=NOW, skew_s=0.0, body=body))
+
+
+def test_a_demand_made_in_http_is_a_demand() -> None:
+    """nginx: the handshake completes, the request does not."""
+    seen = facts(healthy(server=ASKS, http=_answers(400, DEMANDING_PAGE)))
+    finding = fires("mtls.certificate-required", seen, severity="critical")
+    assert "answers requests with an error" in finding.explanation
+    assert any("then HTTP 400: “400 No required SSL certificate was sent”" in line for line in finding.evidence)
+    assert seen.looks[0].client_auth == "required"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, b"<h2>HTTP Error 403.7 - Forbidden</h2>"),
+        (496, b""),
+        (401, b'{"message":"client certificate required"}'),
+        (403, b"Missing client certificate"),
+    ],
+)
+def test_other_servers_words_are_known(status: int, body: bytes) -> None:
+    seen = facts(healthy(server=ASKS, http=_answers(status, body)))
+    fires("mtls.certificate-required", seen, severity="critical")
+
+
+@pytest.mark.parametrize("status", [200, 401, 403])
+def test_an_answer_without_such_words_is_no_demand(status: int) -> None:
+    seen = facts(healthy(server=ASKS, http=_answers(status, b"<title>Forbidden</title>")))
+    assert silent("mtls.certificate-required", seen)
+    assert seen.looks[0].client_auth == "optional"
+
+
+def test_such_words_without_a_request_are_the_applications_own() -> None:
+    seen = facts(healthy(http=_answers(403, b"client certificate required")))
+    assert silent("mtls.certificate-required", seen)
+    assert seen.looks[0].client_auth == "none"
+
+
+def test_hanging_up_on_all_that_have_none_is_a_demand() -> None:
+    hung_up = then(dropped("rst", received=3000, awaiting="application_data"))
+    finding = fires(
+        "mtls.certificate-required", facts(healthy(server=ASKS, modern=hung_up, http=hung_up)), severity="critical"
+    )
+    assert "hangs up" in finding.explanation and any("our reading: no word came" in line for line in finding.evidence)
+
+
+def test_hanging_up_on_one_alone_is_none() -> None:
+    hung_up = then(dropped("fin", received=3000, awaiting="application_data"))
+    assert silent("mtls.certificate-required", facts(healthy(server=ASKS, http=hung_up)))
