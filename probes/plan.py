@@ -27,6 +27,7 @@ from probes.model import Alerted, Completed, Dropped, Handshake, Malformed, NotT
 
 MAX_PER_ADDRESS = 24
 _CROWD, _STARTTLS_CROWD = 12, 4
+COALESCING = 5  # of these, where h2 is spoken: one connection that names share, and one each for four of them
 SAMPLES = 6
 RESUME, EARLY, FRESH = "resume", "early-data", "resume-fresh"  # what `resuming` asks, after all of the others
 NO_APPLICATION_PROTOCOL = 120  # the one alert that naming http/1.1 alone may earn (RFC 7301 section 3.2)

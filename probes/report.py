@@ -25,6 +25,7 @@ from probes.model import (
     OfferedReport,
     Outcome,
     Report,
+    ResumptionReport,
     RevocationReport,
     Stage,
     Stalled,
@@ -34,21 +35,22 @@ from probes.pki.certificate import Certificate, parse
 from probes.pki.identity import accepted_names
 from probes.pki.revocation import names_sources
 from probes.repairs import repairs
+from probes.resuming import Answer
 from probes.rules import RULES
+from probes.rules.resumed import Resuming, key_name, resuming
 from probes.standing import Source
 from probes.wire.registry import alert_name, group_name, version_name
 from probes.wire.suites import cipher_name
 
 _SOURCE = {rule.code: rule.source for rule in RULES}
 _MAX_NAMES = 100
-# What this version does not look at yet; unknown is never fine, so every report says so.
-_NOT_PROBED = (Gap(what="resumption", why="tickets and early data are not tried by this version"),)
 
 
 def report(facts: Facts, diagnosis: Diagnosis, *, elapsed_ms: float) -> Report:
     """The report of one check; *elapsed_ms* is the check's wall time."""
     cause = diagnosis.cause
     clients, unjudged = _clients(facts)
+    resumed = resuming(facts)
     return Report(
         target=facts.evidence.target,
         started_at=facts.evidence.taken_at,
@@ -66,10 +68,10 @@ def report(facts: Facts, diagnosis: Diagnosis, *, elapsed_ms: float) -> Report:
             *(() if facts.evidence.light else _unasked(facts)),
             *_unidentified(facts),
             *((GAP,) if facts.evidence.light else unjudged),
-            *(_NOT_PROBED if facts.looks and not facts.evidence.light else ()),
+            *(() if facts.evidence.light else _unresumed(resumed)),
         ),
         clients=clients,
-        endpoints=tuple(_endpoint(facts, look) for look in facts.all_looks),
+        endpoints=tuple(_endpoint(facts, look, resumed) for look in facts.all_looks),
         repairs=repairs(facts, diagnosis),
     )
 
@@ -185,7 +187,7 @@ def _tried_by_clients(facts: Facts) -> tuple[Look, ...]:
 # ── endpoints ───────────────────────────────────────────────────────────────────
 
 
-def _endpoint(facts: Facts, look: Look) -> EndpointReport:
+def _endpoint(facts: Facts, look: Look, resumed: tuple[Resuming, ...]) -> EndpointReport:
     seen = look.best or next(iter(look.current), None) or look.handshakes[0]
     fault = facts.fault(look)
     return EndpointReport(
@@ -201,9 +203,38 @@ def _endpoint(facts: Facts, look: Look) -> EndpointReport:
         chain=tuple(_certificate(der) for der in look.chain),
         offered=_offered(facts, look),
         revocation=_revocation(facts, look),
+        resumption=_resumption(tuple(each for each in resumed if each.look is look)),
         client_auth=look.client_auth,
         ca_names=tuple(dict.fromkeys(name for asked in look.certificate_requests for name in accepted_names(asked))),
     )
+
+
+def _resumption(resumed: tuple[Resuming, ...]) -> dict[str, ResumptionReport]:
+    """Version by version; tickets of all versions are sealed with the same keys."""
+    name = key_name(tuple(session for each in resumed for session in each.sessions))
+    return {
+        version_name(each.version): ResumptionReport(
+            offered=bool(each.sessions),
+            honoured=_honours((each.here,)),
+            lifetime_s=max((session.lifetime_s for session in each.sessions), default=0) or None,
+            max_early_data=max((session.max_early_data for session in each.sessions), default=0) or None,
+            key_name=name,
+            honoured_elsewhere=_honours(each.elsewhere),
+        )
+        for each in resumed
+    }
+
+
+def _honours(tried: tuple[Answer | None, ...]) -> bool | None:
+    """Every time; None: not tried."""
+    told = [answer for answer in tried if answer is not None]
+    return all(not answer.refused and not answer.failed for answer in told) if told else None
+
+
+def _unresumed(resumed: tuple[Resuming, ...]) -> tuple[Gap, ...]:
+    """Sessions that no connection was left for to try them."""
+    at = tuple(dict.fromkeys(each.look.address for each in resumed if each.sessions and each.here is None))
+    return (Gap(what="resumption", why="sessions were given and not tried", addresses=at),) if at else ()
 
 
 def _revocation(facts: Facts, look: Look) -> tuple[RevocationReport, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from probes.clients import TLS12, TLS13
 from probes.model import Completed, Endpoint, Handshake, Offer, Unreached
 from probes.observed import SESSION_ID_LENGTH, Session
-from probes.plan import EARLY, FRESH, MAX_PER_ADDRESS, RESUME
+from probes.plan import COALESCING, EARLY, FRESH, MAX_PER_ADDRESS, RESUME
 
 ROUNDS = 3
 TRIES = 3  # a session that was refused so often, each time another one, is not honoured
@@ -127,13 +127,20 @@ def next_offers(seen: tuple[Handshake, ...]) -> tuple[tuple[Endpoint, Offer], ..
     homes = tuple(dict.fromkeys(shake.endpoint for shake in stock.left.values()))
     known = answers(seen)
     wanted = _first(homes, stock) if not known else _again(known, stock, seen)
-    counted = {home: sum(1 for shake in seen if shake.endpoint == home) for home in homes}
+    room = {home: _room(home, seen) for home in homes}
     affordable = []
     for endpoint, offer in wanted:
-        counted[endpoint] = counted.get(endpoint, 0) + 1
-        if counted[endpoint] <= MAX_PER_ADDRESS:
+        room[endpoint] -= 1
+        if room[endpoint] >= 0:
             affordable.append((endpoint, offer))
     return tuple(affordable)
+
+
+def _room(endpoint: Endpoint, seen: tuple[Handshake, ...]) -> int:
+    """Connections that are left at *endpoint*; those that `net.h2` may want are not touched."""
+    made = [shake for shake in seen if shake.endpoint == endpoint]
+    kept = COALESCING if any(shake.alpn == "h2" for shake in made) else 0
+    return MAX_PER_ADDRESS - kept - len(made)
 
 
 Ask = tuple[Endpoint, Offer]
