@@ -37,6 +37,7 @@ from probes.model import (
 from probes.net.clock import witnesses
 from probes.net.egress import Permit, refusal
 from probes.net.fetch import fetch_issuer
+from probes.net.h2 import Route, misdirections
 from probes.net.handshake import shake
 from probes.net.resolve import resolve
 from probes.net.revocation import Inquiry
@@ -210,13 +211,32 @@ async def _surveyed(
         return replace(evidence, light=True, handshakes=await glance(evidence.target, asked, shake=one))
     seen = await survey(evidence.target, asked, shake=one, on_progress=tell, identify=signer is not None)
     at_addresses = tuple(each for each in seen.handshakes if each.endpoint in endpoints)
-    resumed = await resume(at_addresses, shake=one, at_once=plan.crowd(evidence.target))
-    evidence = replace(evidence, handshakes=(*seen.handshakes, *resumed), gaps=(*evidence.gaps, *seen.gaps))
+    resumed, misdirected = await asyncio.gather(
+        resume(at_addresses, shake=one, at_once=plan.crowd(evidence.target)),
+        misdirections(at_addresses, _route(evidence, options, deadline)),
+    )
+    evidence = replace(
+        evidence,
+        handshakes=(*seen.handshakes, *resumed),
+        misdirections=misdirected,
+        gaps=(*evidence.gaps, *seen.gaps),
+    )
     if not options.enumerate:
         return evidence
     tell("enumerating versions, suites and groups")
     found, gaps = await enumerate_all(evidence.target, at_addresses, shake=one)
     return replace(evidence, enumerated=found, gaps=(*evidence.gaps, *gaps))
+
+
+def _route(evidence: Evidence, options: Options, deadline: float) -> Route:
+    return Route(
+        target=evidence.target,
+        resolution=evidence.resolution,
+        overrides=options.overrides,
+        resolver=options.resolver,
+        permit=options.permit,
+        deadline=deadline,
+    )
 
 
 def _ask_about(seen: Handshake, evidence: Evidence, inquiry: Inquiry) -> None:
