@@ -8,11 +8,12 @@ from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.pki import distinguished
+from probes.pki import distinguished, verify
 from probes.pki.anchors import Anchors
 from probes.pki.certificate import Certificate, Unreadable, parse
 from probes.pki.judge import assess, chain_fault
 from probes.pki.names import covers, explain, normalise_host
+from probes.pki.views import BASELINE
 from tests.pki_tests.issuing import AT, HOST, Issued, authority, root, rsa_key, server, store, tlv
 
 
@@ -69,6 +70,8 @@ def exercise(data: bytes) -> None:
     for chain in ((data, issuing.der), (leaf.der, data), (leaf.der, issuing.der, data)):
         for anchors in (store(issuer), Anchors.from_ders([data], source="mutated")):
             chain_fault(assess(chain, HOST, anchors, AT, extra=(data,)))
+        found = verify(chain, anchors=[issuer.der, data], host=HOST, at=AT, view=BASELINE)
+        assert found.ok is not bool(found.reasons)
 
 
 @settings(max_examples=400, deadline=None)
