@@ -238,7 +238,7 @@ class Standings:
             source = asked.get(_key(question))
             who = f"the {NOUN[question.kind]} {question.url}"
             if source is None:
-                yield f"{who} was not asked: the check had no time left, or too many sources to ask"
+                yield f"{who} was not asked, or not for long enough: the check had too little time, or too many sources"
             elif source.outcome == "refused":
                 yield f"{who} was not asked: {source.why}"
             elif source.is_ours:

@@ -6,6 +6,7 @@ Making them is pure over keys and times; only `Web` is a server, and its clock i
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -151,7 +152,7 @@ class Web:
     def __init__(self, base: str) -> None:
         self.base = base  # "http://127.0.0.1:8080", without a slash at the end
         self._pages: dict[str, Page] = {}
-        self.requests: list[str] = []  # "GET /1/…", in the order they came
+        self.requests: deque[str] = deque(maxlen=1000)  # "GET /1/…", the latest last
 
     def publish(self, page: Page) -> str:
         """Serve *page*; returns its URL."""
