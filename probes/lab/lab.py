@@ -31,6 +31,7 @@ class Case:
     notice: str | None = None  # a notice that must stand among the findings
     resolution: ResolutionFailure | None = None
     origin: str | None = None  # ADDR:PORT for --origin: the server behind the balancer
+    also: tuple[str, ...] = ()  # other names that resolve to the same addresses
     remark: str = ""  # what is not as announced, e.g. another port
 
     @property
@@ -77,7 +78,11 @@ class Lab:
     @property
     def overrides(self) -> Mapping[tuple[str, int], tuple[str, ...] | ResolutionFailure]:
         """What the resolver is to answer for (host, port): addresses, or the failure to report."""
-        return {(case.name, case.port): case.resolution or case.addresses for case in self.cases}
+        return {
+            (name, case.port): case.resolution or case.addresses
+            for case in self.cases
+            for name in (case.name, *case.also)
+        }
 
     @property
     def allowed(self) -> tuple[tuple[str, int], ...]:
@@ -209,6 +214,7 @@ def _case(spec: Spec, addresses: Sequence[str], port: int, remark: str = "") -> 
         description=spec.description,
         mode=spec.mode,
         notice=spec.notice,
+        also=spec.also,
         resolution=spec.resolution,
         origin=f"{addresses[-1]}:{port}" if spec.origin else None,
         remark=remark,

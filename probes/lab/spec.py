@@ -49,6 +49,7 @@ class Spec:
     build: Build = lambda _: ()
     addresses: int = 1
     origin: bool = False  # the last address is the origin behind the others: it does not resolve
+    also: tuple[str, ...] = ()  # other names that resolve to the same addresses
     notice: str | None = None  # a finding of severity notice that must stand in the report
     resolution: ResolutionFailure | None = None  # the name does not resolve, for this reason
     unrouted: bool = False  # the name resolves to an address without a route

@@ -30,8 +30,10 @@ _VERSIONS: dict[Version, int] = {
     "TLSv1.3": SSL.TLS1_3_VERSION,
 }
 Demand: TypeAlias = Literal["not-asked", "optional", "required", "required-in-http"]  # the last one as nginx does it
-_openssl = Binding().lib
+_openssl, _ffi = Binding().lib, Binding().ffi
 _CHUNK = 16_384 + 256 + 5  # the longest record on the wire (RFC 8446 section 5.2)
+_NO_ANTI_REPLAY = 1 << 24  # SSL_OP_NO_ANTI_REPLAY: its guard needs the session cache
+_EARLY_ERROR, _EARLY_FINISH = 0, 2  # what SSL_read_early_data(3) returns
 _SECLEVEL_0 = ":@SECLEVEL=0"  # OpenSSL refuses TLS 1.1, SHA-1 and short RSA keys above this level
 
 
@@ -53,6 +55,9 @@ class Terms:
     greeting: str = "healthy"
     clients: Demand = "not-asked"  # for a certificate
     clients_ca: x509.Certificate | None = None  # whose client certificates are taken, and whose name is sent along
+    resumes: bool = True  # False: handles are given, and forgotten at once
+    session_context: bytes = b"lab"  # empty: OpenSSL breaks resumed handshakes off where clients are verified
+    early_data: int = 0  # bytes that a ticket allows before the handshake is through
 
 
 def terms(issued: Issued, *above: Issued, **changes: object) -> Terms:
@@ -99,6 +104,13 @@ def _context(terms: Terms) -> SSL.Context:
         context.set_ocsp_server_callback(lambda *_: terms.staple or b"")
     context.set_alpn_select_callback(_alpn(terms))
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    if terms.session_context:
+        context.set_session_id(terms.session_context)
+    if not terms.resumes:
+        context.set_options(SSL.OP_NO_TICKET)
+    if terms.early_data:
+        context.set_options(_NO_ANTI_REPLAY)
+        _openssl.SSL_CTX_set_max_early_data(context._context, terms.early_data)
     return context
 
 
@@ -114,7 +126,6 @@ def _ask(context: SSL.Context, terms: Terms) -> None:
         mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
     tolerant = terms.clients == "required-in-http"
     context.set_verify(mode, lambda _connection, _certificate, _error, _depth, ok: tolerant or bool(ok))
-    context.set_session_id(b"lab")  # OpenSSL wants one where clients are verified
 
 
 def _accepted(result: int) -> None:
@@ -147,6 +158,8 @@ class TlsServer(asyncio.Protocol):
         self._terms = terms
         self._established = False
         self._application: Requests | Http2 | None = None
+        self._reads_early = bool(terms.early_data)
+        self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -164,6 +177,8 @@ class TlsServer(asyncio.Protocol):
     def _advance(self) -> None:
         try:
             if not self._established:
+                if self._reads_early:
+                    self._read_early()
                 self._tls.do_handshake()
                 self._established = True
             self._converse()
@@ -173,10 +188,20 @@ class TlsServer(asyncio.Protocol):
             self._flush()
             self._transport.close()
 
+    def _read_early(self) -> None:
+        """pyOpenSSL has no method for it: collect what comes before the handshake is through."""
+        room, size = _ffi.new(f"char[{_CHUNK}]"), _ffi.new("size_t *")
+        while (result := _openssl.SSL_read_early_data(self._tls._ssl, room, _CHUNK, size)) != _EARLY_FINISH:
+            if result == _EARLY_ERROR:
+                self._tls._raise_ssl_error(self._tls._ssl, 0)
+            self._early += _ffi.buffer(room, size[0])[:]
+        self._reads_early = False
+
     def _converse(self) -> None:
         """Read what there is; the end of it is WantReadError."""
         while True:
-            data = self._tls.recv(_CHUNK)
+            early, self._early = self._early, b""
+            data = early or self._tls.recv(_CHUNK)
             if answer := self._answer(data):
                 self._tls.sendall(answer)
             if self._finished(answer):

@@ -12,7 +12,7 @@ from probes.lab.cases import SPECS
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
-_MODES = (0, 1, 2, 3, 4, 5, 6, 7)
+_MODES = (0, 1, 2, 3, 4, 5, 6, 7, 8)
 _WITH_AN_IDENTITY = {"mtls.unknown-ca", "mtls.certificate-rejected"}  # what the demanding cases say to a bad one
 
 
