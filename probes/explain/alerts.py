@@ -89,7 +89,7 @@ _CODE = re.compile(
 _SENT = ("sent", "sending", "send", "generated", "(out)", "write")
 _RECEIVED = ("received", "(in)", "party sent", "peer sent", "server sent", "client sent", "endpoint sent", "sent by")
 # Where no "alert" stands before the name.
-_REMOTE = ("remote error: tls:", "peer sent:", "sslexception: received fatal")
+_REMOTE = ("remote error: tls:", "handshake() failed:", "peer sent:", "sslexception: received fatal")
 
 
 def alerts(text: str) -> Iterator[Seen]:

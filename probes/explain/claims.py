@@ -329,6 +329,12 @@ PLAIN_TO_TLS = Claim(
     raised_by="server",
     weight=PRECISE,
 )
+TLS_TO_PLAIN = Claim(
+    says="TLS bytes came to a port that speaks plain text: the client uses TLS where the server does not.",
+    causes=(("reach.not-tls", 0.88),),
+    raised_by="server",
+    weight=PRECISE,
+)
 PROXY = Claim(
     says="The proxy on the way refused or broke the tunnel (CONNECT); the server itself was never reached.",
     causes=(("reach.not-tls", 0.42), ("reach.unreachable", 0.24), ("reach.refused", 0.12)),

@@ -14,6 +14,9 @@ from functools import cache
 LONGEST = 64_000  # characters that are read; what is longer keeps its beginning and its end
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 _ESCAPED = re.compile(r"\\{1,4}(?:[nrt]|u00[0-9a-f]{2})")
+_TLS_BYTES = re.compile(
+    r"(?:\\{1,2}x|0x|\\{1,2}u00)1[56](?:\\{1,2}x|0x|\\{1,2}u00)03", re.IGNORECASE
+)  # a record's beginning
 _ESCAPES = {"u0027": "", "u0022": "", "u003c": "<", "u003e": ">", "u0026": "&"}
 _QUOTES = re.compile("[\"'`“”„«»‘’‚‹›\u2032\\\\*]+")
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−―", "-"))
@@ -28,6 +31,7 @@ def canonical(text: str) -> str:
     read = unicodedata.normalize("NFKC", read)
     read = _COLOUR.sub("", read)
     read = "".join(c for c in read if unicodedata.category(c) != "Cf").translate(_DASHES).lower()
+    read = _TLS_BYTES.sub(" tls record bytes ", read)
     read = _ESCAPED.sub(lambda found: _ESCAPES.get(found[0].lstrip("\\"), " "), read)
     read = _QUOTES.sub("", read)
     read = _JOINT.sub(" ", read)

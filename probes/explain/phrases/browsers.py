@@ -205,6 +205,14 @@ _FIREFOX = (
     said("firefox", c.UNREACHABLE, "ns error offline"),
 )  # fmt: skip
 
+_PAGES = (
+    said("chrome", c.NAME, "its security certificate is from"),
+    said("chrome", c.EXPIRED, "its security certificate expired"),
+    said("chrome", c.NOT_YET, "its security certificate is supposedly from"),
+    said("chrome", c.BROWSER_NOT_TRUSTED, "its security certificate is not trusted by your"),
+    said("chrome", c.REVOKED, "its security certificate may be revoked", "its security certificate has been revoked"),
+)
+
 _SAFARI = (
     said("safari", c.HANDSHAKE, "safari cant establish a secure connection",
          "safari cant open the page because safari cant establish a secure connection",
@@ -223,4 +231,4 @@ _SAFARI = (
     said("safari", c.CERTIFICATE_WANTED, "the website…requires a client certificate"),
 )  # fmt: skip
 
-PHRASES: tuple[Said, ...] = (*_CHROME, *_FIREFOX, *_SAFARI)
+PHRASES: tuple[Said, ...] = (*_CHROME, *_FIREFOX, *_PAGES, *_SAFARI)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from probes.explain import claims as c
-from probes.explain.claims import Said, said
+from probes.explain.claims import Said, said, said_within_tls
 
 PHRASES: tuple[Said, ...] = (
     said("cloudflare", c.EDGE_HANDSHAKE, "error 525", "525 ssl handshake failed", "525: ssl handshake failed",
@@ -23,8 +23,8 @@ PHRASES: tuple[Said, ...] = (
     said("cloudflare", c.UNREACHABLE, "error 523", "523: origin is unreachable", "origin is unreachable",
          "cloudflare…523", "http 523"),
     said("cloudflare", c.TIMEOUT_ALONE, "error 524", "524: a timeout occurred", "cloudflare…524"),
-    said("cloudflare", c.DNS, "error 1016", "origin dns error", "error 530", "530 origin dns", "error 1001",
-         "dns resolution error"),
+    said("cloudflare", c.DNS, "error 1016…dns", "cloudflare…1016",
+         "origin dns error", "530 origin dns", "error 1001…dns", "dns resolution error"),
     said("cloudflare", c.EDGE_CERTIFICATE, "error 527", "railgun listener to origin", "error code: 526"),
     said("cloudflare", c.EDGE_HANDSHAKE, "error code: 525"),
     said("cloudflare", c.EDGE_EMPTY, "error code: 520"),
@@ -37,6 +37,9 @@ PHRASES: tuple[Said, ...] = (
          "400 bad request the plain http request was sent to https port"),
     said("cloudflared", c.VERIFY, "unable to reach the origin service…x509", "originservice…x509"),
     said("cloudflare", c.CERTIFICATE_WANTED, "error 403 forbidden…mtls", "client certificate…cf", "api shield mtls"),
+    said("cloudflare", c.EDGE_HANDSHAKE, "cloudflare…525", "525…cloudflare"),
+    said("cloudflare", c.EDGE_CERTIFICATE, "cloudflare…526", "526…cloudflare"),
+    said_within_tls("", c.SOME_ADDRESSES, "backends fails", "backends fail", "of the backends", "of the addresses"),
     said("aws", c.EDGE_HANDSHAKE, "cloudfront wasnt able to connect to the origin",
          "cloudfront could not connect to the origin",
          "we cant connect to the server for this app or website at this time", "originconnecterror",
@@ -124,7 +127,8 @@ PHRASES: tuple[Said, ...] = (
     said("f5", c.VERSION, "unsupported version (70)", "ssl hello…unsupported version", "01260009…unsupported version"),
     said("f5", c.CIPHER, "no shared ciphers", "no shared ciphers between ssl peers", "01260026"),
     said("heroku", c.UNKNOWN_NAME, "no such app…ssl"),
-    said("", c.SOME_ADDRESSES, "unhealthy targets", "some backends are down", "x of y addresses", "1 of 2 addresses",
+    said_within_tls("", c.SOME_ADDRESSES, "unhealthy targets", "some backends are down", "x of y addresses",
+         "1 of 2 addresses",
          "one of the backends fails", "intermittent ssl", "intermittent tls", "intermittently"),
     said("", c.EDGE_HANDSHAKE, "502 bad gateway…ssl handshake", "origin ssl handshake",
          "ssl handshake with the origin failed", "handshake with origin"),

@@ -6,6 +6,14 @@ from probes.explain import claims as c
 from probes.explain.claims import Said, said, said_within_tls
 
 PHRASES: tuple[Said, ...] = (
+    said("", c.TLS_TO_PLAIN, "tls record bytes", "bad request version…tls record bytes"),
+    said("", c.NOT_TLS, "malformed http response tls record bytes", "cleartext communication",
+         "cleartext not permitted"),
+    said("", c.TICKET, "session ticket could not be decrypted", "ticket could not be decrypted"),
+    said("", c.NOT_YET, "validity period has not started", "valid from…in the future"),
+    said("", c.REFUSED, "connectionrefused", "kind: connectionrefused"),
+    said("", c.RESET_ALONE, "connectionreset", "connectionaborted"),
+    said("", c.DNS, "server cannot be found", "dns server returned", "no answer from dns"),
     said("", c.DNS, "nxdomain", "servfail", "name or service not known", "temporary failure in name resolution",
          "no such host", "unknown host", "could not resolve host", "name does not resolve",
          "could not resolve hostname",
@@ -15,7 +23,7 @@ PHRASES: tuple[Said, ...] = (
          "cannot resolve host", "unable to resolve", "non existent domain", "cant find…: non existent domain",
          "no servers could be reached", "nodename nor servname", "dns failure", "failed to resolve host",
          "failed to resolve", "unknown mysql server host",
-         "could not translate host name", "bad address", "connect:errno=…name", "host not found, check the hostname",
+         "could not translate host name", "connect:errno=…name", "host not found, check the hostname",
          "bio lookup ex", "could not be found (nxdomain", "hostname resolution", "resolve host name",
          "could not find host", "host name lookup failure",
          "dns name does not exist", "host or domain name not found"),
@@ -24,7 +32,7 @@ PHRASES: tuple[Said, ...] = (
     said("", c.TIMEOUT, "connection timed out", "connect timed out", "connect timeout", "connection timeout",
          "etimedout", "connection attempt timed out", "connect:errno=110", "operation timed out", "errno=110",
          "errno=60", "timed out connecting", "timeout while connecting",
-         "timed out while connecting", "timeout expired", "connection attempt failed: timeout",
+         "timed out while connecting", "connection attempt failed: timeout",
          "could not connect…timed out", "unable to connect…timed out", "connect…timed out"),
     said("", c.UNREACHABLE, "no route to host", "network is unreachable", "host is unreachable", "host unreachable",
          "network unreachable", "destination host unreachable", "destination unreachable", "ehostunreach",
@@ -54,7 +62,7 @@ PHRASES: tuple[Said, ...] = (
     said("", c.STALLED, "handshake stalled", "stuck in handshake", "no server hello", "hangs after client hello",
          "hangs at client hello", "tls handshake, client hello (1): (timeout", "ssl connection timeout",
          "waiting for server hello"),
-    said("", c.CLOCK, "clock skew", "clock is skewed", "system clock", "check the clock", "system time is",
+    said_within_tls("", c.CLOCK, "clock skew", "clock is skewed", "system clock", "check the clock", "system time is",
          "time skew", "clock drift", "check your system clock", "clock is not synchronized"),
     said_within_tls("", c.DNS, "enotfound", "cant find host"),
 )  # fmt: skip

@@ -40,6 +40,7 @@ _NODE = (
 )  # fmt: skip
 
 _PYTHON = (
+    said("python", c.VERIFY, "there was a problem confirming the ssl certificate"),
     said("python", c.NAME, "certificate is not valid for", "hostname…doesnt match",
          "hostname mismatch, certificate is not valid for", "ip address mismatch, certificate is not valid for",
          "cannot connect to host…hostname mismatch", "certificate is not valid for hostname"),
@@ -75,7 +76,7 @@ _PYTHON = (
     said("python", c.PINNED, "fingerprints did not match"),
     said("python", c.MISORDERED, "certificates are not in order"),
     said("python", c.HANDSHAKE, "ssl.sslerror", "sslerror(", "requests.exceptions.sslerror", "clientconnectorsslerror",
-         "there was a problem confirming the ssl certificate", "cannot connect to host…ssl:default"),
+          "cannot connect to host…ssl:default"),
     said("python", c.NOT_TRUSTED, "basic constraints of ca cert not marked critical"),
     said("python", c.BAD_CA, "missing authority key identifier", "missing subject key identifier",
          "ca cert does not include key usage extension"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from probes.explain import claims as c
-from probes.explain.claims import Said, said
+from probes.explain.claims import Said, said, said_within_tls
 
 _NGINX = (
     said("nginx", c.CERTIFICATE_WANTED, "no required ssl certificate was sent",
@@ -21,7 +21,7 @@ _NGINX = (
          "client ssl certificate verify error…purpose", "client ssl certificate verify error…not yet valid"),
     said("nginx", c.CRL_DOWN, "client ssl certificate verify error: (3:", "client ssl certificate verify error: (12:"),
     said("nginx", c.PLAIN_TO_TLS, "the plain http request was sent to https port",
-         "client sent plain http request to https port", "497"),
+         "client sent plain http request to https port"),
     said("nginx", c.NOT_TLS, "upstream…ssl3 get record:wrong version number",
          "ssl do handshake() failed…wrong version number…upstream"),
     said("nginx", c.PLAIN_TO_TLS, "client sent invalid method while reading client request line…\\x16\\x03",
@@ -176,6 +176,7 @@ _APACHE = (
     said("apache", c.EXPIRED, "ssl proxy: peer certificate is expired", "ah02004", "peer certificate is expired"),
     said("apache", c.VERIFY, "ah02004", "error during ssl handshake…remote"),
     said("apache", c.NOT_TLS, "ah01996…"),
+    said("apache", c.HANDSHAKE, "ah00961", "failed to enable ssl support"),
     said("apache", c.UPSTREAM, "proxy error: the proxy server received an invalid response from an upstream server",
          "502 proxy error", "error reading from remote server"),
 )  # fmt: skip
@@ -231,7 +232,8 @@ _MAIL = (
          "no matching certificates and no custom selection logic", "decision func: subject not allowed",
          "certificate is not allowed for server name"),
     said("caddy", c.NO_NAME_SENT, "no server name"),
-    said("", c.EXPIRING, "certificate will expire", "certificate expires in", "certificate is about to expire",
+    said_within_tls("", c.EXPIRING, "certificate will expire", "certificate expires in",
+         "certificate is about to expire",
          "certificate is expiring", "expires soon", "certificate expiry warning", "certificate is going to expire",
          "will expire soon"),
     said("", c.LARGE_HELLO, "post quantum…hello", "clienthello too large", "client hello too large", "kyber…handshake",

@@ -54,7 +54,7 @@ _CURL = (
     said("curl", c.UNREACHABLE, "curl: (7)…no route to host", "curl: (7)…network is unreachable",
          "immediate connect fail"),
     said("curl", c.DNS, "curl: (6)", "curl error 6", "could not resolve host", "couldnt resolve host",
-         "curle couldnt resolve host", "resolving timed out", "could not resolve"),
+         "curle couldnt resolve host", "resolving timed out"),
     said("curl", c.DNS, "curl: (5)", "could not resolve proxy", "couldnt resolve proxy"),
     said("curl", c.PROXY, "received http code…from proxy after connect", "connect tunnel failed, response",
          "connect tunnel failed", "proxy connect aborted", "curl: (97)", "response 407", "response 403 from proxy"),
