@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.listeners import actions, commands, events, faults
 from bot.listeners.gate import Gate
 from bot.manifest import COMMAND
-from bot.render import explain, listing, report
+from bot.render import explain, listing, repair, report
 
 LOG = logging.getLogger("bot.app")
 
@@ -52,6 +52,7 @@ def build_app(*, client: AsyncWebClient, identity: AuthorizeResult, gate: Gate, 
     app.action(report.AGAIN)(actions.pressed(gate))
     app.action(report.RAW)(actions.pressed(gate))
     app.action(report.CHANGED)(actions.pressed(gate))
+    app.action(repair.ALL)(actions.pressed(gate))
     app.action(explain.CHECK)(actions.pressed(gate))
     app.action(listing.OLDER)(actions.pressed(gate))
     return app

@@ -411,6 +411,12 @@ class History:
         """From here on a message may exist that nobody has recorded."""
         await self._write(self._db.execute, "update outbox set attempted_at = ? where id = ?", (now, owed_id))
 
+    async def uploaded(self, owed_id: int, now: float, upload: str | None) -> None:
+        """Slack has the file's bytes as *upload*, and may show them from here on; None: it has them no more."""
+        await self._write(
+            self._db.execute, "update outbox set attempted_at = ?, upload = ? where id = ?", (now, upload, owed_id)
+        )
+
     async def sent(self, owed_id: int, revision: int, ts: str | None) -> None:
         """Slack has *revision* of the note, as message *ts*."""
         await self._write(

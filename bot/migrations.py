@@ -16,6 +16,12 @@ def _first(db: Database) -> None:
         db.execute(statement)
 
 
+@STEPS(name="0002_uploads")
+def _uploads(db: Database) -> None:
+    # The id of a file whose bytes are with Slack: it is shared once, whatever dies between.
+    db.execute("alter table outbox add column upload text")
+
+
 def apply(db: Database) -> list[str]:
     """Bring *db* up to date; the names of the steps that were taken."""
     pending = [step.name for step in STEPS.pending(db)]

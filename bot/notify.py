@@ -22,6 +22,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
+from bot import uploads
 from bot.history import History
 from bot.model import Blocks, Content, Note, Owed
 from bot.render import words
@@ -31,7 +32,6 @@ EVENT_TYPE: Final = "clienthello_message"
 _BACKOFF_S: Final = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
 _TOKEN_PAUSE_S: Final = 60.0  # a token that Slack refuses needs a person; nothing is lost meanwhile
 _LOOKED_BACK: Final = 5  # pages; each of 15, the most that every kind of app may ask for
-_SHARE_CHECKS_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
 _REPLY_ATTEMPTS: Final = 4
 _FILE_ATTEMPTS: Final = 3
 
@@ -244,33 +244,37 @@ class Outbox:
         await self._history.sent(owed.id, owed.revision, None)
 
     async def _upload(self, owed: Owed) -> None:
+        """Upload, remember, share: one file is shared once, wherever the process dies between.
+
+        The bytes go to Slack before anything is remembered: an upload that nobody shares is seen by nobody. What is
+        remembered is asked for before it is shared again.
+        """
         note = owed.note
-        filename, content = note.filename or "report.json", note.file_text or "{}"
-        if owed.attempted_at is not None and await self._has_file(owed, filename):
+        filename = note.filename or "report.json"
+        if owed.upload is not None and await uploads.is_shared(
+            self._client, owed.upload, since=owed.attempted_at or 0.0
+        ):
             await self._history.sent(owed.id, owed.revision, None)
             return
         await self._posts.setdefault(note.channel, _post_pace()).turn()
-        await self._history.attempt(owed.id, time.time())
-        answer = await self._client.files_upload_v2(
-            filename=filename,
-            content=content,
-            title=note.content.text,
-            channel=note.channel,
-            thread_ts=owed.thread_ts,
-        )
-        if await self._is_shared(str(answer["file"]["id"])):
+        upload = owed.upload or await uploads.taken(self._client, filename, (note.file_text or "{}").encode())
+        await self._history.uploaded(owed.id, time.time(), upload)
+        try:
+            await self._client.files_completeUploadExternal(
+                files=[{"id": upload, "title": filename}],
+                channel_id=note.channel,
+                thread_ts=owed.thread_ts,
+                initial_comment=note.content.text,
+            )
+        except SlackApiError as error:
+            if _code(error) == "file_not_found":  # forgotten by Slack: the bytes have to go there once more
+                await self._history.uploaded(owed.id, time.time(), None)
+            raise
+        if await uploads.is_shared(self._client, upload, since=time.time()) is not False:
             await self._history.sent(owed.id, owed.revision, None)
             return
         # Slack said ok and shared nothing (slackapi/python-slack-sdk#1329).
         await self._later(owed, "file was not shared", outcome_known=False)
-
-    async def _is_shared(self, file_id: str) -> bool:
-        for wait in _SHARE_CHECKS_S:
-            info = await self._client.files_info(file=file_id)
-            if info["file"].get("shares"):
-                return True
-            await asyncio.sleep(wait)
-        return False
 
     # ── what may have been sent already ─────────────────────────────────────────
 
@@ -284,12 +288,6 @@ class Outbox:
 
         message = await self._searched(owed, is_ours)
         return None if message is None else str(message["ts"])
-
-    async def _has_file(self, owed: Owed, filename: str) -> bool:
-        def is_ours(message: dict[str, Any]) -> bool:
-            return any(file.get("name") == filename for file in message.get("files") or ())
-
-        return await self._searched(owed, is_ours) is not None
 
     async def _searched(self, owed: Owed, is_ours: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
         since = f"{(owed.attempted_at or 0.0) - 60.0:.6f}"  # Slack's clock and ours may differ
@@ -337,6 +335,9 @@ class Outbox:
             LOG.error("Slack refuses the bot token error=%s; nothing is sent until it is mended", code)
             self._token_pause.pause(_TOKEN_PAUSE_S)
             await self._history.postponed(owed.id, time.time() + _TOKEN_PAUSE_S, code, outcome_known=True)
+        elif owed.note.kind == "file" and code in uploads.REFUSED:
+            LOG.warning("no files here error=%s channel=%s key=%s", code, owed.note.channel, owed.note.key)
+            await self._history.undeliverable(owed.id, code, self._given_up(owed))
         elif code in _NO_WAY_IN or code in _NO_WAY_IN_EITHER or _is_final(owed, error):
             LOG.warning("undeliverable error=%s channel=%s key=%s", code, owed.note.channel, owed.note.key)
             await self._history.undeliverable(owed.id, code, self._sorry(owed, code))
@@ -408,7 +409,7 @@ class Outbox:
                 channel=note.channel,
                 parent=note.parent,
                 thread_ts=note.thread_ts,
-                content=words.upload_failed(),
+                content=note.content if note.content.blocks else words.upload_failed(note.content.text),
             ),
         )
 

@@ -78,4 +78,5 @@ def owed_of(row: dict[str, Any]) -> Owed:
         thread_ts=row["place"],
         attempted_at=row["attempted_at"],
         attempts=row["attempts"],
+        upload=row["upload"],
     )

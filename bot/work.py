@@ -18,7 +18,7 @@ from bot import commands, incidents
 from bot.history import History
 from bot.model import Check, Content, ExplainText, Help, HistoryQuery, Intake, Misread, Note, NotYet, PastCheck
 from bot.notify import Outbox, Pace
-from bot.render import changes, explain, listing, report, words
+from bot.render import changes, explain, listing, repair, report, words
 from bot.rooms import Rooms
 from bot.supervisor import Supervisor
 from probes.codec import to_json
@@ -93,6 +93,8 @@ class Work:
                 await self._again(intake)
             case report.RAW:
                 await self._raw(intake)
+            case repair.ALL:
+                await self._repairs(intake)
             case report.CHANGED:
                 await self._changed(intake)
             case listing.OLDER:
@@ -230,10 +232,31 @@ class Work:
             self._stepping.pop((channel, target), None)
 
     def _details(self, check: PastCheck, intake: Intake) -> list[Note]:
-        """Why, and after it what to do; the outbox keeps that order."""
+        """Why, after it what to do, and then the corrected chain; the outbox keeps that order."""
         remedy = report.what_to_do(check)
         why = self._below(check, intake, "why", report.why(check))
-        return [why] if remedy is None else [why, self._below(check, intake, "remedy", remedy)]
+        notes = [why] if remedy is None else [why, self._below(check, intake, "remedy", remedy)]
+        chain = repair.chain_of(check.report)
+        if chain is None:
+            return notes
+        name, content = repair.chain_name(check.report), repair.chain_file(check.report, chain)
+        file = self._file(check, intake, "chain", content, filename=name, text=chain.pem)
+        return [*notes, file, self._below(check, intake, "in-place", repair.in_place(check, chain, report.AGAIN))]
+
+    @staticmethod
+    def _file(check: PastCheck, intake: Intake, what: str, content: Content, *, filename: str, text: str) -> Note:
+        """A file in the same place as `_below`."""
+        return Note(
+            key=f"check:{check.id}:{what}",
+            kind="file",
+            team=check.team,
+            channel=check.channel,
+            parent=check.headline,
+            thread_ts=intake.thread_ts,
+            content=content,
+            filename=filename,
+            file_text=text,
+        )
 
     def _below(self, check: PastCheck, intake: Intake, what: str, content: Content) -> Note:
         """A message in the thread of the check's headline, or beside it when that stands in a thread itself."""
@@ -253,22 +276,36 @@ class Work:
         check = await self._known(intake)
         if check is None:
             return
-        key = f"check:{check.id}:raw"
-        if await self._history.is_noted(key):
+        host = "".join(c if c.isalnum() or c in ".-" else "_" for c in check.report.target.host)[:100]
+        note = self._file(
+            check,
+            intake,
+            "raw",
+            Content(text=f"Raw report of {words.named(check.report.target)}, check {check.id}"),
+            filename=f"tls-{host}-{check.report.target.port}-check-{check.id}.json",
+            text=json.dumps(to_json(check.report), indent=2, ensure_ascii=False) + "\n",
+        )
+        await self._once(intake, note)
+
+    async def _repairs(self, intake: Intake) -> None:
+        check = await self._known(intake)
+        if check is None:
+            return
+        note = self._file(
+            check,
+            intake,
+            "repairs",
+            Content(text=f"What mends {words.named(check.report.target)}, by check {check.id}"),
+            filename=f"{repair.stem(check.report)}-repairs.txt",
+            text=repair.everything(check.report),
+        )
+        await self._once(intake, note)
+
+    async def _once(self, intake: Intake, note: Note) -> None:
+        """A file that a button asks for stands in its thread once."""
+        if await self._history.is_noted(note.key):
             await self._answer(intake, words.uploaded_already())
             return
-        host = "".join(c if c.isalnum() or c in ".-" else "_" for c in check.report.target.host)[:100]
-        note = Note(
-            key=key,
-            kind="file",
-            team=check.team,
-            channel=check.channel,
-            parent=check.headline,
-            thread_ts=intake.thread_ts,
-            content=Content(text=f"Raw report of {words.named(check.report.target)}, check {check.id}"),
-            filename=f"tls-{host}-{check.report.target.port}-check-{check.id}.json",
-            file_text=json.dumps(to_json(check.report), indent=2, ensure_ascii=False) + "\n",
-        )
         await self._finish(intake, note)
 
     async def _changed(self, intake: Intake) -> None:

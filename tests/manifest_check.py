@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from bot import manifest as packaged
-from bot.render import listing, report
+from bot.render import explain, listing, repair, report
 
 ROOT = Path(__file__).parent.parent
 Json = dict[str, Any]
@@ -122,6 +122,8 @@ _NAMES = {
     "AGAIN": report.AGAIN,
     "RAW": report.RAW,
     "CHANGED": report.CHANGED,
+    "ALL": repair.ALL,
+    "CHECK": explain.CHECK,
     "OLDER": listing.OLDER,
 }
 

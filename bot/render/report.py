@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.model import Content, Incident, Json, PastCheck, Transition
-from bot.render import words
+from bot.render import repair, words
 from bot.render.limits import (
     actions,
     advice,
@@ -181,7 +181,7 @@ def what_to_do(check: PastCheck) -> Content | None:
     A message of its own, so that the command is what stands last in the thread and is copied in one go.
     """
     cause = _cause(check.report)
-    blocks = _remedy(cause)
+    blocks = [*_remedy(cause), *repair.remedies(check)]
     if cause is None or not blocks:
         return None
     return fit(_plain(f"What to do: {cause.fix or cause.next_command}"), blocks)

@@ -217,9 +217,10 @@ def undeliverable(error: str, bot_user: str) -> Content:
     return answer(f"Slack does not let me write here (`{error}`). Ask me in another channel.")
 
 
-def upload_failed() -> Content:
-    return answer("The raw report could not be uploaded: Slack did not share the file. Press *Raw report* again later.")
+def upload_failed(what: str) -> Content:
+    said = foreign(what, 200)
+    return answer(f"{said}: Slack did not take the file, or did not share it. Press the button again later.")
 
 
 def uploaded_already() -> Content:
-    return answer("The raw report of this check is in the thread already.")
+    return answer("That file of this check is in the thread already.")

@@ -1,0 +1,66 @@
+"""A file on its way to Slack: the bytes first, then what shows them. Nothing here remembers (`bot.notify` does).
+
+Source: docs.slack.dev/messaging/working-with-files. Slack shares asynchronously, and now and then says ok and shares
+nothing (slackapi/python-slack-sdk#1329): that a file is shared is asked, not believed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+# Slack takes no file from this app, here or at all: time mends none of these.
+REFUSED: Final = frozenset(
+    {
+        "missing_scope",
+        "file_uploads_disabled",
+        "file_uploads_except_images_disabled",
+        "file_upload_size_restricted",
+        "file_type_not_allowed",
+        "blocked_file_type",
+        "upload_file_limit_reached",
+        "storage_limit_reached",
+        "method_not_supported_for_channel_type",
+        "slack_connect_file_upload_sharing_blocked",
+        "slack_connect_blocked_file_type",
+    }
+)
+_SHARE_CHECKS_S: Final = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
+_UPLOAD_S: Final = 30.0
+
+
+async def taken(client: AsyncWebClient, filename: str, content: bytes) -> str:
+    """Slack's id for *content*, whose bytes it has and shows nowhere yet."""
+    place = await client.files_getUploadURLExternal(filename=filename, length=len(content))
+    # No token goes along: the address itself is the permission.
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_UPLOAD_S)) as session,
+        session.post(str(place["upload_url"]), data=content, proxy=client.proxy) as answer,
+    ):
+        answer.raise_for_status()
+    return str(place["file_id"])
+
+
+async def is_shared(client: AsyncWebClient, upload: str, *, since: float) -> bool | None:
+    """Does a message show the file? Slack may take a while from *since* (Unix seconds) on. None: we may not look."""
+    waits = _SHARE_CHECKS_S[:1] if time.time() - since > sum(_SHARE_CHECKS_S) else _SHARE_CHECKS_S
+    for wait in waits:
+        await asyncio.sleep(wait)
+        try:
+            info = await client.files_info(file=upload)
+        except SlackApiError as error:
+            match error.response.get("error"):
+                case "missing_scope":
+                    return None
+                case "file_not_found":
+                    return False
+                case _:
+                    raise
+        if info["file"].get("shares"):
+            return True
+    return False
