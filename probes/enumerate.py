@@ -15,14 +15,13 @@ from typing import TypeAlias
 
 from probes import plan
 from probes.clients import TLS10, TLS11, TLS12, TLS13
-from probes.model import Alerted, Completed, Dropped, Endpoint, Gap, Handshake, Offer, Target
+from probes.model import Alerted, Completed, Dropped, Endpoint, Gap, Handshake, Malformed, Offer, Target
 from probes.observed import Enumerated
-from probes.wire.registry import GROUPS, SSL3, Group
+from probes.wire.registry import GROUPS, SSL3, Group, version_name
 from probes.wire.suites import CipherSuite, all_suites
 
-MAX_HANDSHAKES = 220  # an endpoint that agrees to whatever it is asked ends here
+MAX_HANDSHAKES = 300  # an endpoint that agrees to whatever it is asked ends here
 MAX_ADDRESSES = 8
-_MAX_COMPARISONS = 12  # to merge the server's order of two parts; most need none
 _QUIET_CROWD = 3  # connections at a time for an endpoint that shed a crowd before
 
 Shake: TypeAlias = Callable[[Endpoint, Offer, int], Awaitable[Handshake]]
@@ -78,23 +77,53 @@ def _says_no(seen: Handshake) -> bool:
 
 
 def _problem(seen: Handshake) -> str:
+    if isinstance(seen.outcome, Completed | Malformed):
+        return "the server chose what was not offered"
     return f"a handshake ended as {type(seen.outcome).__name__.lower()}"
 
 
 def merged(first: tuple[int, ...], second: tuple[int, ...], offer: Callable[[tuple[int, ...]], Offer]) -> Walk:
-    """Two lists in the server's order as one, by letting it choose between their heads."""
+    """Two lists in the server's order as one, by letting it choose between two at a time."""
     left, right, found = list(first), list(second), list[int]()
-    if left and right:
-        # Mostly one list goes before the other as a whole, and one question settles it.
-        seen = yield offer((right[0], left[-1]))
-        if seen.cipher == left[-1]:
-            return Walked(found=(*left, *right))
-    for _ in range(_MAX_COMPARISONS):
-        if not left or not right:
-            break
-        seen = yield offer((right[0], left[0]))
-        found.append((right if seen.cipher == right[0] else left).pop(0))
+    try:
+        while left and right:
+            ahead = yield from _ahead(left, right[0], offer)
+            found += left[:ahead]
+            # What is left of one list goes behind the head of the other, so the roles change.
+            left, right = right, left[ahead:]
+    except _UnsettledError as error:
+        return Walked(found=(*found, *left, *right), problem=_problem(error.seen))
     return Walked(found=(*found, *left, *right))
+
+
+class _UnsettledError(Exception):
+    """Asked to choose between two, the server chose neither."""
+
+    def __init__(self, seen: Handshake) -> None:
+        super().__init__()
+        self.seen = seen
+
+
+def _ahead(run: list[int], head: int, offer: Callable[[tuple[int, ...]], Offer]) -> Generator[Offer, Handshake, int]:
+    """How many of *run* the server prefers to *head*: all, as mostly, or searched for in leaps, then by halves."""
+
+    def leads(place: int) -> Generator[Offer, Handshake, bool]:
+        seen = yield offer((head, run[place]))
+        choice = suite_chosen(seen)
+        if choice not in {head, run[place]}:
+            raise _UnsettledError(seen)
+        return choice != head
+
+    if (yield from leads(len(run) - 1)):
+        return len(run)
+    least, most, leap = 0, len(run) - 1, 1  # run[:least] leads, run[most:] does not
+    while least < most:
+        place = min(least + leap, most) - 1 if leap else (least + most) // 2
+        if (yield from leads(place)):
+            least, leap = place + 1, leap * 2
+        else:
+            most, leap = place, 0
+    return least
 
 
 # ── what there is to offer ──────────────────────────────────────────────────────
@@ -112,7 +141,7 @@ def suites_of(version: int) -> tuple[tuple[int, ...], ...]:
 
 
 def _part(suite: CipherSuite) -> int:
-    weak = suite.export or suite.auth == "anon" or any(each in suite.enc for each in ("RC4", "RC2", "DES", "NULL"))
+    weak = suite.export or any(each in suite.enc for each in ("RC4", "RC2", "DES", "NULL"))
     if suite.is_tls13:
         return 0
     if suite.kex not in {"ECDHE", "DHE", "RSA"}:
@@ -323,6 +352,8 @@ class _Survey:
         whole: tuple[int, ...] = ()
         for part in self.parts[version]:
             walked = await self._line.go(merged(whole, part, lambda pair: self._offers.suites(version, pair)))
+            if walked.problem is not None:
+                self.problems.append(f"the order of {version_name(version)}'s suites is not settled: {walked.problem}")
             whole = walked.found or (*whole, *part)
         self.parts[version] = [whole]
 
