@@ -178,6 +178,9 @@ class Standings:
                 return "revocation.staple-missing"
         return trouble.unanswered if family.checks_revocation == "hard" else None
 
+    def is_revoked(self, look: Look, known: ChainFacts) -> bool:
+        return self._trouble_of(look, known).revoked
+
     def _trouble_of(self, look: Look, known: ChainFacts) -> _Trouble:
         """The same for every family, so found out once."""
         key = (look.endpoint, known.served)
