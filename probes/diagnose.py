@@ -44,7 +44,7 @@ def _is_partial(finding: Finding, facts: Facts) -> bool:
         return True
     looks = [look for look in facts.looks if look.address in at]
     return (
-        finding.code.startswith(("chain.", "validity.", "sni."))
+        finding.code.startswith(("chain.", "validity.", "sni.", "revocation.revoked"))
         and bool(looks)
         and all(len(look.chains) > 1 for look in looks)
         and not all(facts.certificate_fault(look, chain) == finding.code for look in looks for chain, _ in look.chains)

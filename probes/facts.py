@@ -175,7 +175,9 @@ class Facts:
 
     def certificate_fault(self, look: Look, chain: Chain) -> str | None:
         """The first thing wrong with *chain* for current clients, in the catalogue's ranking."""
-        return self.name_fault(look, chain) or self.time_fault(chain) or self.severe_chain_fault(look, chain)
+        fault = self.name_fault(look, chain) or self.time_fault(chain) or self.severe_chain_fault(look, chain)
+        revoked = fault is None and self.standings.is_revoked(look, self.chain(look, chain))
+        return "revocation.revoked" if revoked else fault
 
     def severe_chain_fault(self, look: Look, chain: Chain) -> str | None:
         fault = self.chain_fault(look, chain)
