@@ -26,13 +26,13 @@ def test_one_still_coming_when_the_time_ran_out_is_slow_and_not_silent() -> None
 
 
 def test_quick_ones_are_silent() -> None:
-    assert silent(CODE, facts_of(OCSP_GOOD, CRL_GOOD))
-    assert silent(CODE, facts_of(OCSP_GOOD, said("crl", samples=(1500.0, 1400.0, 1700.0))))
+    assert silent("revocation.crl-slow", facts_of(OCSP_GOOD, CRL_GOOD))
+    assert silent("revocation.crl-slow", facts_of(OCSP_GOOD, said("crl", samples=(1500.0, 1400.0, 1700.0))))
 
 
 def test_one_that_never_comes_is_another_code() -> None:
-    assert silent(CODE, facts_of(OCSP_GOOD, said("crl", failure="timeout")))
+    assert silent("revocation.crl-slow", facts_of(OCSP_GOOD, said("crl", failure="timeout")))
 
 
 def test_without_a_crl_there_is_nothing_to_be_slow() -> None:
-    assert silent(CODE, facts())
+    assert silent("revocation.crl-slow", facts())

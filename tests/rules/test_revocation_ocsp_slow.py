@@ -22,7 +22,7 @@ def test_a_responder_over_two_seconds_is_named_a_hanging_handshake() -> None:
 
 
 def test_one_and_a_half_seconds_are_no_fault() -> None:
-    assert silent(CODE, facts_of(said("ocsp", samples=(1500.0, 1600.0, 1900.0)), CRL_GOOD))
+    assert silent("revocation.ocsp-slow", facts_of(said("ocsp", samples=(1500.0, 1600.0, 1900.0)), CRL_GOOD))
 
 
 def test_a_long_tail_alone_is_a_notice() -> None:
@@ -44,9 +44,9 @@ def test_beside_a_quick_responder_a_slow_one_is_a_notice() -> None:
 
 
 def test_quick_silent_and_absent_responders_are_not_slow() -> None:
-    assert silent(CODE, facts_of(OCSP_GOOD, CRL_GOOD))
-    assert silent(CODE, facts_of(said("ocsp", failure="timeout"), CRL_GOOD))
-    assert silent(CODE, facts())
+    assert silent("revocation.ocsp-slow", facts_of(OCSP_GOOD, CRL_GOOD))
+    assert silent("revocation.ocsp-slow", facts_of(said("ocsp", failure="timeout"), CRL_GOOD))
+    assert silent("revocation.ocsp-slow", facts())
 
 
 def test_it_is_said_once_for_all_addresses() -> None:

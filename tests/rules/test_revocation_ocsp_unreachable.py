@@ -68,7 +68,7 @@ def test_one_lost_try_in_three_is_a_notice() -> None:
 
 def test_refused_egress_is_our_gap_and_no_fault() -> None:
     seen = facts_of(said("ocsp", failure="refused", detail="egress refused, 10.0.0.1: private"), CRL_GOOD)
-    assert silent(CODE, seen)
+    assert silent("revocation.ocsp-unreachable", seen)
     diagnosis = judge(seen)
     assert diagnosis.status == "ok"
     why = f"the OCSP responder {OCSP_URL} was not asked: egress refused, 10.0.0.1: private"
@@ -77,23 +77,23 @@ def test_refused_egress_is_our_gap_and_no_fault() -> None:
 
 def test_what_was_not_asked_for_want_of_time_is_a_gap() -> None:
     seen = facts_of(CRL_GOOD)
-    assert silent(CODE, seen)
+    assert silent("revocation.ocsp-unreachable", seen)
     gaps = [gap.why for gap in report(seen, judge(seen), elapsed_ms=1.0).gaps if gap.what == "revocation"]
     assert len(gaps) == 1 and OCSP_URL in gaps[0] and "not asked, or not for long enough" in gaps[0]
 
 
 def test_a_response_stale_by_our_wrong_clock_is_no_fault_of_the_responder() -> None:
     stale = said("ocsp", response(age=8 * DAY))  # by the server's clock, two days behind, it is in its time
-    assert silent(CODE, facts_of(stale, CRL_GOOD, skew=timedelta(days=-2)))
+    assert silent("revocation.ocsp-unreachable", facts_of(stale, CRL_GOOD, skew=timedelta(days=-2)))
 
 
 def test_a_response_from_the_future_is_a_fault_only_where_another_clock_speaks_for_ours() -> None:
     early = said("ocsp", response(age=timedelta(hours=-3)))
-    assert silent(CODE, facts_of(early, CRL_GOOD, skew=None))
-    assert silent(CODE, facts_of(early, CRL_GOOD, skew=timedelta(hours=4)))
+    assert silent("revocation.ocsp-unreachable", facts_of(early, CRL_GOOD, skew=None))
+    assert silent("revocation.ocsp-unreachable", facts_of(early, CRL_GOOD, skew=timedelta(hours=4)))
     fires(CODE, facts_of(early, CRL_GOOD), severity="warning", asks=OCSP_URL)
 
 
 def test_good_answers_and_certificates_without_a_responder_are_silent() -> None:
-    assert silent(CODE, facts_of(OCSP_GOOD, CRL_GOOD))
-    assert silent(CODE, facts())
+    assert silent("revocation.ocsp-unreachable", facts_of(OCSP_GOOD, CRL_GOOD))
+    assert silent("revocation.ocsp-unreachable", facts())

@@ -81,17 +81,17 @@ def test_a_stranger_s_word_revokes_nothing() -> None:
     stranger = intermediate(authority("Stranger Root"), "Stranger CA")
     forged = said("ocsp", response(status="revoked", signer=stranger))
     other = said("ocsp", response(LEAF, stranger, status="revoked"))
-    assert silent(CODE, facts_of(forged)) and silent(CODE, facts_of(other))
+    assert silent("revocation.revoked", facts_of(forged)) and silent("revocation.revoked", facts_of(other))
 
 
 def test_unknown_good_and_another_certificate_s_fate_are_silent() -> None:
-    assert silent(CODE, facts_of(said("ocsp", response(status="unknown"))))
-    assert silent(CODE, facts_of(OCSP_GOOD, CRL_GOOD, staple=response()))
-    assert silent(CODE, facts_of(said("crl", listing(revoked=[issuing()]))))
+    assert silent("revocation.revoked", facts_of(said("ocsp", response(status="unknown"))))
+    assert silent("revocation.revoked", facts_of(OCSP_GOOD, CRL_GOOD, staple=response()))
+    assert silent("revocation.revoked", facts_of(said("crl", listing(revoked=[issuing()]))))
 
 
 def test_a_healthy_address_without_sources_is_silent() -> None:
-    assert silent(CODE, facts()) and judge(facts()).status == "ok"
+    assert silent("revocation.revoked", facts()) and judge(facts()).status == "ok"
 
 
 def test_an_expired_leaf_comes_first() -> None:

@@ -44,12 +44,15 @@ def test_a_staple_that_nobody_can_use_is_said(staple: bytes, words: str) -> None
 
 def test_a_staple_with_ten_minutes_left_is_good() -> None:
     seen = facts_of(OCSP_GOOD, CRL_GOOD, staple=response(age=7 * DAY - timedelta(minutes=10)))
-    assert silent(CODE, seen) and judge(seen).status == "ok"
+    assert silent("revocation.staple-invalid", seen) and judge(seen).status == "ok"
 
 
 def test_a_delegated_responder_s_staple_is_good() -> None:
     delegate = leaf(issuing(), names=("Responder",), owner="responder", usages=(OCSP_SIGNING,))
-    assert silent(CODE, facts_of(OCSP_GOOD, CRL_GOOD, staple=response(signer=delegate, enclosed=[delegate])))
+    assert silent(
+        "revocation.staple-invalid",
+        facts_of(OCSP_GOOD, CRL_GOOD, staple=response(signer=delegate, enclosed=[delegate])),
+    )
 
 
 def test_only_the_address_that_staples_it_is_named() -> None:
@@ -58,16 +61,21 @@ def test_only_the_address_that_staples_it_is_named() -> None:
 
 
 def test_stale_by_our_clock_alone_is_no_fault_of_the_server() -> None:
-    assert silent(CODE, facts_of(OCSP_GOOD, CRL_GOOD, staple=response(age=8 * DAY), skew=timedelta(days=-2)))
+    assert silent(
+        "revocation.staple-invalid",
+        facts_of(OCSP_GOOD, CRL_GOOD, staple=response(age=8 * DAY), skew=timedelta(days=-2)),
+    )
 
 
 def test_without_a_staple_there_is_nothing_to_be_wrong() -> None:
-    assert silent(CODE, facts_of(OCSP_GOOD, CRL_GOOD)) and silent(CODE, facts())
+    assert silent("revocation.staple-invalid", facts_of(OCSP_GOOD, CRL_GOOD)) and silent(
+        "revocation.staple-invalid", facts()
+    )
 
 
 def test_revoked_is_another_code() -> None:
     seen = facts_of(staple=response(status="revoked"))
-    assert silent(CODE, seen)
+    assert silent("revocation.staple-invalid", seen)
 
 
 def test_a_staple_that_is_bad_is_not_a_missing_one() -> None:
