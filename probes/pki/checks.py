@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from probes.pki import baseline, constraints
+from probes.pki import baseline, constraints, policies
 from probes.pki.certificate import Certificate
 from probes.pki.extensions import ANY_USAGE, CLIENT_AUTH, SERVER_AUTH, USAGE_NAMES
 from probes.pki.views import View
@@ -29,6 +29,7 @@ FaultKind = Literal[
     "name_constraint",
     "unknown_critical_extension",
     "unreadable",
+    "policy",
     "profile",
 ]
 
@@ -58,6 +59,9 @@ def faults(chain: tuple[Certificate, ...], *, anchored: bool, at: datetime, view
             rules = baseline.complaints(certificate, is_leaf=depth == 0, is_anchor=is_anchor, serves=serves)
             complaints += (("profile", rule) for rule in rules)
         found += (Fault(kind=kind, certificate=certificate, depth=depth, detail=detail) for kind, detail in complaints)
+    lack = policies.complaint(chain) if anchored and view.judges_policies else None
+    if lack:
+        found.append(Fault(kind="policy", certificate=chain[0], depth=0, detail=lack))
     return tuple(found)
 
 

@@ -35,7 +35,10 @@ SUBJECT_KEY_IDENTIFIER = "2.5.29.14"
 KEY_USAGE = "2.5.29.15"
 NAME_CONSTRAINTS = "2.5.29.30"
 AUTHORITY_KEY_IDENTIFIER = "2.5.29.35"
+CERTIFICATE_POLICIES = "2.5.29.32"
+POLICY_MAPPINGS = "2.5.29.33"
 POLICY_CONSTRAINTS = "2.5.29.36"
+INHIBIT_ANY_POLICY = "2.5.29.54"
 EXTENDED_KEY_USAGE = "2.5.29.37"
 AUTHORITY_INFORMATION_ACCESS = "1.3.6.1.5.5.7.1.1"
 # Extensions that current TLS clients act on when critical (RFC 5280 section 4.2): anything else critical is refused.
@@ -47,12 +50,12 @@ UNDERSTOOD = frozenset(
         KEY_USAGE,
         NAME_CONSTRAINTS,
         "2.5.29.31",  # cRLDistributionPoints
-        "2.5.29.32",  # certificatePolicies
-        "2.5.29.33",  # policyMappings
+        CERTIFICATE_POLICIES,
+        POLICY_MAPPINGS,
         AUTHORITY_KEY_IDENTIFIER,
         POLICY_CONSTRAINTS,
         EXTENDED_KEY_USAGE,
-        "2.5.29.54",  # inhibitAnyPolicy
+        INHIBIT_ANY_POLICY,
         AUTHORITY_INFORMATION_ACCESS,
         "1.3.6.1.5.5.7.1.24",  # TLS feature
         "2.16.840.1.113730.1.1",  # Netscape certificate type
@@ -125,6 +128,10 @@ class Extensions:
     name_constraints: NameConstraints | None = None
     sct_count: int = 0
     policies: tuple[str, ...] = ()
+    policy_mappings: tuple[tuple[str, str], ...] = ()
+    require_explicit_policy: int | None = None
+    inhibit_policy_mapping: int | None = None
+    inhibit_any_policy: int | None = None
 
 
 def strictly(strict: x509.Extensions, unread: tuple[der.Extension, ...]) -> tuple[Extensions, bool]:
@@ -146,6 +153,8 @@ def strictly(strict: x509.Extensions, unread: tuple[der.Extension, ...]) -> tupl
     constraints = found.one(x509.NameConstraints)
     stamps = found.one(x509.PrecertificateSignedCertificateTimestamps)
     policies = found.one(x509.CertificatePolicies)
+    limits = found.one(x509.PolicyConstraints)
+    inhibited = found.one(x509.InhibitAnyPolicy)
     listed = _Listed(names or ())
     extensions = Extensions(
         present=frozenset(raw),
@@ -173,6 +182,10 @@ def strictly(strict: x509.Extensions, unread: tuple[der.Extension, ...]) -> tupl
         name_constraints=_constraints(constraints, raw[NAME_CONSTRAINTS]) if constraints else None,
         sct_count=len(stamps) if stamps else 0,
         policies=tuple(policy.policy_identifier.dotted_string for policy in policies) if policies else (),
+        policy_mappings=_mappings(raw[POLICY_MAPPINGS]) if POLICY_MAPPINGS in raw else (),
+        require_explicit_policy=limits.require_explicit_policy if limits else None,
+        inhibit_policy_mapping=limits.inhibit_policy_mapping if limits else None,
+        inhibit_any_policy=inhibited.skip_certs if inhibited else None,
     )
     return extensions, not listed.networks
 
@@ -285,3 +298,12 @@ def _subtrees(raw: bytes, tag: int) -> tuple[bytes, ...]:
 def _directories(raw: bytes) -> tuple[bytes, ...]:
     """The directoryNames ([4], explicit) in a sequence of general names, as DER."""
     return tuple(raw[name.body : name.end] for name in der.inside(raw) if name.tag == 0xA4)
+
+
+def _mappings(raw: bytes) -> tuple[tuple[str, str], ...]:
+    """Pairs of issuerDomainPolicy and subjectDomainPolicy (RFC 5280 section 4.2.1.5)."""
+    pairs = []
+    for pair in der.inside(raw):
+        above, beneath = (der.object_identifier(raw[oid.body : oid.end]) for oid in der.children(raw, pair))
+        pairs.append((above, beneath))
+    return tuple(pairs)

@@ -246,6 +246,7 @@ _RIGHTS = (
     "name_constraint",
     "unknown_critical_extension",
     "unreadable",
+    "policy",
     "profile",
 )
 

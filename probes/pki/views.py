@@ -22,6 +22,7 @@ class View:
     *nests_usage*: an issuer's extendedKeyUsage limits what it may issue for (no standard says so, most do it).
     *minds_leaf_usage*: a leaf with a keyUsage must allow something that TLS uses.
     *purpose*: what the leaf is to be used for.
+    *judges_policies*: where a certificate demands a valid policy, there must be one: Chrome, Go, Java.
     *most_intermediates*: certificates between leaf and anchor, self-issued ones not counted.
     *enforces_profile*: what `baseline` asks, too, which TLS clients do not.
     *wants_signing_usage*: a leaf with a keyUsage must allow digitalSignature, as ECDHE and TLS 1.3 use it.
@@ -37,6 +38,7 @@ class View:
     wants_signing_usage: bool = True
     nests_usage: bool = True
     purpose: Literal["server", "client"] = "server"
+    judges_policies: bool = True
     most_intermediates: int = 8
     enforces_profile: bool = False
     min_rsa_bits: int = 2048
@@ -51,6 +53,7 @@ TRUSTED_FIRST = View(
     partial_chain=False,
     minds_key_identifiers=True,
     refuses_ca_leaf=False,
+    judges_policies=False,
     wants_signing_usage=False,
 )
 SERVER_ORDER = View(
@@ -59,6 +62,7 @@ SERVER_ORDER = View(
     partial_chain=False,
     minds_key_identifiers=True,
     refuses_ca_leaf=False,
+    judges_policies=False,
     wants_signing_usage=False,
     min_rsa_bits=1024,
     forbidden_hashes=frozenset({"md2", "md5"}),
@@ -67,6 +71,7 @@ STRICT = View(
     name="strict",
     search="strict",
     refuses_ca_leaf=False,
+    judges_policies=False,
     wants_signing_usage=False,
     min_rsa_bits=1024,
     forbidden_hashes=frozenset({"md2", "md5"}),

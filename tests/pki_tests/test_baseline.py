@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from probes.pki import baseline, verify
 from probes.pki.views import BASELINE, MODERN
-from tests.pki_tests.issuing import AT, CLIENT, HOST, SERVER, Issued, authority, name, root, rsa_key, server, usage
+from tests.pki_tests.issuing import (
+    AT,
+    CLIENT,
+    HOST,
+    SERVER,
+    Issued,
+    authority,
+    issue,
+    name,
+    root,
+    rsa_key,
+    server,
+    usage,
+)
 
 Chain = tuple[Issued, ...]  # leaf first, the anchor last
 
 
-def leaf(**changes: object) -> Chain:
+def leaf(**changes: Any) -> Chain:
     top = root()
     return server(top, **changes), top
 
 
-def middle(**changes: object) -> Chain:
+def middle(**changes: Any) -> Chain:
     top = root()
     issuing = authority("Issuing", top, **changes)
     return server(issuing), issuing, top
 
 
-def crown(**changes: object) -> Chain:
+def crown(**changes: Any) -> Chain:
     top = root(**changes)
     return server(top), top
 
@@ -36,8 +52,6 @@ def bare(subject: x509.Name, *, critical: bool) -> Chain:
     """A leaf of that subject, whose subjectAltName is critical or not."""
     top = root()
     names = x509.SubjectAlternativeName([x509.DNSName(HOST)])
-    from tests.pki_tests.issuing import issue
-
     return issue(
         subject, top, ca=False, eku=SERVER, key_usage=usage("digital_signature"), more=[(names, critical)]
     ), top
@@ -131,10 +145,6 @@ def test_what_the_profile_forbids_fails_there_alone(label: str) -> None:
     ],
 )
 def test_a_common_name_is_spelled_as_in_the_names(common_name: str, listed: str, refused: bool) -> None:
-    from ipaddress import ip_address
-
-    from tests.pki_tests.issuing import issue
-
     names = [x509.DNSName(listed) if "example" in listed else x509.IPAddress(ip_address(listed))]
     certificate = issue(name(common_name), root(), ca=False, eku=SERVER, names=names).value
     said = list(baseline.complaints(certificate, is_leaf=True, is_anchor=False, serves=True))
@@ -155,8 +165,6 @@ def test_a_serial_number_has_twenty_octets_at_most(serial: int, refused: bool) -
     )
     if refused:
         signed._serial_number = serial  # no current library issues it
-    from cryptography.hazmat.primitives import hashes
-
     certificate = Issued(signed.sign(top.key, hashes.SHA256()), top.key).value
     said = list(baseline.complaints(certificate, is_leaf=True, is_anchor=False, serves=True))
     assert any("octets" in each for each in said) is refused

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -64,13 +65,13 @@ def limited(
     return Chain((server(issuing, subject or HOST, names=listed), issuing), (top(),), host)
 
 
-def below(**changes: object) -> Chain:
+def below(**changes: Any) -> Chain:
     """A leaf below an authority that is odd."""
     issuing = authority("Odd", top(), **changes)
     return Chain((server(issuing), issuing), (top(),))
 
 
-def odd(host: str = HOST, **changes: object) -> Chain:
+def odd(host: str = HOST, **changes: Any) -> Chain:
     """A leaf that is odd."""
     issuing = authority("Issuing", top())
     return Chain((server(issuing, **changes), issuing), (top(),), host)
