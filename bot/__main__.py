@@ -168,6 +168,8 @@ async def _serve(
             database=settings.database,
             checker=checker,
             allowed_channels=settings.allowed_channels,
+            secret_key=settings.secret_key,
+            admin_usergroups=settings.admin_usergroups,
         ),
     ):
         await ending.wait()

@@ -9,10 +9,10 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.listeners import actions, commands, events, faults
+from bot.listeners import actions, commands, events, faults, views
 from bot.listeners.gate import Gate
 from bot.manifest import COMMAND
-from bot.render import explain, listing, repair, report
+from bot.render import explain, identities, listing, repair, report
 
 LOG = logging.getLogger("bot.app")
 
@@ -55,4 +55,6 @@ def build_app(*, client: AsyncWebClient, identity: AuthorizeResult, gate: Gate, 
     app.action(repair.ALL)(actions.pressed(gate))
     app.action(explain.CHECK)(actions.pressed(gate))
     app.action(listing.OLDER)(actions.pressed(gate))
+    app.action(identities.ADD)(views.pressed(gate))
+    app.view(identities.FORM)(views.submitted(gate))
     return app

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bot.model import Check, Command, ExplainText, Help, HistoryQuery, Misread, NotYet
+from bot.model import Check, Command, ExplainText, Help, HistoryQuery, IdentityCommand, Misread, NotYet
 from probes.model import DEFAULT_PORT, Endpoint, Target, UsageError, ip_literal, shown
 
 LONGEST = 1000  # characters; no command but `explain` needs more, and what is longer was pasted by mistake
@@ -20,9 +20,10 @@ _WORD_LIMIT = 253  # a name is not longer (RFC 1035 section 2.3.4)
 
 AVAILABLE: Mapping[str, str] = MappingProxyType(
     {
-        "check": "check HOST[:PORT] [--ip ADDR] [--sni NAME] [--starttls PROTO] [--origin ADDR]",
+        "check": "check HOST[:PORT] [--ip ADDR] [--sni NAME] [--starttls PROTO] [--origin ADDR] [--identity NAME]",
         "explain": "explain TEXT",
         "history": "history [HOST or word]",
+        "identity": "identity add | list | remove NAME",
         "help": "help [WORD]",
     }
 )
@@ -32,15 +33,15 @@ PLANNED: Mapping[str, str] = MappingProxyType(
     {
         "triage": "the four questions, with buttons",
         "note": "a line in the timeline of an incident",
-        "identity": "client certificates",
         "watch": "looking at endpoints regularly",
         "ct": "watching Certificate Transparency",
         "digest": "a channel's digest",
     }
 )
-_OPTIONS = ("--ip", "--sni", "--starttls", "--origin")
+_OPTIONS = ("--ip", "--sni", "--starttls", "--origin", "--identity")
 _LINK = re.compile(r"<(?![@#!])([^<>|\s]+)(?:\|([^<>]*))?>")
 _REFERENCE = re.compile(r"<([@#!])([^<>|\s]+)(?:\|([^<>]*))?>")
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL)
 _USERINFO = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@]*@", re.IGNORECASE)
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‘": "'", "’": "'", "‚": "'", "\u00a0": " "})
 _DASHES = re.compile(r"(?:(?<=\s)|^)(?:—|–|―|−−|‐‐)(?=[a-z])", re.IGNORECASE)
@@ -95,8 +96,8 @@ def without_mention(text: str, bot_user: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """*text* without the user and password that a pasted URL may carry: they are not needed, so they are not kept."""
-    return _USERINFO.sub(r"\1", text)
+    """*text* without the user and password of a pasted URL, and without pasted keys: not needed, so not kept."""
+    return _PRIVATE_KEY.sub("(a private key, not kept)", _USERINFO.sub(r"\1", text))
 
 
 def written(check: Check) -> str:
@@ -111,6 +112,8 @@ def written(check: Check) -> str:
         parts += ["--starttls", check.target.starttls]
     if check.origin:
         parts += ["--origin", str(check.origin)]
+    if check.identity:
+        parts += ["--identity", check.identity]
     return " ".join(parts)
 
 
@@ -126,6 +129,8 @@ def _command(words: list[str]) -> Command:
         return _check(rest)
     if verb == "history":
         return HistoryQuery(word=_subject(rest))
+    if verb in {"identity", "identities"}:
+        return _identity(rest)
     if verb in {"help", "?", "--help", "-h"}:
         return Help(word=_subject(rest).lower())
     if verb in PLANNED:
@@ -135,6 +140,23 @@ def _command(words: list[str]) -> Command:
 
 def _verb(word: str) -> str:
     return word.strip(_DECORATION).lower().removeprefix("/tls").strip()
+
+
+def _identity(words: list[str]) -> IdentityCommand:
+    act, *names = [word.strip(_DECORATION) for word in words] or ["list"]
+    match act.lower():
+        case "add":
+            return IdentityCommand(act="add")  # what follows is asked for in the form
+        case "list":
+            return IdentityCommand(act="list")
+        case "remove" if len(names) == 1:
+            return IdentityCommand(act="remove", name=names[0].lower()[:_WORD_LIMIT])
+        case "remove":
+            raise UsageError(
+                "I read `identity remove` without one name. It wants one, as in `/tls identity remove payments`."
+            )
+        case _:
+            raise UsageError(f"I read “{shown(act)}”. `identity` knows `add`, `list` and `remove NAME`.")
 
 
 def _subject(words: list[str]) -> str:
@@ -191,6 +213,7 @@ def _check(words: list[str]) -> Check:
         ),
         addresses=tuple(dict.fromkeys(_address(part) for text in given.get("--ip", ()) for part in text.split(","))),
         origin=_origin(_last(given, "--origin")),
+        identity=(_last(given, "--identity") or "").lower() or None,
     )
 
 
@@ -200,6 +223,7 @@ _EXAMPLES: Mapping[str, str] = MappingProxyType(
         "--sni": "192.0.2.7 --sni api.example.com",
         "--starttls": "mail.example.com:25 --starttls smtp",
         "--origin": "api.example.com --origin 192.0.2.7:8443",
+        "--identity": "api.example.com --identity payments",
     }
 )
 

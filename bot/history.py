@@ -27,8 +27,18 @@ from typing import IO, Any, TypeVar
 from sqlite_utils import Database
 
 from bot import migrations
-from bot.model import CheckLine, Incident, Intake, Note, Owed, PastCheck, Transition
-from bot.rows import incident_of, intake_of, like, moment, owed_of, past_check_of, stamp
+from bot.model import CheckLine, Incident, Intake, Note, Owed, PastCheck, StoredIdentity, Transition
+from bot.rows import (
+    identity_row,
+    incident_of,
+    intake_of,
+    like,
+    moment,
+    owed_of,
+    past_check_of,
+    stamp,
+    stored_identity_of,
+)
 from probes.codec import to_json
 
 Result = TypeVar("Result")
@@ -469,6 +479,31 @@ class History:
     def _deleted(self, sql: str, text: str, seconds: float) -> int:
         values = {"text": text, "seconds": seconds, "most": _PRUNED_AT_ONCE}
         return int(self._db.execute(sql, values).rowcount)
+
+    # ── client identities ───────────────────────────────────────────────────────
+
+    async def keep_identity(self, identity: StoredIdentity, sealed: bytes) -> bool:
+        """Store *identity* with its *sealed* key; False when the name is taken."""
+        return await self._write(self._keep_identity, identity, sealed)
+
+    def _keep_identity(self, identity: StoredIdentity, sealed: bytes) -> bool:
+        row = identity_row(identity) | {"sealed": sealed}
+        marks = ", ".join("?" * len(row))
+        cursor = self._db.execute(
+            f"insert or ignore into identities ({', '.join(row)}) values ({marks})",  # noqa: S608 - our own names
+            tuple(row.values()),
+        )
+        return cursor.rowcount == 1
+
+    async def identities(self, team: str) -> list[tuple[StoredIdentity, bytes]]:
+        """The identities of *team* with their sealed keys, by name."""
+        rows = await self._run(self._rows, "select * from identities where team = ? order by name", team)
+        return [(stored_identity_of(row), bytes(row["sealed"])) for row in rows]
+
+    async def drop_identity(self, team: str, name: str) -> bool:
+        """Forget one; False when there is none of that name."""
+        sql = "delete from identities where team = ? and name = ? returning name"
+        return bool(await self._write(self._rows, sql, team, name))
 
     # ── what Slack refused before ───────────────────────────────────────────────
 

@@ -51,6 +51,7 @@ MANIFEST: dict[str, Any] = {
                 "files:write",
                 "groups:history",
                 "im:history",
+                "usergroups:read",
             ]
         }
     },

@@ -22,6 +22,16 @@ def _uploads(db: Database) -> None:
     db.execute("alter table outbox add column upload text")
 
 
+@STEPS(name="0003_identities")
+def _identities(db: Database) -> None:
+    # Client certificates for checks. `chain` is base64 of DER; `sealed` is the private key, encrypted (`bot.sealing`).
+    db.execute(
+        """create table identities (
+            team text not null, name text not null, patterns text not null, chain text not null,
+            sealed blob not null, added_by text not null, added_at text not null, primary key (team, name))"""
+    )
+
+
 def apply(db: Database) -> list[str]:
     """Bring *db* up to date; the names of the steps that were taken."""
     pending = [step.name for step in STEPS.pending(db)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from probes.model import Endpoint, Report, Status, Target
+from probes.pki.credential import Credential
 
 Json: TypeAlias = dict[str, Any]
 Blocks: TypeAlias = tuple[Json, ...]
@@ -22,6 +23,32 @@ class Check:
     target: Target
     addresses: tuple[str, ...] = ()
     origin: Endpoint | None = None
+    identity: str | None = None  # the name of a stored client identity
+    credential: Credential | None = field(default=None, repr=False)  # what it stands for, once it is unsealed
+
+    def with_credential(self, credential: Credential) -> Check:
+        """The same check, able to show its client certificate."""
+        return replace(self, credential=credential)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityCommand:
+    """`identity add`, `identity list`, `identity remove NAME`."""
+
+    act: Literal["add", "list", "remove"]
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredIdentity:
+    """A client identity as everyone may see it: its key is never here. `chain` is DER, leaf first."""
+
+    team: str
+    name: str
+    patterns: tuple[str, ...]
+    chain: tuple[bytes, ...]
+    added_by: str
+    added_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +86,7 @@ class Misread:
     answer: str
 
 
-Command: TypeAlias = Check | HistoryQuery | ExplainText | Help | NotYet | Misread
+Command: TypeAlias = Check | IdentityCommand | HistoryQuery | ExplainText | Help | NotYet | Misread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.model import Content, Incident, Intake, Note, Owed, PastCheck
+from bot.model import Content, Incident, Intake, Note, Owed, PastCheck, StoredIdentity
 from probes.codec import from_json
 
 
@@ -50,6 +51,29 @@ def incident_of(row: dict[str, Any]) -> Incident:
         opened_at=moment(row["opened_at"]),
         ended_at=moment(row["ended_at"]) if row["ended_at"] else None,
         checks=row["checks"],
+    )
+
+
+def identity_row(identity: StoredIdentity) -> dict[str, Any]:
+    """The columns of an identity, but for its sealed key."""
+    return {
+        "team": identity.team,
+        "name": identity.name,
+        "patterns": json.dumps(identity.patterns),
+        "chain": json.dumps([base64.b64encode(der).decode("ascii") for der in identity.chain]),
+        "added_by": identity.added_by,
+        "added_at": stamp(identity.added_at),
+    }
+
+
+def stored_identity_of(row: dict[str, Any]) -> StoredIdentity:
+    return StoredIdentity(
+        team=row["team"],
+        name=row["name"],
+        patterns=tuple(json.loads(row["patterns"])),
+        chain=tuple(base64.b64decode(text) for text in json.loads(row["chain"])),
+        added_by=row["added_by"],
+        added_at=moment(row["added_at"]),
     )
 
 

@@ -18,9 +18,11 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.admins import Admins
 from bot.app import authorized, build_app
 from bot.config import HttpMode, SocketMode
 from bot.history import History, InUse
+from bot.identities import Identities
 from bot.listeners.gate import MOST_A_MINUTE, Gate
 from bot.notify import Outbox
 from bot.rooms import Rooms
@@ -44,6 +46,8 @@ async def serving(
     checker: Checker,
     allowed_channels: frozenset[str] = frozenset(),
     most_a_minute: int = MOST_A_MINUTE,
+    secret_key: str | None = None,
+    admin_usergroups: frozenset[str] = frozenset(),
 ) -> AsyncIterator[Outbox]:
     """The bot, connected, until the block is left; then it stops listening, finishes what runs, and says it."""
     history = await opened(database)
@@ -53,7 +57,16 @@ async def serving(
             identity = await authorized(client)
             outbox = Outbox(history=history, client=client, bot_user=identity.bot_user_id or "")
             supervisor = Supervisor()
-            work = Work(history=history, outbox=outbox, rooms=Rooms(client), supervisor=supervisor, checker=checker)
+            work = Work(
+                history=history,
+                outbox=outbox,
+                rooms=Rooms(client),
+                supervisor=supervisor,
+                checker=checker,
+                identities=Identities(
+                    history=history, secret_key=secret_key, admins=Admins(client, admin_usergroups)
+                ),
+            )
             gate = Gate(
                 history=history,
                 work=work,

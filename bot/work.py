@@ -16,9 +16,23 @@ from typing import Protocol, assert_never
 
 from bot import commands, incidents
 from bot.history import History
-from bot.model import Check, Content, ExplainText, Help, HistoryQuery, Intake, Misread, Note, NotYet, PastCheck
+from bot.identities import Identities
+from bot.model import (
+    Check,
+    Content,
+    ExplainText,
+    Help,
+    HistoryQuery,
+    IdentityCommand,
+    Intake,
+    Misread,
+    Note,
+    NotYet,
+    PastCheck,
+)
 from bot.notify import Outbox, Pace
 from bot.render import changes, explain, listing, repair, report, words
+from bot.render import identities as identity
 from bot.rooms import Rooms
 from bot.supervisor import Supervisor
 from probes.codec import to_json
@@ -53,8 +67,16 @@ class Work:
     """Everything that happens after an acknowledgement."""
 
     def __init__(
-        self, *, history: History, outbox: Outbox, rooms: Rooms, supervisor: Supervisor, checker: Checker
+        self,
+        *,
+        history: History,
+        outbox: Outbox,
+        rooms: Rooms,
+        supervisor: Supervisor,
+        checker: Checker,
+        identities: Identities,
     ) -> None:
+        self.identities = identities
         self._history = history
         self._rooms = rooms
         self._outbox = outbox
@@ -111,6 +133,8 @@ class Work:
                 await self._first_check(intake, command)
             case HistoryQuery(word=word):
                 await self._history_page(intake, word)
+            case IdentityCommand():
+                await self._identity(intake, command)
             case ExplainText(text=text):
                 await self._explanation(intake, text)
             case Help() | NotYet() | Misread():
@@ -152,7 +176,8 @@ class Work:
             await self._noted(headline)
             try:
                 async with self._slots, self._progress_of(headline, intake, check, before) as on_progress:
-                    seen = await self._checker(check, on_progress)
+                    # Unsealed for this one call: what is kept and shown of the check has the name alone.
+                    seen = await self._checker(await self.identities.armed(intake.team, check), on_progress)
             except UsageError as error:
                 await self._history.finish(
                     intake.id, now(), (_saying(headline, report.declined(check.target, str(error))),)
@@ -341,6 +366,21 @@ class Work:
             await self._first_check(intake, check)
         else:
             await self._answer(intake, words.unknown_button())
+
+    # ── client identities ───────────────────────────────────────────────────────
+
+    async def _identity(self, intake: Intake, command: IdentityCommand) -> None:
+        if command.act == "list":
+            await self._answer(intake, identity.listing(await self.identities.listed(intake.team), now()))
+            return
+        refusal = await self.identities.refusal(intake.user, to_add=command.act == "add")
+        if refusal is not None:
+            await self._answer(intake, words.answer(refusal))
+        elif command.act == "add":
+            await self._answer(intake, identity.offer())
+        else:
+            was_there = await self.identities.remove(intake.team, command.name)
+            await self._answer(intake, identity.removed(command.name, was_there=was_there))
 
     # ── history ─────────────────────────────────────────────────────────────────
 

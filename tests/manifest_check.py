@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from bot import manifest as packaged
-from bot.render import explain, listing, repair, report
+from bot.render import explain, identities, listing, repair, report
 
 ROOT = Path(__file__).parent.parent
 Json = dict[str, Any]
@@ -66,10 +66,13 @@ EVENTS = frozenset(
     }
 )
 # The Web API methods that Slack lets every token call.
-UNSCOPED = frozenset({"auth.test", "apps.connections.open"})
+UNSCOPED = frozenset({"auth.test", "apps.connections.open", "views.open"})
 # A wrapper of slack_sdk and what it calls.
 WRAPPERS: Mapping[str, frozenset[str]] = MappingProxyType(
-    {"files_upload_v2": frozenset({"files.getUploadURLExternal", "files.completeUploadExternal"})}
+    {
+        "files_upload_v2": frozenset({"files.getUploadURLExternal", "files.completeUploadExternal"}),
+        "usergroups_users_list": frozenset({"usergroups.users.list"}),
+    }
 )
 _METHOD = re.compile(r"(?:chat|conversations|files|users|usergroups|reactions|pins|views|auth|apps|bookmarks)_\w+")
 
@@ -125,6 +128,8 @@ _NAMES = {
     "ALL": repair.ALL,
     "CHECK": explain.CHECK,
     "OLDER": listing.OLDER,
+    "ADD": identities.ADD,
+    "FORM": identities.FORM,
 }
 
 

@@ -7,15 +7,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import commands
+from bot.listeners import views
 from bot.listeners.gate import Gate
-from bot.model import Check, Content, ExplainText, HistoryQuery, Intake
+from bot.model import Check, Content, ExplainText, HistoryQuery, IdentityCommand, Intake
 from bot.work import at_once
 
 
 def tls(gate: Gate) -> Callable[..., Awaitable[None]]:
-    async def command(ack: AsyncAck, body: dict[str, Any]) -> None:
+    async def command(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
         intake = Intake(
             key=f"command:{body['trigger_id']}",
             kind="command",
@@ -29,11 +31,14 @@ def tls(gate: Gate) -> Callable[..., Awaitable[None]]:
         asked = commands.parse(intake.text)
         refusal = gate.refusal(intake.channel, intake.user)
         answer = refusal
-        if answer is None and not isinstance(asked, Check | HistoryQuery | ExplainText):
+        opens_form = isinstance(asked, IdentityCommand) and asked.act == "add"
+        if answer is None and opens_form:
+            answer = await views.opened(client, gate, intake, str(body["trigger_id"]))
+        elif answer is None and not isinstance(asked, Check | HistoryQuery | ExplainText | IdentityCommand):
             answer = at_once(asked)
         verdict = "refused" if refusal else type(asked).__name__.lower()
-        stored = await gate.take_in(intake, verdict=verdict, finished=answer is not None)
-        if stored is None:
+        stored = await gate.take_in(intake, verdict=verdict, finished=answer is not None or opens_form)
+        if stored is None or (opens_form and answer is None):
             await ack()
         elif answer is not None:
             await ack(**_ephemeral(answer))

@@ -51,6 +51,11 @@ async def _visible(body: dict[str, Any], content: Content) -> BoltResponse:
     if "command" in body:
         shown = {"response_type": "ephemeral", "text": content.text, "blocks": list(content.blocks)}
         return BoltResponse(status=200, body=json.dumps(shown), headers={"content-type": ["application/json"]})
+    if body.get("type") == "view_submission":
+        first = next((block["block_id"] for block in _blocks(body) if block.get("type") == "input"), None)
+        if first is not None:
+            answer = {"response_action": "errors", "errors": {first: content.text}}
+            return BoltResponse(status=200, body=json.dumps(answer), headers={"content-type": ["application/json"]})
     url = body.get("response_url")
     if body.get("type") in _INTERACTIVE and url:
         thread_ts = (body.get("container") or {}).get("thread_ts")
@@ -61,6 +66,10 @@ async def _visible(body: dict[str, Any], content: Content) -> BoltResponse:
         except Exception:
             LOG.exception("answer not delivered type=%s", _kind(body))
     return BoltResponse(status=200, body="")
+
+
+def _blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
+    return list((body.get("view") or {}).get("blocks") or [])
 
 
 def _kind(body: dict[str, Any]) -> str:

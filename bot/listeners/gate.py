@@ -57,6 +57,11 @@ class Gate:
         number = await self._history.take_in(intake, verdict=verdict, finished=finished)
         return None if number is None else replace(intake, id=number)
 
+    async def conclude(self, intake: Intake, content: Content, *, verdict: str) -> None:
+        """Store that *intake* was done at once, together with the answer that says so."""
+        await self._history.take_in(intake, verdict=verdict, finished=True, notes=(reply(intake, content),))
+        self._outbox.wake()
+
     async def turn_away(self, intake: Intake, why: Content) -> None:
         """Store that *intake* was refused, together with the answer that says so."""
         await self._history.take_in(intake, verdict="refused", finished=True, notes=(reply(intake, why),))

@@ -111,6 +111,16 @@ _TEACHING = MappingProxyType(
                 ("history broken", "one verdict"),
             ),
         ),
+        "identity": (
+            "Client certificates that a check shows to servers which ask for one. Each is bound to host patterns and "
+            "shown nowhere else; the key is stored encrypted and never shown again.",
+            (
+                ("identity add", "opens a form"),
+                ("identity list", "names, hosts and days left"),
+                ("identity remove payments", "forgets one"),
+                ("check api.example.com --identity payments", "a check that shows it"),
+            ),
+        ),
         "help": ("Shows this, or more about one command.", (("help check", "more about `check`"),)),
     }
 )

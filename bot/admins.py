@@ -1,0 +1,58 @@
+"""Who may change what is stored: everyone, or the members of ADMIN_USERGROUPS as Slack says now. In doubt, nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+LOG = logging.getLogger("bot.admins")
+_KNOWN_FOR_S = 60.0  # who left the group may change things no longer than this
+_PATIENCE_S = 1.0  # a modal must be opened within three seconds of the command
+
+
+class Admins:
+    """Asks usergroups.users.list (scope usergroups:read), and remembers the answer for a minute."""
+
+    def __init__(
+        self, client: AsyncWebClient, groups: frozenset[str], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._client = client
+        self._groups = groups
+        self._clock = clock
+        self._known: dict[str, tuple[float, frozenset[str]]] = {}
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return tuple(sorted(self._groups))
+
+    async def includes(self, user: str) -> bool | None:
+        """May *user* change what is stored? None: Slack did not say, which counts as no."""
+        if not self._groups:
+            return True
+        members = await asyncio.gather(*(self._members(group) for group in self.groups))
+        if any(user in known for known in members if known is not None):
+            return True
+        return None if None in members else False
+
+    async def _members(self, group: str) -> frozenset[str] | None:
+        at, known = self._known.get(group, (-_KNOWN_FOR_S, frozenset()))
+        if self._clock() - at < _KNOWN_FOR_S:
+            return known
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                answer = await self._client.usergroups_users_list(usergroup=group)
+        except SlackApiError as error:
+            LOG.warning("admins unknown usergroup=%s error=%s", group, error.response.get("error"))
+            return None
+        except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            LOG.warning("admins unknown usergroup=%s error=%s", group, type(error).__name__)
+            return None
+        members = frozenset(str(user) for user in answer.get("users") or ())
+        self._known[group] = self._clock(), members
+        return members
