@@ -39,14 +39,17 @@ from probes.net.egress import Permit, refusal
 from probes.net.fetch import fetch_issuer
 from probes.net.h2 import Route, misdirections
 from probes.net.handshake import shake
+from probes.net.http import http3_port
+from probes.net.http3 import knock
 from probes.net.resolve import resolve
 from probes.net.revocation import Inquiry
+from probes.observed import Quic
 from probes.pki.credential import Credential
 from probes.pki.judge import assess
 from probes.pki.revocation import names_sources, questions
 from probes.pki.views import MODERN
 from probes.report import report
-from probes.survey import resume, survey
+from probes.survey import MAX_ADDRESSES, resume, survey
 
 Override = tuple[str, ...] | ResolutionFailure
 PATIENCE_S = 2.5  # an endpoint that is silent this long is judged so (catalogue, `--timeout`)
@@ -221,6 +224,9 @@ async def _surveyed(
         misdirections=misdirected,
         gaps=(*evidence.gaps, *seen.gaps),
     )
+    if options.http3:
+        tell("trying HTTP/3")
+        evidence = replace(evidence, quic=await _knocked(evidence, endpoints, options, deadline))
     if not options.enumerate:
         return evidence
     tell("enumerating versions, suites and groups")
@@ -236,6 +242,26 @@ def _route(evidence: Evidence, options: Options, deadline: float) -> Route:
         resolver=options.resolver,
         permit=options.permit,
         deadline=deadline,
+    )
+
+
+async def _knocked(
+    evidence: Evidence, endpoints: tuple[Endpoint, ...], options: Options, deadline: float
+) -> tuple[Quic, ...]:
+    """QUIC at the port that Alt-Svc names at each address, else at the target's own."""
+    return tuple(
+        await asyncio.gather(
+            *(
+                knock(
+                    replace(each, port=http3_port(evidence.handshakes, each) or each.port),
+                    evidence.target.server_name,
+                    permit=options.permit,
+                    deadline=deadline,
+                    patience_s=options.patience_s,
+                )
+                for each in endpoints[:MAX_ADDRESSES]
+            )
+        )
     )
 
 

@@ -16,6 +16,7 @@ from probes.model import (
     EndpointReport,
     FindingReport,
     Gap,
+    Http3Report,
     OfferedReport,
     Repair,
     Report,
@@ -113,6 +114,8 @@ def _endpoint(data: JsonObject) -> EndpointReport:
         by_version = {version: tuple(suites) for version, suites in data["offered"].get("by_version", {}).items()}
         fields["offered"] = OfferedReport(**{**_tupled(OfferedReport, data["offered"]), "by_version": by_version})
     fields["chain"] = tuple(CertificateReport(**_tupled(CertificateReport, item)) for item in data.get("chain", ()))
+    if data.get("http3") is not None:
+        fields["http3"] = Http3Report(**_known(Http3Report, data["http3"]))
     alert = data.get("alert")
     if alert is not None:
         fields["alert"] = AlertReport(

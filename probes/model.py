@@ -482,6 +482,18 @@ class OfferedReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Http3Report:
+    """What came of QUIC at an address. `same_certificate`: the leaf is that of TCP; None: not to be told."""
+
+    outcome: Literal["completed", "timeout", "refused", "closed", "unavailable"]
+    port: int
+    detail: str = ""
+    alpn: str | None = None
+    elapsed_ms: float | None = None
+    same_certificate: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Repair:
     """What mends the cause: configuration lines, a corrected chain, a recipe. `verified`: this program proved it."""
 
@@ -508,6 +520,7 @@ class EndpointReport:
     revocation: tuple[RevocationReport, ...] = ()
     resumption: dict[str, ResumptionReport] = field(default_factory=dict, hash=False)
     offered: OfferedReport | None = None
+    http3: Http3Report | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

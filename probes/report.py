@@ -22,6 +22,7 @@ from probes.model import (
     FindingReport,
     Gap,
     Handshake,
+    Http3Report,
     OfferedReport,
     Outcome,
     Report,
@@ -65,6 +66,7 @@ def report(facts: Facts, diagnosis: Diagnosis, *, elapsed_ms: float) -> Report:
             *_unlooked(facts),
             *_shed(facts),
             *_unreadable(facts),
+            *_without_http3(facts),
             *(() if facts.evidence.light else _unasked(facts)),
             *_unidentified(facts),
             *((GAP,) if facts.evidence.light else unjudged),
@@ -153,6 +155,15 @@ def _unidentified(facts: Facts) -> tuple[Gap, ...]:
     return tuple(Gap(what=what, why=why, addresses=tuple(at)) for why, at in by_reason.items())
 
 
+def _without_http3(facts: Facts) -> tuple[Gap, ...]:
+    """Asked for, HTTP/3 did not come about: browsers fall back to TCP, so it is no fault."""
+    by_reason: dict[str, list[str]] = {}
+    for seen in facts.evidence.quic:
+        if seen.outcome != "completed":
+            by_reason.setdefault(seen.detail or seen.outcome, []).append(seen.address)
+    return tuple(Gap(what="http3", why=why, addresses=tuple(at)) for why, at in by_reason.items())
+
+
 def _detail(look: Look) -> str:
     return getattr(look.handshakes[0].outcome, "detail", "") or "this prober cannot reach it"
 
@@ -202,6 +213,7 @@ def _endpoint(facts: Facts, look: Look, resumed: tuple[Resuming, ...]) -> Endpoi
         alert=_alert(look),
         chain=tuple(_certificate(der) for der in look.chain),
         offered=_offered(facts, look),
+        http3=_http3(facts, look),
         revocation=_revocation(facts, look),
         resumption=_resumption(tuple(each for each in resumed if each.look is look)),
         client_auth=look.client_auth,
@@ -275,6 +287,20 @@ def _offered(facts: Facts, look: Look) -> OfferedReport | None:
         groups=tuple(map(group_name, found.groups)),
         by_version=by_version,
         server_order=found.server_order,
+    )
+
+
+def _http3(facts: Facts, look: Look) -> Http3Report | None:
+    seen = next((each for each in facts.evidence.quic if each.address == look.address), None)
+    if seen is None:
+        return None
+    return Http3Report(
+        outcome=seen.outcome,
+        port=seen.port,
+        detail=seen.detail,
+        alpn=seen.alpn,
+        elapsed_ms=seen.elapsed_ms,
+        same_certificate=seen.certificates[0] == look.chain[0] if seen.certificates and look.chain else None,
     )
 
 

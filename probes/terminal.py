@@ -17,7 +17,8 @@ from rich.text import Text
 
 from probes.clients import CURRENT, FAMILY
 from probes.compared import differences
-from probes.model import EndpointReport, FindingReport, OfferedReport, Report, shown
+from probes.model import EndpointReport, FindingReport, Http3Report, OfferedReport, Report, shown
+from probes.triage import who_fails
 
 _COLOUR = {"broken": "bold red", "warning": "bold yellow", "ok": "bold green"}
 _SEVERITY = {"critical": "red", "warning": "yellow", "notice": "cyan"}
@@ -33,8 +34,8 @@ def progress() -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(Text(text))
 
 
-def show(report: Report) -> None:
-    """Print *report* for a person."""
+def show(report: Report, *, all_repairs: bool = False) -> None:
+    """Print *report* for a person; of its repairs the lines for one server, unless all are asked for."""
     console = Console(file=sys.stdout, soft_wrap=False)
     console.print(_headline(report))
     for number, finding in enumerate(report.findings):
@@ -42,11 +43,14 @@ def show(report: Report) -> None:
         # Not wrapped by us: the command is to be copied whole.
         console.print(Text.assemble("  ", ("next: ", "bold"), (finding.next_command, "cyan")), soft_wrap=True)
         console.print()
+    _repairs(console, report, whole=all_repairs)
     if report.clients:
         console.print(_clients(report))
     if report.endpoints:
         console.print(_addresses(report.endpoints))
     for endpoint in report.endpoints:
+        if endpoint.http3 is not None and endpoint.http3.outcome == "completed":
+            console.print(_http3(endpoint.address, endpoint.http3))
         if endpoint.offered is not None:
             console.print(_offered(endpoint.address, endpoint.offered))
         if unlike := differences(report.endpoints):
@@ -86,6 +90,28 @@ def _finding(finding: FindingReport, *, is_cause: bool) -> Group:
     return Group(head, Padding(body, _INDENT))
 
 
+_SERVERS = ("nginx", "haproxy", "envoy", "apache", "aws", "cloudflare")
+
+
+def _repairs(console: Console, report: Report, *, whole: bool) -> None:
+    """What is to be copied is not wrapped, and not indented: it is a file's or a shell's."""
+    servers = [each for each in report.repairs if each.kind in _SERVERS]
+    for each in report.repairs:
+        if not whole and (each.kind == "command" or each in servers[1:]):
+            continue
+        note = " (--chain-out FILE writes it)" if each.kind == "chain" and each.pem and each.verified else ""
+        console.print(Text.assemble((f"repair: {each.kind}", "bold"), (note, "dim")))
+        for line in each.text.splitlines():
+            console.print(Text(shown(line, 1000)), soft_wrap=True)
+        if whole and each.pem:
+            console.print(Text(each.pem.strip()), soft_wrap=True)
+        console.print()
+    others = [each.kind for each in servers[1:]]
+    if report.repairs and not whole:
+        lines = f"lines for {', '.join(others)} and " if others else ""
+        console.print(Text(f"--repairs shows {lines}the commands that prove the repair\n", style="dim"))
+
+
 def _people(names: Iterable[str]) -> str:
     """The families of *names* in words: all of them, all current ones, or one by one."""
     known = [name for name in names if name in FAMILY]
@@ -100,6 +126,8 @@ def _people(names: Iterable[str]) -> str:
 
 def _clients(report: Report) -> Text:
     text = Text()
+    said = who_fails(report.clients)
+    text.append(f"{said[0].upper()}{said[1:]}.\n", style="bold")
     failing: dict[str, list[str]] = {}
     for client in report.clients:
         if client.outcome == "fail":
@@ -115,17 +143,16 @@ def _clients(report: Report) -> Text:
 
 def _addresses(endpoints: tuple[EndpointReport, ...]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("address", "TLS", "suite", "group", "ALPN", "tcp ms", "hello ms", "certificate until", "failed at"):
-        table.add_column(column, overflow="fold")
+    for column in ("address", "TLS", "suite", "group", "ALPN", "ms", "valid until", "failed at"):
+        table.add_column(column, overflow="fold", no_wrap=column in {"address", "TLS", "ms", "valid until"})
     for each in endpoints:
         table.add_row(
             Text(each.address),
-            each.version or "-",
-            each.cipher or "-",
+            (each.version or "-").removeprefix("TLSv"),
+            (each.cipher or "-").removeprefix("TLS_"),
             each.group or "-",
             Text(shown(each.alpn or "-")),
-            _number(each.timing_ms.get("tcp")),
-            _number(each.timing_ms.get("hello")),
+            _number(each.timing_ms.get("hello") or each.timing_ms.get("tcp")),
             each.chain[0].not_after[:10] if each.chain else "-",
             each.failed_stage or "-",
         )
@@ -140,6 +167,17 @@ def _differing(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Gr
     for row in rows:
         table.add_row(*map(Text, row))
     return Group(Text("\nthe addresses differ in:", style="bold"), table)
+
+
+def _http3(address: str, seen: Http3Report) -> Text:
+    leaf = {
+        True: "the same certificate as over TCP",
+        False: "ANOTHER certificate than over TCP",
+        None: "certificate not seen",
+    }
+    took = f" in {seen.elapsed_ms:.1f} ms" if seen.elapsed_ms is not None else ""
+    spoken = shown(seen.alpn or "no ALPN")
+    return Text(f"{address} HTTP/3 on UDP port {seen.port}: {spoken}{took}, {leaf[seen.same_certificate]}")
 
 
 def _offered(address: str, offered: OfferedReport) -> Table:

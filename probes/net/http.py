@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Literal
 
-from probes.model import HttpAnswer
+from probes.model import Endpoint, Handshake, HttpAnswer
 
 MAX_HEAD = 8 * 1024
 MAX_BODY = 4 * 1024  # an error page names its reason early
@@ -53,6 +54,19 @@ def http_answer(answer: bytes, now: datetime) -> HttpAnswer | None:
             (name, fields[key].decode("latin-1")[:200]) for name in _TELLING if (key := name.encode()) in fields
         ),
     )
+
+
+_H3 = re.compile(r'(?:^|,)\s*h3="[^":]*:([0-9]{1,5})"')
+
+
+def http3_port(seen: Iterable[Handshake], endpoint: Endpoint) -> int | None:
+    """The UDP port at which *endpoint* says in Alt-Svc that it speaks HTTP/3 (RFC 7838 section 3), where it says so."""
+    for shake in seen:
+        if shake.endpoint == endpoint and shake.http is not None:
+            found = _H3.search(dict(shake.http.fields).get("alt-svc", ""))
+            if found is not None and 1 <= int(found[1]) <= 65535:
+                return int(found[1])
+    return None
 
 
 def _fields(head: bytes) -> dict[bytes, bytes]:

@@ -51,11 +51,38 @@ def _comparable(look: Look) -> bool:
     return steady and look.connected and (look.obstacle is None or configured)
 
 
+def _by_transport(facts: Facts) -> Iterator[Finding]:
+    """TCP and QUIC of one address serve different leaves, and one of the two is wrong."""
+    differing: dict[Look, tuple[str, str]] = {}
+    for look in facts.looks:
+        seen = next((each for each in facts.evidence.quic if each.address == look.address and each.certificates), None)
+        if seen is None or not look.chain or seen.certificates[0] == look.chain[0]:
+            continue
+        faults = (facts.certificate_fault(look, look.chain), facts.certificate_fault(look, seen.certificates))
+        if (faults[0] is None) != (faults[1] is None):
+            differing[look] = (faults[0] or "sound", faults[1] or "sound")
+    looks = tuple(differing)
+    if looks:
+        yield Finding(
+            code="balancer.configuration-differs",
+            severity="warning",
+            explanation=f"{where(looks)} serves another certificate over HTTP/3 (QUIC) than over TCP, and one of the two is wrong.",
+            evidence=tuple(
+                f"{look.address}: the certificate over TCP: {over_tcp}; over HTTP/3: {over_quic}"
+                for look, (over_tcp, over_quic) in differing.items()
+            ),
+            addresses=addresses(looks),
+            fix="Give the QUIC listener the same certificate and reload it: often only the TCP listener was renewed.",
+            next_command=s_client(looks[0]),
+        )
+
+
 def check(facts: Facts) -> Iterator[Finding]:
     comparable = [look for look in facts.looks if _comparable(look)]
     same_keys = len({look.leaf.key_kind if look.leaf else None for look in comparable}) == 1
     settings = {look: _settings(look, same_keys=same_keys) for look in comparable}
     if len(set(settings.values())) < 2:
+        yield from _by_transport(facts)
         return
     usual = Counter(settings.values()).most_common(1)[0][0]
     failing = tuple(look for look in settings if (facts.fault(look) or "").startswith(("negotiation.", "mtls.")))
