@@ -6,6 +6,7 @@ One process a software where it can hold many endpoints (nginx, haproxy, apache,
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import itertools
 import json
@@ -84,6 +85,11 @@ class Bench:
         self._spawned: list[_Spawned] = []
         self._queues: list[FullQueue] = []
         self._aia: tuple[str, int] | None = None
+        # One fleet, one set of ticket keys: without it equal addresses refuse each other's sessions.
+        key = os.urandom(80)
+        self.ticket_key = self.file(key, ".key")
+        self.apache_ticket_key = self.file(key[:48], ".key")
+        self.haproxy_ticket_keys = self.file("\n".join([base64.b64encode(key).decode()] * 3) + "\n", ".keys")
 
     # ── places and files ──
 
@@ -181,9 +187,9 @@ class Bench:
 
     def haproxy_tls(self, *chain: Party, bind: str = "", at: tuple[str, int] | None = None) -> tuple[str, int]:
         """A haproxy that terminates TLS and answers HTTP by itself."""
-        pem = self.combined(*chain)
+        ssl = f"ssl crt {self.combined(*chain)} tls-ticket-keys {self.haproxy_ticket_keys}"
         return self.haproxy(
-            f"frontend {{id}}\n mode http\n bind {{bind}} ssl crt {pem} {bind}\n"
+            f"frontend {{id}}\n mode http\n bind {{bind}} {ssl} {bind}\n"
             ' http-request return status 200 content-type text/plain string "fine"',
             at=at,
         )
@@ -201,6 +207,7 @@ class Bench:
             certificate = (
                 f" SSLEngine on\n SSLCertificateFile {self.file(bundle(*chain))}\n"
                 f" SSLCertificateKeyFile {self.file(chain[0].key_pem)}\n"
+                f" SSLSessionTicketKeyFile {self.apache_ticket_key}\n"
             )
         self._apache.append(f"<VirtualHost {at[0]}:{at[1]}>\n{certificate} {inside}\n</VirtualHost>")
 
@@ -303,7 +310,8 @@ class Bench:
             config = (
                 "daemon off; master_process off; error_log stderr crit; pid nginx.pid;\n"
                 "events { worker_connections 1024; }\n"
-                "http { access_log off; server_names_hash_bucket_size 256; server_names_hash_max_size 4096;"
+                f"http {{ access_log off; ssl_session_ticket_key {self.ticket_key};"
+                " server_names_hash_bucket_size 256; server_names_hash_max_size 4096;"
                 + "".join(
                     f" {kind}_temp_path {home}/t;" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
                 )
