@@ -167,8 +167,8 @@ def _again(known: tuple[Answer, ...], stock: _Stock, seen: tuple[Handshake, ...]
     wanted: list[Ask] = []
     for answer in sorted(known, key=lambda each: not _is_at_home(each.question)):
         question = answer.question
-        if not _is_at_home(question) and question.home in refusing:
-            continue  # a ticket that its own address does not honour says nothing of another
+        if not _is_at_home(question) and (question.home in refusing or not answer.by_ticket):
+            continue  # what its own address does not honour, or keeps in its own cache, says nothing of another
         missing = _missing(answer)
         for _ in range(missing):
             wanted += stock.ask(question)
@@ -210,8 +210,8 @@ class _Stock:
     def _take(self, question: Question) -> Session | None:
         fit = [session for session, source in self.left.items() if _fits(session, source, question)]
         unused = [session for session in fit if session not in self._used]
-        # The exchange in HTTP/1.1 first: its hello is small, and its tickets alone may carry early data.
-        unused.sort(key=lambda session: not self.left[session].offer.ask_http)
+        # The exchange in HTTP/1.1 first, for its hello is small; but what may carry early data is kept for that.
+        unused.sort(key=lambda session: self.left[session].offer.ask_http == bool(session.max_early_data))
         reusable = [session for session in fit if session.version < TLS13 and session.ticket]
         chosen = next(iter(unused), None) or next(iter(reusable), None)
         if chosen is not None:

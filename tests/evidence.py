@@ -10,6 +10,7 @@ No socket, no clock: everything is taken at `NOW`.
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Literal, TypeAlias
 
-from probes import plan
+from probes import plan, resuming
 from probes.catalogue import CATALOGUE
 from probes.clients import TLS10, TLS11, TLS12, TLS13
 from probes.facts import Facts
@@ -46,6 +47,7 @@ from probes.model import (
     Trust,
     Unreached,
 )
+from probes.observed import Misdirection, Session
 from probes.rules import RULES
 from probes.survey import MAX_WAVES
 from tests.pki import NOW, Issued, KeyKind, authority, intermediate, leaf
@@ -153,9 +155,57 @@ class Server:
     age_s: int | None = None
     tcp: float = 10.0
     first_byte: float = 21.0
+    gives: Literal["tickets", "handles", "nothing"] = "tickets"  # handles stand for entries of its own cache
+    keys: str = "one"  # what seals its tickets, or names its cache; "": it never honours what it gives
+    early_data: int = 0  # bytes that its tickets allow
+    early_status: int = 200
 
     def handshake(self, endpoint: Endpoint, offer: Offer) -> Handshake:
         """How this server answers *offer*."""
+        seen = self._handshake(endpoint, offer)
+        session = offer.session
+        if session is not None and isinstance(seen.outcome, Completed):
+            taken = self._knows(session) and seen.version == session.version
+            seen = replace(seen, resumed=taken, certificates=() if taken else seen.certificates)
+            if offer.early_data:
+                seen = self._with_early_data(seen)
+        return replace(seen, sessions=self._sessions(seen)) if seen.finished_ok else seen
+
+    def _knows(self, session: Session) -> bool:
+        handle = session.ticket or session.session_id
+        return bool(self.keys) and handle[:16] == hashlib.sha256(self.keys.encode()).digest()[:16]
+
+    def _with_early_data(self, seen: Handshake) -> Handshake:
+        if not seen.resumed or not self.early_data:
+            return replace(seen, early_data="rejected")
+        return replace(seen, early_data="accepted", http=HttpAnswer(status=self.early_status, date=None, skew_s=None))
+
+    def _sessions(self, seen: Handshake) -> tuple[Session, ...]:
+        """Two tickets in TLS 1.3, one before, which begin with the name of their key (RFC 5077 section 4)."""
+        if self.gives == "nothing" or seen.version is None or seen.version < TLS12 or seen.cipher is None:
+            return ()
+        tls13 = seen.version == TLS13
+        made = []
+        for number in range(2 if tls13 else 1):
+            which = f"{seen.endpoint} {seen.offer.purpose} {seen.offer.session} {number}".encode()
+            handle = hashlib.sha256(self.keys.encode()).digest()[:16] + hashlib.sha256(which).digest()[:16]
+            ticket = handle + bytes(160) if self.gives == "tickets" else handle if tls13 else b""
+            made.append(
+                Session(
+                    version=seen.version,
+                    cipher=seen.cipher,
+                    session_id=b"" if ticket else handle,
+                    ticket=ticket,
+                    secret=bytes(32),
+                    lifetime_s=7200,
+                    max_early_data=self.early_data if tls13 else 0,
+                    alpn=seen.alpn,
+                    extended_master_secret=not tls13,
+                )
+            )
+        return tuple(made)
+
+    def _handshake(self, endpoint: Endpoint, offer: Offer) -> Handshake:
         outcome, choice = self._negotiated(offer)
         timing = Timing(tcp=self.tcp, first_byte=self.first_byte)
         seen = Handshake(endpoint=endpoint, offer=offer, outcome=outcome, timing=timing, hello_size=offer.pad_to or 300)
@@ -269,6 +319,24 @@ def healthy(
     return seen
 
 
+def revisited(
+    *looks: tuple[Handshake, ...],
+    servers: Mapping[str, Server] | None = None,
+    change: Callable[[Handshake], Handshake] | None = None,
+) -> tuple[Handshake, ...]:
+    """*looks*, and all that comes of offering their sessions again, round by round, as `survey.resume` does.
+
+    *servers* answer, by address, HEALTHY where none is named; *change* may make something else of each answer.
+    """
+    seen = tuple(shake for look in looks for shake in look)
+    for _ in range(resuming.ROUNDS):
+        for endpoint, offer in resuming.next_offers(seen):
+            server = (servers or {}).get(endpoint.address, HEALTHY)
+            shake = server.handshake(endpoint, offer)
+            seen = (*seen, change(shake) if change else shake)
+    return seen
+
+
 def _purpose(keyword: str) -> str:
     name = keyword.replace("_", "-")
     return name.replace("family-", "family:", 1).replace("openssl-1-0", "openssl-1.0").replace("tls1-0", "tls1.0")
@@ -316,6 +384,7 @@ def evidence(
     resolution: Resolution | None = None,
     origin: Endpoint | None = None,
     gaps: tuple[Gap, ...] = (),
+    misdirections: tuple[Misdirection, ...] = (),
 ) -> Evidence:
     """Evidence of what was seen at each address; of one healthy address when nothing is given."""
     looks = shakes or ((healthy(target=target),) if resolution is None else ())
@@ -327,6 +396,7 @@ def evidence(
         resolution=resolution or Resolution(addresses=addresses, source="DNS 192.0.2.53", elapsed_ms=1.5),
         handshakes=tuple(shake for look in looks for shake in look),
         origin=origin,
+        misdirections=misdirections,
         gaps=gaps,
     )
 

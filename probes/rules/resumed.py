@@ -105,10 +105,10 @@ def contrast(answer: Answer) -> tuple[str, ...]:
     )
 
 
-def resume_command(home: Look, place: Look, version: int) -> str:
+def resume_command(home: Look, place: Look, version: int, *options: str) -> str:
     """Take a session at *home*, offer it at *place*, and show whether it was "Reused"."""
     flag = "-tls1_3" if version == TLS13 else "-tls1_2"
-    # A ticket of TLS 1.3 comes after the handshake: s_client has to stay for it.
-    take = s_client(home, flag, "-sess_out", "session.pem").removesuffix(" </dev/null")
-    offer = s_client(place, flag, "-sess_in", "session.pem")
-    return f"sleep 1 | {take}; {offer} | grep -E {shlex.quote('^(New|Reused)')}"
+    # A ticket of TLS 1.3 comes after the handshake: s_client is to stay for it, and is ended soon.
+    take = s_client(home, flag, "-sess_out", "session.pem", "-ign_eof").replace("timeout 10", "timeout 2", 1)
+    offer = s_client(place, flag, "-sess_in", "session.pem", *options)
+    return f"{take}; {offer} | grep -E {shlex.quote('^(New|Reused|Early data)')}"

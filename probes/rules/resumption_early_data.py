@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from probes.clients import TLS13
 from probes.facts import Facts
+from probes.look import Look
 from probes.model import Finding, Handshake, Rule
 from probes.resuming import RETRY_LATER
-from probes.rules.phrase import addresses, s_client, where
-from probes.rules.resumed import Resuming, resuming
+from probes.rules.phrase import addresses, where
+from probes.rules.resumed import Resuming, resume_command, resuming
 
 _FIX = (
     "Turn it off (nginx `ssl_early_data off;`, HAProxy without `allow-0rtt`), or let the application answer 425 to early "
@@ -35,8 +37,14 @@ def check(facts: Facts) -> Iterator[Finding]:
             evidence=tuple(f"{look.address}: {_seen(shake)}" for look, shake in found.items()),
             addresses=addresses(looks),
             fix=_FIX if severity == "warning" else "Nothing, as long as every route that changes things answers so.",
-            next_command=s_client(looks[0], "-tls1_3", "-sess_in", "session.pem", "-early_data", "request.txt"),
+            next_command=_command(looks[0]),
         )
+
+
+def _command(look: Look) -> str:
+    # printf reads the escapes; a host name holds nothing that a shell or printf would.
+    request = rf"'GET / HTTP/1.1\r\nHost: {look.reference}\r\n\r\n'"
+    return f"printf {request} >request.txt; {resume_command(look, look, TLS13, '-early_data', 'request.txt')}"
 
 
 def _accepted(each: Resuming) -> Handshake | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from probes.facts import Facts
+from probes.look import Look
 from probes.model import Finding, Rule
 from probes.resuming import FAILURES, TRIES, Answer
 from probes.rules.phrase import listed
@@ -14,6 +15,11 @@ _SHARE = (
     "Seal tickets with the same keys at every back end and rotate them together (nginx `ssl_session_ticket_key FILE;`, "
     "HAProxy `tls-ticket-keys FILE`, Apache `SSLSessionTicketKeyFile FILE`), or turn tickets off "
     "(nginx `ssl_session_tickets off;`) and keep a session cache."
+)
+_BOUND = (
+    "The tickets are sealed with the same key and still refused: OpenSSL servers bind sessions to a context as well "
+    "(nginx derives it from the certificates of the listener). Serve the same certificates everywhere, or set the same "
+    "session id context."
 )
 
 
@@ -32,7 +38,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         explanation=f"{_claim(astray)} Returning clients pay a full handshake each time that happens.",
         evidence=(*map(count, astray[:6]), *names[:4]),
         addresses=tuple(look.address for endpoint, look in looks.items() if endpoint in places),
-        fix=_SHARE,
+        fix=_BOUND if _same_keys(known, astray) else _SHARE,
         next_command=resume_command(looks[first.home], looks[first.place], first.version),
     )
 
@@ -64,12 +70,19 @@ def _claim(astray: list[Answer]) -> str:
     return f"{where} gives session tickets and never honours them."
 
 
+def _same_keys(known: tuple[Resuming, ...], astray: list[Answer]) -> bool:
+    """Do the addresses at issue name one and the same key?"""
+    places = {place for answer in astray for place in (answer.question.home, answer.question.place)}
+    names = {_name_at(look, known) for look in dict.fromkeys(each.look for each in known) if look.endpoint in places}
+    return len(places) > 1 and len(names) == 1 and None not in names
+
+
+def _name_at(look: Look, known: tuple[Resuming, ...]) -> str | None:
+    return key_name(tuple(session for each in known if each.look is look for session in each.sessions))
+
+
 def _key_names(known: tuple[Resuming, ...]) -> list[str]:
-    by_look = dict.fromkeys(each.look for each in known)
-    named = {
-        look: key_name(tuple(session for each in known if each.look is look for session in each.sessions))
-        for look in by_look
-    }
+    named = {look: _name_at(look, known) for look in dict.fromkeys(each.look for each in known)}
     return [f"{look.address}: tickets begin with key name {name}" for look, name in named.items() if name]
 
 
