@@ -76,6 +76,8 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--enumerate", action="store_true", help="list every version, suite and group agreed to")
     check.add_argument("--http3", action="store_true", help="try HTTP/3 as well (needs the extra http3)")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
+    check.add_argument("--repairs", action="store_true", help="show the repairs for every server, and their proof")
+    check.add_argument("--chain-out", metavar="FILE", help="write the corrected chain, proved, to this new file")
     explain = commands.add_parser("explain", help="what an error message means", allow_abbrev=False)
     explain.add_argument("text", metavar="TEXT", nargs="*", help="the message; standard input without it, or with -")
     explain.add_argument("--json", action="store_true", help="print the causes as JSON")
@@ -134,6 +136,8 @@ def _check(args: argparse.Namespace) -> int:
             raise UsageError(f"--{option.replace('_', '-')} is empty; leave it out or give it a value")
     target = Target.parse(args.target, sni=args.sni, starttls=args.starttls)
     options = _options(args)
+    if args.chain_out is not None:
+        _refuse_taken(args.chain_out)
     report = _run(target, options, quiet=args.json or not sys.stderr.isatty())
     if args.json:
         from probes.codec import to_json
@@ -142,10 +146,33 @@ def _check(args: argparse.Namespace) -> int:
     else:
         from probes.terminal import show
 
-        show(report)
+        show(report, all_repairs=args.repairs)
+    if args.chain_out is not None:
+        _write_chain(report, args.chain_out)
     if not any(endpoint.connected for endpoint in report.endpoints) and report.cause is None:
         return NOT_RUN
     return CRITICAL if any(finding.severity == "critical" for finding in report.findings) else OK
+
+
+def _refuse_taken(path: str) -> None:
+    """Said before the check, not after it."""
+    if not path or os.path.lexists(path) or not Path(path).absolute().parent.is_dir():
+        raise UsageError(f"I read --chain-out {shown(path)}. It must be a new file in a directory that exists")
+
+
+def _write_chain(report: Report, path: str) -> None:
+    """The corrected chain goes to a new file; what is written, or why nothing is, goes to stderr."""
+    chain = next((each for each in report.repairs if each.kind == "chain"), None)
+    if chain is None or not chain.pem or not chain.verified:
+        why = chain.text if chain is not None else "no other chain would mend this endpoint"
+        print(f"tls: {path} was not written: {shown(why, 400)}", file=sys.stderr)
+        return
+    try:
+        with Path(path).open("x", encoding="ascii") as file:
+            file.write(chain.pem)
+    except OSError as error:
+        raise UsageError(f"I cannot write {shown(path)}: {error.strerror or error}.") from None
+    print(f"tls: the corrected chain is in {path}", file=sys.stderr)
 
 
 def _sweep(args: argparse.Namespace) -> int:

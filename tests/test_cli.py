@@ -189,6 +189,47 @@ def test_a_name_that_does_not_resolve_is_a_verdict(capsys: pytest.CaptureFixture
     assert json.loads(capsys.readouterr().out)["cause"] == "reach.dns"
 
 
+def test_the_corrected_chain_is_written_to_a_new_file(
+    lab: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "chain.pem"
+    assert main(lab.argv("no-intermediate.lab", "--json", "--chain-out", str(path))) == CRITICAL
+    said = capsys.readouterr()
+    [chain] = [each for each in json.loads(said.out)["repairs"] if each["kind"] == "chain"]
+    assert path.read_text(encoding="ascii") == chain["pem"] and chain["verified"]
+    assert str(path) in said.err
+
+
+def test_a_file_that_is_there_is_never_overwritten(
+    lab: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "chain.pem"
+    path.write_text("mine")
+    assert main(lab.argv("no-intermediate.lab", "--chain-out", str(path))) == USAGE
+    assert path.read_text() == "mine" and "must be a new file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["healthy.lab", "no-intermediate-no-aia.lab"])
+def test_without_a_chain_nothing_is_written_and_the_reason_is_said(
+    lab: Served, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "chain.pem"
+    main(lab.argv(name, "--chain-out", str(path)))
+    assert not path.exists() and "was not written" in capsys.readouterr().err
+
+
+def test_a_person_reads_the_lines_for_one_server_and_asks_for_all(
+    lab: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(lab.argv("no-intermediate.lab"))
+    short = capsys.readouterr().out
+    assert "ssl_certificate " in short and "SSLCertificateFile" not in short and "--repairs shows" in short
+    main(lab.argv("no-intermediate.lab", "--repairs"))
+    whole = capsys.readouterr().out
+    for part in ("SSLCertificateFile", "bind :", "aws acm", "-----BEGIN CERTIFICATE-----", "-verify_return_error"):
+        assert part in whole
+
+
 # mistakes ----------------------------------------------------------------------------------------------------------
 
 MISTAKES: tuple[tuple[str, ...], ...] = (

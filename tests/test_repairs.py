@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import shlex
@@ -15,11 +16,15 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from OpenSSL import SSL
 
 from probes.catalogue import CATALOGUE
+from probes.check import Options, check
+from probes.codec import from_json, to_json
 from probes.diagnose import judge
 from probes.facts import Facts
-from probes.model import Endpoint, Fetched, Finding, HttpAnswer, Repair, Resolution, Target, Trust
+from probes.model import Endpoint, Fetched, Finding, HttpAnswer, Repair, Report, Resolution, Target, Trust
 from probes.pki.certificate import Certificate, parse
 from probes.repairs import SERVERS, lines, repairs
 from probes.repairs.chain import holds, read, written
@@ -43,6 +48,9 @@ from tests.evidence import (
     stalled,
     store,
 )
+from tests.net.peers import OpenSsl, openssl_context
+from tests.net.peers import served as served_over
+from tests.net.test_fetch import body, web
 from tests.pki import NOW, Issued, authority, cross_sign, intermediate, leaf
 
 URL = "http://ca.test/issuing.der"
@@ -612,3 +620,45 @@ def test_tcpdump_takes_the_filter(addresses: tuple[str, ...], tmp_path: Path) ->
     recipe = the("capture", repairs(place.facts, replace(judge(place.facts), cause=place.cause))).text
     words = shlex.split(next(line for line in recipe.splitlines() if "tcpdump" in line))
     ran("tcpdump", "-d", "-y", "EN10MB", words[-1], cwd=tmp_path)
+
+
+# ── the whole way, on real sockets ──────────────────────────────────────────────
+
+
+async def test_a_chain_built_over_aia_makes_the_endpoint_healthy_once_it_is_served() -> None:
+    async with web(body(issuing().der)) as port:
+        served = leaf(issuing(), issuer_url=f"http://127.0.0.1:{port}/issuing.der")
+        broken = await checked_over(openssl_context(served))
+        assert broken.cause == "chain.incomplete"
+        chain_repair = the("chain", broken.repairs)
+        assert chain_repair.verified and read(chain_repair.pem) == ders(served, issuing())
+        assert from_json(json.loads(json.dumps(to_json(broken)))).repairs == broken.repairs
+
+        leaf_der, *above = read(chain_repair.pem)
+        assert leaf_der == served.der
+        context = openssl_context(served)
+        for der in above:
+            context.add_extra_chain_cert(x509.load_der_x509_certificate(der))
+        mended_report = await checked_over(context)
+        assert (mended_report.status, mended_report.repairs) == ("ok", ())
+
+
+async def test_an_aia_that_policy_refuses_is_the_reason_that_there_is_no_chain() -> None:
+    async with web(body(issuing().der)) as port:
+        served = leaf(issuing(), issuer_url=f"http://127.0.0.1:{port}/issuing.der")
+        seen = await checked_over(openssl_context(served), closed=port)
+        repair = the("chain", seen.repairs)
+        assert repair.pem == "" and f"127.0.0.1:{port}" in repair.text
+
+
+async def checked_over(context: SSL.Context, *, closed: int | None = None) -> Report:
+    """A check of healthy.test as *context* serves it; connections to port *closed* are against the policy."""
+
+    def permit(_address: str, port: int) -> str | None:
+        return "not here" if port == closed else None
+
+    async with served_over(lambda: OpenSsl(context, b"HTTP/1.1 200 OK\r\n\r\n")) as endpoint:
+        options = Options(
+            trust=store(), permit=permit, overrides={("healthy.test", endpoint.port): (endpoint.address,)}
+        )
+        return await check(Target.parse(f"healthy.test:{endpoint.port}"), options)
