@@ -98,7 +98,7 @@ def answers(seen: tuple[Handshake, ...]) -> tuple[Answer, ...]:
             version=session.version,
             early=shake.offer.early_data,
         )
-        known = by_question.get(question) or Answer(question=question, beside=_beside(question, seen))
+        known = by_question.get(question) or Answer(question=question, beside=_beside(shake, seen))
         by_question[question] = _counted(known, shake)
     return tuple(by_question.values())
 
@@ -111,14 +111,9 @@ def _counted(known: Answer, shake: Handshake) -> Answer:
     return replace(known, refused=(*known.refused, shake))
 
 
-def _beside(question: Question, seen: tuple[Handshake, ...]) -> tuple[Handshake, ...]:
-    return tuple(
-        shake
-        for shake in seen
-        if shake.offer.purpose == FRESH
-        and shake.endpoint == question.place
-        and question.version in shake.offer.versions
-    )
+def _beside(tried: Handshake, seen: tuple[Handshake, ...]) -> tuple[Handshake, ...]:
+    fresh = [shake for shake in seen if shake.offer.purpose == FRESH and shake.endpoint == tried.endpoint]
+    return tuple(shake for shake in fresh if shake.offer == _fresh(tried.offer))
 
 
 def next_offers(seen: tuple[Handshake, ...]) -> tuple[tuple[Endpoint, Offer], ...]:
@@ -173,7 +168,8 @@ def _again(known: tuple[Answer, ...], stock: _Stock, seen: tuple[Handshake, ...]
         for _ in range(missing):
             wanted += stock.ask(question)
         if answer.failed and not answer.beside and missing:
-            wanted.append((question.place, _fresh(answer.failed[0].offer)))
+            contrast = (question.place, _fresh(answer.failed[0].offer))
+            wanted += [contrast] if contrast not in wanted else []
         elif missing and not wanted and question.home not in supplied:
             source = stock.left[answer.sessions[0]]
             wanted.append((question.home, _fresh(source.offer)))
