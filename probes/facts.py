@@ -76,6 +76,7 @@ class Facts:
         self.looks = tuple(look for look in self.all_looks if not look.is_gap)
         self._assessed: dict[tuple[Chain, str, View], ChainFacts] = {}
         self._family_faults: dict[tuple[Chain, str, View, bool, Anchors], str | None] = {}
+        self._common: dict[tuple[Endpoint, Chain], tuple[str | None, str | None]] = {}
         self._verdicts: dict[tuple[str, Endpoint], Verdict | None] = {}
 
     @property
@@ -250,18 +251,27 @@ class Facts:
     def _by_certificate(self, family: Family, look: Look, chain: Chain) -> Verdict | None:
         if not chain:
             return Verdict(code=None) if look.shown is None and look.works else None
-        name = self.name_fault(look, chain)
+        name, time = self._common_faults(look, chain)
         leaf = leaf_of(chain)
         if name is not None and not (leaf is not None and accepts(leaf, look.reference, family.names)):
             return Verdict(code="sni.required" if not family.sends_server_name and look.chain != chain else name)
-        skewed = self.clock_excuse(look, chain)
-        time = self.time_fault(chain)
-        if time is not None and not skewed:
+        if time is not None:
             return Verdict(code=time)
         fault = self._family_chain_fault(family, look, chain)
         if fault is not None and self._below_added(family, look, chain):
             fault = None
         return Verdict(code=fault or self.standings.client_fault(family, look, self.chain(look, chain)))
+
+    def _common_faults(self, look: Look, chain: Chain) -> tuple[str | None, str | None]:
+        """Name and time (unless a clock excuses it), the same for every family, so found out once."""
+        key = (look.endpoint, chain)
+        if key not in self._common:
+            time = self.time_fault(chain)
+            self._common[key] = (
+                self.name_fault(look, chain),
+                None if time is not None and self.clock_excuse(look, chain) else time,
+            )
+        return self._common[key]
 
     def fails_for(self, code: str, looks: tuple[Look, ...]) -> tuple[str, ...]:
         """The families that fail with *code* at any of *looks*."""

@@ -18,7 +18,7 @@ GOOD = said("ocsp", about=MUST_STAPLE)
 
 def test_a_must_staple_certificate_without_a_staple_fails_where_that_is_read() -> None:
     seen = facts_of(GOOD, chain=CHAIN)
-    finding = fires(CODE, seen, severity="critical")
+    finding = fires(CODE, seen, severity="warning")
     assert finding.fails_for == ("firefox",)
     assert any(OCSP_URL in line for line in finding.evidence)
     diagnosis = judge(seen)
@@ -33,14 +33,14 @@ def test_a_staple_now_and_then_is_counted() -> None:
     look = tuple(
         replace(shake, staple=stapled if shake.offer.purpose == "modern" else None) for shake in at(chain=CHAIN)
     )
-    finding = fires(CODE, facts_of(GOOD, looks=(look,)), severity="critical")
+    finding = fires(CODE, facts_of(GOOD, looks=(look,)), severity="warning")
     assert " 3 times in 4" in finding.explanation
     assert f"{ADDRESS}: 3 of 4 handshakes came without a staple" in finding.evidence
 
 
 def test_without_a_responder_the_demand_can_never_be_met() -> None:
     orphan = leaf(issuing(), more=sources(must_staple=True))
-    finding = fires(CODE, facts_of(chain=(orphan, issuing())), severity="critical")
+    finding = fires(CODE, facts_of(chain=(orphan, issuing())), severity="warning")
     assert "issued anew" in finding.fix
 
 
