@@ -42,6 +42,9 @@ class Place:
     resolver: tuple[str, int] | None = None
     host: str | None = None  # None: the case's host
     sni: str | None = None  # --sni: a name sent and expected instead of the host
+    identity: tuple[Party, ...] | None = None  # --client-cert: leaf first, the leaf's key with it
+    starttls: str | None = None
+    also: tuple[tuple[str, tuple[str, ...]], ...] = ()  # further --resolve, at the same port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,7 @@ class Case:
     """`causes` holds every verdict that would be right (None: healthy); more than one needs a `why`."""
 
     id: str
-    family: str  # reach | sni | chain | negotiation | validity | balancer | healthy
+    family: str  # a family of the catalogue, or healthy
     server: str
     build: Callable[[Bench, Case], Place]
     causes: frozenset[str | None]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -36,11 +37,24 @@ class Loop:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
-    def serve(self, address: str, port: int, handler: Handler, *, segment: int | None = None) -> None:
-        """Listen; `segment` caps the peer's TCP segments (TCP_MAXSEG), as a real path's MTU would."""
-        self.run(self._serve(address, port, handler, segment))
+    def serve(
+        self,
+        address: str,
+        port: int,
+        handler: Handler,
+        *,
+        segment: int | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Listen; `segment` caps the peer's TCP segments (TCP_MAXSEG), as a real path's MTU would.
 
-    async def _serve(self, address: str, port: int, handler: Handler, segment: int | None) -> None:
+        With `tls` the handler is called after the handshake.
+        """
+        self.run(self._serve(address, port, handler, segment, tls))
+
+    async def _serve(
+        self, address: str, port: int, handler: Handler, segment: int | None, tls: ssl.SSLContext | None = None
+    ) -> None:
         async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._writers.add(writer)
             try:
@@ -55,7 +69,7 @@ class Loop:
         listener = socket.create_server((address, port), backlog=128)
         if segment:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
-        self._servers.append(await asyncio.start_server(guarded, sock=listener))
+        self._servers.append(await asyncio.start_server(guarded, sock=listener, ssl=tls))
 
     def serve_dns(self, address: str, port: int, answers: dict[str, DnsAnswer]) -> None:
         self.run(self._serve_dns(address, port, answers))

@@ -12,6 +12,7 @@ from tests.endpoints import (
     matrix_reach,
     matrix_validity,
     second,
+    third,
 )
 from tests.endpoints.cases import Case, Register
 
@@ -27,6 +28,7 @@ def all_cases() -> dict[str, Case]:
     matrix_healthy.register(register)
     matrix_combined.register(register)
     second.register(register)
+    third.register(register)
     return register.cases
 
 

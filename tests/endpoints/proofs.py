@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.endpoints import third
 from tests.endpoints.authority import bundle
 from tests.endpoints.bench import Bench, missing
 from tests.endpoints.cases import Case, Place, Proof
@@ -22,7 +23,13 @@ GAVE_UP = "\nthe tool gave up\n"
 PATIENCE_S = 3.5  # a silent endpoint is proved by a tool that waits in vain this long
 
 
-def command(case: Case, place: Place, proof: Proof, roots: Path) -> list[str]:
+def shown_identity(bench: Bench, place: Place) -> Path:
+    """The client certificate, its chain and its key in one file."""
+    assert place.identity
+    return bench.file(bundle(*place.identity) + place.identity[0].key_pem)
+
+
+def command(bench: Bench, case: Case, place: Place, proof: Proof, roots: Path) -> list[str]:
     """The command line of the tool that shows *proof* at this place."""
     address = place.addresses[proof.at]
     literal = f"[{address}]" if ":" in address else address
@@ -34,7 +41,9 @@ def command(case: Case, place: Place, proof: Proof, roots: Path) -> list[str]:
             return ["dig", f"@{server}", "-p", str(port), "+time=2", "+tries=1", host, "A"]
         case "curl":
             trust = ["--cacert", str(roots), "--resolve", f"{host}:{place.port}:{literal}"]
-            return ["curl", "-sS", "--max-time", "4", *trust, f"https://{host}:{place.port}/"]
+            who = ["--cert", str(shown_identity(bench, place))] if place.identity else []
+            url = f"https://{host}:{place.port}/"
+            return ["curl", "-sS", "--noproxy", "*", "--max-time", "4", *trust, *who, *proof.args, url]
         case "gnutls-cli":
             return ["gnutls-cli", "--x509cafile", str(roots), "--sni-hostname", host, "--verify-hostname", host,
                     "-p", str(place.port), address]  # fmt: skip
@@ -45,6 +54,11 @@ def command(case: Case, place: Place, proof: Proof, roots: Path) -> list[str]:
         line += ["-noservername", "-verify_ip", place.host]
     else:
         line += ["-servername", name, "-verify_hostname", name] if name else ["-noservername"]
+    if place.identity:
+        whole = str(shown_identity(bench, place))
+        line += ["-cert", whole, "-key", whole, "-cert_chain", whole]
+    if place.starttls:
+        line += ["-starttls", place.starttls, "-name", host]
     return [*line, *proof.args]
 
 
@@ -70,7 +84,7 @@ def unproved(bench: Bench, case: Case, place: Place) -> list[str]:
     roots = bench.file(bundle(*trust))
     problems = []
     for proof in case.proofs:
-        line = command(case, place, proof, roots)
+        line = command(bench, case, place, proof, roots)
         if shutil.which(line[0]) is None:
             continue
         shown = run(line, PATIENCE_S if case.waits else 2 * PATIENCE_S)
@@ -87,6 +101,9 @@ def built(bench: Bench, cases: Iterable[Case]) -> dict[str, Place]:
 def main() -> int:
     words = sys.argv[1:]
     cases = [case for case in CASES.values() if not words or any(word in case.id for word in words)]
+    if "third" in words:
+        words.remove("third")
+        cases = [CASES[id] for id in third.IDS if not words or any(word in id for word in words)]
     bench = Bench()
     try:
         places = built(bench, cases)

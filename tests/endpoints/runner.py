@@ -60,19 +60,25 @@ async def checked(bench: Bench, case: Case, place: Place) -> Json:
     from probes.check import Options, check, default_trust
     from probes.codec import to_json
     from probes.model import Endpoint, Target, Trust
+    from probes.pki.credential import read
 
     host = place.host or case.host
     shown = f"[{host}]" if ":" in host else host
-    target = Target.parse(f"{shown}:{place.port}", sni=place.sni)
+    target = Target.parse(f"{shown}:{place.port}", sni=place.sni, starttls=place.starttls)
     added = tuple(party.der for party in anchors(bench, place))
     trust = Trust(default=(), default_name=None, added=added) if place.only else default_trust(added)
     overrides = {} if place.resolver or place.host else {(target.host, place.port): place.addresses}
+    overrides.update({(name, place.port): addresses for name, addresses in place.also})
+    identity = None
+    if place.identity:
+        identity = read("client", bundle(*place.identity), place.identity[0].key_pem, named="chain", key_named="key")
     options = Options(
         trust=trust,
         overrides=overrides,
         resolver=Endpoint(address=place.resolver[0], port=place.resolver[1]) if place.resolver else None,
         origin=Endpoint(address=place.origin[0], port=place.origin[1]) if place.origin else None,
         timeout_s=TIMEOUT_S,
+        identity=identity,
     )
     report: Json = json.loads(json.dumps(to_json(await check(target, options))))
     return report
@@ -89,8 +95,14 @@ def arguments(bench: Bench, case: Case, place: Place) -> list[str]:
     elif not place.host:
         listed = ",".join(f"[{a}]" if ":" in a else a for a in place.addresses)
         words += ["--resolve", f"{host}:{place.port}:{listed}"]
+    for name, addresses in place.also:
+        words += ["--resolve", f"{name}:{place.port}:{','.join(addresses)}"]
     if place.sni:
         words += ["--sni", place.sni]
+    if place.starttls:
+        words += ["--starttls", place.starttls]
+    if place.identity:
+        words += ["--client-cert", str(bench.file(bundle(*place.identity) + place.identity[0].key_pem))]
     if place.origin:
         words += ["--origin", f"{place.origin[0]}:{place.origin[1]}"]
     return words

@@ -1,6 +1,6 @@
 """`python -m tests.endpoints.score [WORD …] [--out FILE]`: the table of expected and given verdicts.
 
-Words pick the cases whose id contains one of them. Exit status 1 when a verdict is wrong.
+Words pick the cases whose id contains one of them; `third` picks the third matrix. Exit status 1 when a verdict is wrong.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+from tests.endpoints import third
 from tests.endpoints.bench import Bench, missing
 from tests.endpoints.cases import Case, Place
 from tests.endpoints.matrix import CASES
@@ -81,6 +82,9 @@ def main() -> int:
         out = Path(words[place + 1])
         del words[place : place + 2]
     cases = [case for case in CASES.values() if not words or any(word in case.id for word in words)]
+    if "third" in words:
+        words.remove("third")
+        cases = [CASES[id] for id in third.IDS if not words or any(word in id for word in words)]
     skipped = {case.id: why for case in cases if (why := missing(case.server))}
     verdicts, crashes = scored(cases)
     text = table(verdicts, crashes, skipped)
