@@ -44,8 +44,9 @@ from probes.net.http3 import knock
 from probes.net.resolve import resolve
 from probes.net.revocation import Inquiry
 from probes.observed import Quic
+from probes.pki.certificate import Certificate
 from probes.pki.credential import Credential
-from probes.pki.judge import assess
+from probes.pki.judge import ChainFacts, assess
 from probes.pki.revocation import names_sources, questions
 from probes.pki.views import MODERN
 from probes.report import report
@@ -313,12 +314,20 @@ async def _with_issuers(facts: Facts, options: Options, deadline: float, tell: C
 
 
 def _wanted(facts: Facts) -> set[str]:
-    """The caIssuers URLs of the certificates whose issuer is still missing."""
+    """The caIssuers URLs of the certificates whose issuer is still missing, or was sent and is out of its time."""
     looks = [*facts.looks, *([facts.origin] if facts.origin else [])]
     known = [facts.chain(look, chain) for look in looks for chain, _ in look.chains]
-    return {
-        url
-        for each in known
-        if not each.reaches_anchor and each.top is not None and not each.leaf_self_signed
-        for url in each.top.ca_issuers[:2]
-    }
+    below = (_below_the_gap(each) for each in known if not each.leaf_self_signed)
+    return {url for certificate in below if certificate is not None for url in certificate.ca_issuers[:2]}
+
+
+def _below_the_gap(known: ChainFacts) -> Certificate | None:
+    """The certificate whose issuer would complete the chain."""
+    if not known.reaches_anchor:
+        return known.top
+    best = known.best
+    if best is None or known.sound is not None:
+        return None
+    outdated = (fault.depth for fault in best.faults if fault.depth > 0 and fault.kind in {"expired", "not_yet_valid"})
+    lowest = min(outdated, default=None)
+    return None if lowest is None else best.certificates[lowest - 1]

@@ -662,3 +662,15 @@ async def checked_over(context: SSL.Context, *, closed: int | None = None) -> Re
             trust=store(), permit=permit, overrides={("healthy.test", endpoint.port): (endpoint.address,)}
         )
         return await check(Target.parse(f"healthy.test:{endpoint.port}"), options)
+
+
+async def test_the_renewal_of_an_expired_intermediate_is_fetched_over_aia() -> None:
+    old = intermediate(root(), not_before=NOW - 400 * DAY, not_after=NOW - 2 * DAY)
+    async with web(body(issuing().der)) as port:
+        served = leaf(issuing(), issuer_url=f"http://127.0.0.1:{port}/issuing.der")
+        seen = await checked_over(openssl_context(served, old))
+    assert seen.cause == "chain.expired-intermediate"
+    repair = the("chain", seen.repairs)
+    assert repair.verified and read(repair.pem) == ders(served, issuing())
+    outcomes = {client.name: client.code for client in seen.clients}
+    assert outcomes["go"] == "chain.expired-intermediate" and outcomes["chrome"] is None
