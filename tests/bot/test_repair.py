@@ -5,19 +5,30 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.config import SocketMode
+from bot.egress import Egress
 from bot.history import History
-from bot.local import SLACK, Limits
+from bot.local import SLACK, UNLIMITED, Limits, Workspace, serve
+from bot.manifest import MANIFEST
 from bot.model import Content, Note, PastCheck
+from bot.prober import Prober
 from bot.render import repair, report
+from bot.service import serving
+from probes.check import Options, default_trust
 from probes.diagnose import judge
 from probes.facts import Facts
+from probes.lab import start
 from probes.model import Fetched, Repair, Report, Target
+from probes.pki.anchors import Anchors
+from probes.pki.judge import assess
 from probes.repairs import repairs
 from probes.repairs.chain import read
 from probes.repairs.place import file_stem
@@ -320,3 +331,32 @@ def test_foreign_text_in_a_repair_stays_harmless() -> None:
     )
     texts = str(repair.remedies(check))
     assert "<!channel>" not in texts and "<@U1>" not in texts and "\x1b" not in texts
+
+
+async def test_the_whole_way_from_a_broken_server_to_the_file(tmp_path: Path) -> None:
+    """A server of the lab that forgets its intermediate, the checking process, AIA, the bot, the thread."""
+    workspace = Workspace(manifest=MANIFEST, limits=UNLIMITED)
+    running = await serve(workspace, port=0)
+    connection = SocketMode(bot_token=running.bot_token, app_token=running.app_token, api_url=running.api_url)
+    async with await start(port=0) as lab:
+        anchors = Anchors.from_pem(lab.root_pem, source="lab")
+        options = Options(
+            trust=default_trust(tuple(anchor.der for anchor in anchors.members)),
+            permit=Egress(allow_exact=frozenset(lab.allowed)),
+            overrides=dict(lab.overrides),
+        )
+        case = lab.case("no-intermediate.lab")
+        async with Prober(options) as prober, serving(connection, database=tmp_path / "bot.db", checker=prober):
+            await workspace.connected(2)
+            await workspace.command(workspace.me, workspace.incidents, "/tls", f"check {case.target}")
+
+            def shared() -> list[dict[str, Any]]:
+                return [f for m in workspace.messages(workspace.incidents) for f in m.get("files") or ()]
+
+            [file] = await workspace.wait_for(shared, 20) or []
+    await running.close()
+    content = workspace.files.file(file["id"]).content
+    assert content is not None
+    chain = read(content.decode())
+    known = assess(chain, "no-intermediate.lab", anchors, datetime.now(UTC))
+    assert len(chain) == 2 and known.ok and known.order.strict
