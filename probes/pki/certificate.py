@@ -149,7 +149,7 @@ class Certificate:
 
     def is_valid(self, at: datetime) -> bool:
         """Within notBefore and notAfter, both inclusive; certificates know no parts of a second."""
-        return self.not_before <= at.replace(microsecond=0) <= self.not_after
+        return self.not_before <= at and (at <= self.not_after or at.replace(microsecond=0) <= self.not_after)
 
 
 @lru_cache(maxsize=4096)

@@ -91,10 +91,10 @@ def _sound(certificate: Certificate, is_anchor: bool, view: View) -> Iterator[Co
 def _in_time(certificate: Certificate, is_anchor: bool, at: datetime, view: View) -> Iterator[Complaint]:
     if is_anchor and view.ignores_anchor_expiry:
         return
-    at = at.replace(microsecond=0)  # notAfter means to the end of its second
     if at < certificate.not_before:
         yield "not_yet_valid", f"valid from {certificate.not_before:%Y-%m-%d %H:%M:%S} UTC"
-    if at > certificate.not_after:
+    # notAfter means to the end of its second.
+    if at > certificate.not_after and at.replace(microsecond=0) > certificate.not_after:
         yield "expired", f"expired {certificate.not_after:%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -128,8 +128,9 @@ def _as_issuer(issuer: Certificate, is_anchor: bool, below: tuple[Certificate, .
         yield "path_length", f"authorities allowed below it: {issuer.path_len}, found: {between}"
     if between > view.most_intermediates:
         yield "path_length", f"authorities between it and the leaf: {between}, allowed: {view.most_intermediates}"
-    for complaint in constraints.complaints(issuer, below):
-        yield "name_constraint", complaint
+    if issuer.extensions.name_constraints is not None:
+        for complaint in constraints.complaints(issuer, below):
+            yield "name_constraint", complaint
 
 
 def _extended(certificate: Certificate, view: View) -> Iterator[Complaint]:

@@ -113,8 +113,8 @@ class _Reader:
         """Trees that a strict parser refuses limit nobody knows what; none at all limit nothing."""
         value = self.found.get(NAME_CONSTRAINTS, _EMPTY)
         try:
-            limits = any(part.end > part.body for part in der.inside(value))
-        except der.Malformed:
+            limits = value[0] != der.SEQUENCE or any(part.end > part.body for part in der.inside(value))
+        except (der.Malformed, IndexError):
             limits = True
         return NameConstraints(unread=frozenset({"any"})) if limits else None
 

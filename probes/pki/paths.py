@@ -160,12 +160,12 @@ class _Builder:
     def _loops(self, chain: Chain) -> bool:
         """Whether whoever issued the end of *chain* is in it already: nothing new is to be found that way."""
         top = chain[-1]
-        return any(
-            each.subject_name.key == top.issuer_name.key
-            and not _key_identifiers_differ(top, each)
-            and self._signs(top, each)
-            for each in chain[:-1]
-        )
+        wanted = top.issuer_name.key
+        for each in chain[:-1]:
+            named = each.subject_name.key == wanted and not _key_identifiers_differ(top, each)
+            if named and self._signs(top, each):
+                return True
+        return False
 
     def _candidates(self, chain: Chain) -> tuple[list[Anchor], list[Certificate]]:
         """Who bears the issuer's name: anchors that end a path, and certificates that lead on; the likely first."""

@@ -16,15 +16,11 @@ _Level = dict[str, frozenset[str]]  # a valid policy, and what is expected of it
 def complaint(chain: tuple[Certificate, ...]) -> str | None:
     """Why the policies of a *chain* (leaf first, its last member the anchor) do not hold, or None."""
     below = chain[-2::-1]
-    if not any(_speaks(each.extensions) for each in below):
-        return None
-    return _Walk(len(below)).along(below)
-
-
-def _speaks(extensions: Extensions) -> bool:
-    """Whether anything but plain policies is there, without which nothing can fail."""
-    demanding = extensions.require_explicit_policy is not None
-    return demanding or any(ANY_POLICY in pair for pair in extensions.policy_mappings)
+    for each in below:
+        # Where none of these is, nothing can fail: nearly everywhere.
+        if each.extensions.require_explicit_policy is not None or each.extensions.policy_mappings:
+            return _Walk(len(below)).along(below)
+    return None
 
 
 class _Walk:
