@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from probes.clients import TLS12, TLS13
 from probes.facts import Facts
@@ -38,8 +39,18 @@ class Resuming:
         return given_up and all(map(is_handle, self.sessions))
 
 
+# Four rules and the report read the same answers; they go with the facts that they were read from.
+_READ: WeakKeyDictionary[Facts, tuple[Resuming, ...]] = WeakKeyDictionary()
+
+
 def resuming(facts: Facts) -> tuple[Resuming, ...]:
     """Every address that was seen to finish a handshake, each of its versions, the newest first."""
+    if facts not in _READ:
+        _READ[facts] = _resuming(facts)
+    return _READ[facts]
+
+
+def _resuming(facts: Facts) -> tuple[Resuming, ...]:
     handshakes = facts.evidence.handshakes
     left = sources(handshakes)
     known = answers(handshakes)
