@@ -29,7 +29,7 @@ from probes.pki.certificate import Certificate, parse
 from probes.repairs import SERVERS, lines, repairs
 from probes.repairs.chain import holds, read, written
 from probes.repairs.commands import proof
-from probes.repairs.place import Place
+from probes.repairs.place import Place, file_stem
 from tests.evidence import (
     ADDRESS,
     DAY,
@@ -317,6 +317,28 @@ def test_the_software_that_answered_comes_first() -> None:
     assert said("Microsoft-IIS/10.0")[0] == "nginx"
 
 
+def test_a_mail_server_gets_no_lines_for_a_web_server() -> None:
+    place = found_for("validity.expired", target="mail.example.com:25")
+    mail = Facts(replace(place.facts.evidence, target=replace(place.target, starttls="smtp")))
+    found = repairs(mail, replace(judge(mail), cause=place.cause))
+    assert {each.kind for each in found} == {"command"}
+    assert "-starttls smtp" in found[-1].text and "--starttls smtp" in found[-1].text
+
+
+def test_a_name_that_does_not_resolve_has_nothing_but_the_check_to_run_again() -> None:
+    seen = facts(resolution=Resolution(addresses=(), source="DNS 192.0.2.53", failure="nxdomain"))
+    assert cause_of(seen) == "reach.dns"
+    [only] = mended(seen)
+    assert only.kind == "command" and only.text.splitlines()[1:] == ["tls check healthy.test:443"]
+
+
+def test_the_second_key_is_of_the_other_kind() -> None:
+    place = found_for("negotiation.signature")
+    assert "-rsa.key" in the("nginx", tuple(lines(place))).text
+    rsa = Place(facts(healthy(server=RSA)), place.cause)
+    assert "-ecdsa.key" in the("nginx", tuple(lines(rsa))).text
+
+
 def test_suites_fit_the_key() -> None:
     place = found_for("negotiation.cipher")
     assert "ECDHE-ECDSA-AES128-GCM-SHA256" in the("nginx", tuple(lines(place))).text
@@ -339,21 +361,31 @@ def snippets(server: str) -> list[str]:
     return list({template: code for code, template in SERVERS[server].items()}.values())
 
 
-def lines_for(server: str, code: str) -> str:
-    place = found_for(code, target=f"api.example.com:{free_port()}", addresses=(ADDRESS, "2001:db8::9"))
+def lines_for(server: str, code: str, host: str = "api.example.com") -> str:
+    place = found_for(code, target=f"{host}:{free_port()}", addresses=(ADDRESS, "2001:db8::9"))
     origin = Endpoint(address="192.0.2.99", port=8443)
     place = Place(Facts(replace(place.facts.evidence, origin=origin)), place.cause)
     return the(server, tuple(lines(place))).text
 
 
-def files(folder: Path) -> Path:
+def asked(server: str) -> list[tuple[str, str]]:
+    """Each template for a name, and some for address literals, which every parser reads in its own way."""
+    literals = [(code, host) for code in ("chain.incomplete", "balancer.address-down") for host in LITERALS]
+    return [*((code, "api.example.com") for code in snippets(server)), *literals]
+
+
+LITERALS = ("192.0.2.7", "[2001:db8::7]")
+
+
+def files(folder: Path, host: str) -> Path:
     """Everything the lines name, as files of *folder*."""
+    stem = file_stem(host.strip("[]"))
     made, rsa = leaf(names=("api.example.com",)), leaf(names=("api.example.com",), key_kind="rsa2048", owner="rsa leaf")
     certs = folder / "certs"
     certs.mkdir()
-    for stem, each in (("api.example.com", made), ("api.example.com-rsa", rsa)):
-        (folder / f"{stem}-chain.pem").write_text(each.pem + issuing().pem)
-        (folder / f"{stem}.key").write_text(each.key_pem)
+    for name, each in ((stem, made), (f"{stem}-rsa", rsa)):
+        (folder / f"{name}-chain.pem").write_text(each.pem + issuing().pem)
+        (folder / f"{name}.key").write_text(each.key_pem)
     (folder / "client-ca.pem").write_text(root().pem)
     (certs / "ca-certificates.crt").write_text(root().pem)
     for name, size in (("ticket-current.key", 80), ("ticket-previous.key", 80), ("ticket-apache.key", 48)):
@@ -367,9 +399,9 @@ def ran(*command: str, cwd: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
-@pytest.mark.parametrize("code", snippets("nginx"))
-def test_nginx_takes_the_lines(code: str, tmp_path: Path) -> None:
-    text = lines_for("nginx", code).replace("/etc/ssl", str(files(tmp_path)))
+@pytest.mark.parametrize(("code", "host"), asked("nginx"))
+def test_nginx_takes_the_lines(code: str, host: str, tmp_path: Path) -> None:
+    text = lines_for("nginx", code, host).replace("/etc/ssl", str(files(tmp_path, host)))
     configuration = f"""
 daemon off; pid {tmp_path}/pid; error_log stderr;
 events {{}}
@@ -385,20 +417,21 @@ http {{
 
 
 @pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is not installed")
-@pytest.mark.parametrize("code", snippets("haproxy"))
-def test_haproxy_takes_the_lines(code: str, tmp_path: Path) -> None:
-    made = files(tmp_path)
-    both = {"ecdsa": "api.example.com", "rsa": "api.example.com-rsa"}
+@pytest.mark.parametrize(("code", "host"), asked("haproxy"))
+def test_haproxy_takes_the_lines(code: str, host: str, tmp_path: Path) -> None:
+    made = files(tmp_path, host)
+    own = file_stem(host.strip("[]"))
+    both = {"ecdsa": own, "rsa": f"{own}-rsa"}
     (made / "haproxy").mkdir()
     for kind, stem in both.items():
         joined = (made / f"{stem}-chain.pem").read_text() + (made / f"{stem}.key").read_text()
         if code == "negotiation.signature":
-            (made / "haproxy" / f"api.example.com.pem.{kind}").write_text(joined)
+            (made / "haproxy" / f"{own}.pem.{kind}").write_text(joined)
         elif kind == "ecdsa":
-            (made / "haproxy" / "api.example.com.pem").write_text(joined)
+            (made / "haproxy" / f"{own}.pem").write_text(joined)
     # As the comment says: three lines of base64.
     (made / "ticket.keys").write_text("".join(shown_key() for _ in range(3)))
-    text = lines_for("haproxy", code)
+    text = lines_for("haproxy", code, host)
     for named, here in (
         ("/etc/haproxy/certs", made / "haproxy"),
         ("/etc/haproxy", made),
@@ -427,10 +460,10 @@ _NEEDED = (
 @pytest.mark.skipif(
     shutil.which("apache2") is None or not (_MODULES / "mod_ssl.so").exists(), reason="apache2 with mod_ssl is missing"
 )
-@pytest.mark.parametrize("code", snippets("apache"))
-def test_apache_takes_the_lines(code: str, tmp_path: Path) -> None:
-    text = lines_for("apache", code)
-    for named, here in (("/etc/ssl", files(tmp_path)), ("/var/run/apache2", tmp_path)):
+@pytest.mark.parametrize(("code", "host"), asked("apache"))
+def test_apache_takes_the_lines(code: str, host: str, tmp_path: Path) -> None:
+    text = lines_for("apache", code, host)
+    for named, here in (("/etc/ssl", files(tmp_path, host)), ("/var/run/apache2", tmp_path)):
         text = text.replace(str(named), str(here))
     loaded = "\n".join(
         f"LoadModule {name}_module {_MODULES}/mod_{name}.so"

@@ -45,7 +45,12 @@ def _repairs(place: Place) -> Iterator[Repair]:
 
 
 def lines(place: Place) -> Iterator[Repair]:
-    """The configuration lines that apply, one entry a server; first the software that answered, where it said so."""
+    """The configuration lines that apply, one entry a server; first the software that answered, where it said so.
+
+    None of these servers ends a STARTTLS session in its HTTP configuration: there the fix in words has to do.
+    """
+    if place.target.starttls is not None:
+        return
     for server in sorted(SERVERS, key=lambda each: each != place.software):
         template = SERVERS[server].get(place.cause.code)
         if template is not None:

@@ -6,7 +6,7 @@ _RELOAD = "# then: apachectl configtest && apachectl graceful"
 
 _DEPLOY = f"""
 <VirtualHost *:<port>>
-    ServerName <bracketed>
+    <apache_name>
     SSLEngine on
     # The leaf first, then each intermediate; no root, and no SSLCertificateChainFile beside it.
     SSLCertificateFile    /etc/ssl/<file>-chain.pem
@@ -18,7 +18,7 @@ _DEPLOY = f"""
 _NAMED = f"""
 <VirtualHost *:<port>>
     # This exact name here or in ServerAlias: other names get the first VirtualHost of the port.
-    ServerName <bracketed>
+    <apache_name>
     SSLEngine on
     SSLCertificateFile    /etc/ssl/<file>-chain.pem
     SSLCertificateKeyFile /etc/ssl/<file>.key
@@ -30,7 +30,7 @@ _NAMELESS = f"""
 SSLStrictSNIVHostCheck off
 # The first VirtualHost of the port answers clients that send no name.
 <VirtualHost *:<port>>
-    ServerName <bracketed>
+    <apache_name>
     SSLEngine on
     SSLCertificateFile    /etc/ssl/<file>-chain.pem
     SSLCertificateKeyFile /etc/ssl/<file>.key
@@ -60,13 +60,13 @@ SSLOpenSSLConfCmd Groups X25519:P-256:P-384
 
 _KEYS = f"""
 <VirtualHost *:<port>>
-    ServerName <bracketed>
+    <apache_name>
     SSLEngine on
     # One key of each kind: the client's algorithms choose.
     SSLCertificateFile    /etc/ssl/<file>-chain.pem
     SSLCertificateKeyFile /etc/ssl/<file>.key
-    SSLCertificateFile    /etc/ssl/<file>-rsa-chain.pem
-    SSLCertificateKeyFile /etc/ssl/<file>-rsa.key
+    SSLCertificateFile    /etc/ssl/<file>-<other>-chain.pem
+    SSLCertificateKeyFile /etc/ssl/<file>-<other>.key
     SSLOpenSSLConfCmd SignatureAlgorithms ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256:ECDSA+SHA384:RSA-PSS+SHA384
 </VirtualHost>
 {_RELOAD}
@@ -80,7 +80,7 @@ Protocols h2 http/1.1
 
 _CLIENTS = f"""
 <VirtualHost *:<port>>
-    ServerName <bracketed>
+    <apache_name>
     SSLEngine on
     SSLCertificateFile    /etc/ssl/<file>-chain.pem
     SSLCertificateKeyFile /etc/ssl/<file>.key
@@ -95,7 +95,7 @@ _CLIENTS = f"""
 
 _CLIENT_CHECKS = f"""
 <VirtualHost *:<port>>
-    ServerName <bracketed>
+    <apache_name>
     SSLEngine on
     SSLCertificateFile    /etc/ssl/<file>-chain.pem
     SSLCertificateKeyFile /etc/ssl/<file>.key

@@ -103,8 +103,8 @@ _KEYS = f"""{_SOCKET}\
       tls_certificates:  # one key of each kind: the client's algorithms choose
       - certificate_chain: {{filename: /etc/ssl/<file>-chain.pem}}
         private_key: {{filename: /etc/ssl/<file>.key}}
-      - certificate_chain: {{filename: /etc/ssl/<file>-rsa-chain.pem}}
-        private_key: {{filename: /etc/ssl/<file>-rsa.key}}
+      - certificate_chain: {{filename: /etc/ssl/<file>-<other>-chain.pem}}
+        private_key: {{filename: /etc/ssl/<file>-<other>.key}}
 {_RELOAD}
 """
 
@@ -152,11 +152,11 @@ transport_socket:
 
 _POOL = f"""
 clusters:
-- name: <upstream>
+- name: "<upstream>"
   type: STATIC
   connect_timeout: 2s
   load_assignment:
-    cluster_name: <upstream>
+    cluster_name: "<upstream>"
     endpoints:
     - lb_endpoints:
 <envoy_members>

@@ -58,7 +58,7 @@ global
 """
 
 _KEYS = f"""
-# /etc/haproxy/certs/<file>.pem.ecdsa and /etc/haproxy/certs/<file>.pem.rsa: chain and key of each kind
+# once: /etc/haproxy/certs/<file>.pem.ecdsa and /etc/haproxy/certs/<file>.pem.rsa: chain and key of each kind
 frontend tls_<upstream>
     mode http
     bind :<port> ssl crt /etc/haproxy/certs/<file>.pem  # loads both; the client's algorithms choose

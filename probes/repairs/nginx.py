@@ -7,7 +7,7 @@ _RELOAD = "# then: nginx -t && systemctl reload nginx"
 _DEPLOY = f"""
 server {{
     listen <port> ssl;
-    server_name <name>;
+    server_name <bracketed>;
     ssl_certificate     /etc/ssl/<file>-chain.pem;  # the leaf first, then each intermediate; no root
     ssl_certificate_key /etc/ssl/<file>.key;
 }}
@@ -17,7 +17,7 @@ server {{
 _NAMED = f"""
 server {{
     listen <port> ssl;
-    server_name <name>;  # this exact name, or the request falls to the default server
+    server_name <bracketed>;  # this exact name, or the request falls to the default server
     ssl_certificate     /etc/ssl/<file>-chain.pem;  # has <name> among its subjectAltNames
     ssl_certificate_key /etc/ssl/<file>.key;
 }}
@@ -27,7 +27,7 @@ server {{
 _NAMELESS = f"""
 server {{
     listen <port> ssl default_server;  # answers clients that send no name, and unknown names
-    server_name <name>;
+    server_name <bracketed>;
     ssl_reject_handshake off;
     ssl_certificate     /etc/ssl/<file>-chain.pem;
     ssl_certificate_key /etc/ssl/<file>.key;
@@ -38,7 +38,7 @@ server {{
 _PLAIN = f"""
 server {{
     listen <port> ssl;  # without "ssl" this port speaks plain HTTP
-    server_name <name>;
+    server_name <bracketed>;
     ssl_certificate     /etc/ssl/<file>-chain.pem;
     ssl_certificate_key /etc/ssl/<file>.key;
 }}
@@ -66,11 +66,11 @@ ssl_ecdh_curve X25519:prime256v1:secp384r1;  # with OpenSSL 3.5 put X25519MLKEM7
 _KEYS = f"""
 server {{
     listen <port> ssl;
-    server_name <name>;
+    server_name <bracketed>;
     ssl_certificate     /etc/ssl/<file>-chain.pem;  # one key of each kind: the client's algorithms choose
     ssl_certificate_key /etc/ssl/<file>.key;
-    ssl_certificate     /etc/ssl/<file>-rsa-chain.pem;
-    ssl_certificate_key /etc/ssl/<file>-rsa.key;
+    ssl_certificate     /etc/ssl/<file>-<other>-chain.pem;
+    ssl_certificate_key /etc/ssl/<file>-<other>.key;
     ssl_conf_command    SignatureAlgorithms ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256:ECDSA+SHA384:RSA-PSS+SHA384;
 }}
 {_RELOAD}
@@ -79,7 +79,7 @@ server {{
 _ALPN = f"""
 server {{
     listen <port> ssl http2;  # from nginx 1.25.1 on: listen <port> ssl; http2 on;
-    server_name <name>;
+    server_name <bracketed>;
     ssl_certificate     /etc/ssl/<file>-chain.pem;
     ssl_certificate_key /etc/ssl/<file>.key;
 }}
@@ -117,7 +117,7 @@ upstream <upstream> {{
 }}
 server {{
     listen <port> ssl;
-    server_name <name>;
+    server_name <bracketed>;
     ssl_certificate     /etc/ssl/<file>-chain.pem;
     ssl_certificate_key /etc/ssl/<file>.key;
     location / {{
@@ -134,7 +134,7 @@ server {{
 _ORIGIN = f"""
 server {{
     listen <port> ssl;
-    server_name <name>;
+    server_name <bracketed>;
     ssl_certificate     /etc/ssl/<file>-chain.pem;
     ssl_certificate_key /etc/ssl/<file>.key;
     location / {{

@@ -106,10 +106,15 @@ class Place:
             values={
                 "name": self.name,
                 "bracketed": bracketed(self.name),
+                # ServerName takes no IPv6 address; an alias does, and the address of the VirtualHost decides anyway.
+                "apache_name": f"ServerName {self.name}"
+                if bracketed(self.name) == self.name
+                else f"ServerName localhost\n    ServerAlias {bracketed(self.name)}",
                 "quoted": shlex.quote(self.name),
                 "file": self.stem,
                 "port": str(self.target.port),
                 "upstream": re.sub(r"[^a-z0-9]+", "_", self.stem),
+                "other": "ecdsa" if self.leaf is not None and self.leaf.key_kind == "rsa" else "rsa",
                 "suites": ":".join(suites),
                 "suites_listed": ", ".join(suites),
                 "origin": bracketed(_unzoned(origin.address)) if origin else bracketed(first),
