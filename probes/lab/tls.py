@@ -124,8 +124,14 @@ def _ask(context: SSL.Context, terms: Terms) -> None:
     mode = SSL.VERIFY_PEER
     if terms.clients == "required":
         mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
-    tolerant = terms.clients == "required-in-http"
-    context.set_verify(mode, lambda _connection, _certificate, _error, _depth, ok: tolerant or bool(ok))
+    context.set_verify(mode, _remembering if terms.clients == "required-in-http" else None)
+
+
+def _remembering(connection: SSL.Connection, _certificate: object, error: int, _depth: int, ok: int) -> bool:
+    """Let everyone in, and remember what was wrong: OpenSSL forgets what a callback forgives."""
+    if not ok:
+        connection.set_app_data(error)
+    return True
 
 
 def _accepted(result: int) -> None:
@@ -227,7 +233,7 @@ class TlsServer(asyncio.Protocol):
         """What nginx's page says to a client without a certificate that verifies; empty to one with it."""
         if self._tls.get_peer_certificate(as_cryptography=True) is None:
             return "<title>400 No required SSL certificate was sent</title>"
-        return "<title>400 The SSL certificate error</title>" if _openssl.SSL_get_verify_result(self._tls._ssl) else ""
+        return "<title>400 The SSL certificate error</title>" if self._tls.get_app_data() else ""
 
     def _finished(self, answer: bytes) -> bool:
         if isinstance(self._application, Http2):

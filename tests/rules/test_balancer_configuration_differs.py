@@ -8,7 +8,7 @@ import pytest
 
 from probes.clients import TLS11, TLS12, TLS13
 from probes.diagnose import judge
-from probes.model import CertificateRequest
+from probes.model import CertificateRequest, Handshake, HttpAnswer
 from tests.evidence import (
     HEALTHY,
     OLD_AND_NEW,
@@ -66,6 +66,20 @@ def test_one_address_that_demands_a_client_certificate_is_the_cause() -> None:
     finding = fires("balancer.configuration-differs", seen, severity="critical", at=(OTHER,))
     assert judge(seen).cause == finding
     assert [f.addresses for f in judge(seen).findings if f.code == "mtls.certificate-required"] == [(OTHER,)]
+
+
+def test_a_demand_that_one_address_makes_in_http_alone_is_the_cause_too() -> None:
+    """nginx completes the handshake and answers 400."""
+
+    def answers(shake: Handshake) -> Handshake:
+        body = b"<title>400 No required SSL certificate was sent</title>"
+        return replace(shake, http=HttpAnswer(status=400, date=None, skew_s=None, body=body))
+
+    asking = healthy(OTHER, server=replace(HEALTHY, wants=CertificateRequest()), http=answers)
+    finding = fires(
+        "balancer.configuration-differs", facts(healthy(), asking, healthy(THIRD)), severity="critical", at=(OTHER,)
+    )
+    assert any("client certificate demanded" in line for line in finding.evidence)
 
 
 def test_equal_settings_are_silent() -> None:
