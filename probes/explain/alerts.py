@@ -81,7 +81,7 @@ _BY_LENGTH = sorted(_NAMES, key=len, reverse=True)
 _NAME = re.compile(r"(?<![a-z0-9])(?:" + "|".join(re.escape(name) for name in _BY_LENGTH) + r")(?![a-z0-9])")
 _NUMBER = re.compile(
     r"alert(?: (?:was )?(?:received|number|code|description|message|type|returned|error|is|from|the|remote|endpoint"
-    r"|fatal|level|desc))*[ :=(\[#,]{0,3}(?:0x)?(\d{1,3})(?!\d|\.\d|[a-z])"
+    r"|fatal|level|desc))*[ :=(\[#,]{0,3}(?:[12] ?[,/] ?)?(?:0x)?(\d{1,3})(?!\d|\.\d|[a-z])"
 )
 _CODE = re.compile(
     r"alert.{0,150}?(?:code|number|description)(?: returned.{0,40}?)?(?: is|:|=)? ?[(\[]?(\d{1,3})(?!\d|\.\d|[a-z])"

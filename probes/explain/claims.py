@@ -185,6 +185,19 @@ CHAIN_VALIDATION = Claim(
     raised_by="client",
 )
 
+KEY_MISMATCH = Claim(
+    says="The private key does not belong to the first certificate of the file: a renewed certificate with the old key, "
+    "or a chain file in the wrong order.",
+    causes=(("chain.misordered", 0.42), ("chain.wrong-intermediate", 0.2)),
+    raised_by="server",
+)
+NO_ISSUER_TO_STAPLE = Claim(
+    says="The server does not hold its certificate's issuer, so it can neither send it nor staple.",
+    causes=(("chain.incomplete", 0.45), ("revocation.staple-missing", 0.3), ("chain.self-signed", 0.15)),
+    raised_by="server",
+    weight=PRECISE,
+)
+
 # ── time ────────────────────────────────────────────────────────────────────────
 
 EXPIRED = Claim(
@@ -294,6 +307,10 @@ LEGACY_RENEGOTIATION = Claim(
     raised_by="client",
     weight=PRECISE,
 )
+WEAK_OFFERED = Claim(
+    says="Old versions or weak suites are on offer beside good ones.",
+    causes=(("negotiation.weak-offered", 0.75), ("negotiation.legacy-only", 0.1)),
+)
 ALPN = Claim(
     says="Client and server agreed on no application protocol (ALPN), or not on the one that is needed.",
     causes=(("negotiation.alpn", 0.88),),
@@ -318,6 +335,10 @@ NOT_TLS = Claim(
     causes=(("reach.not-tls", 0.85), ("negotiation.protocol-version", 0.06)),
     raised_by="client",
     weight=PRECISE,
+)
+ODD_LENGTH = Claim(
+    says="The connection ended inside a record, or its bytes are no TLS: this library says the same of both.",
+    causes=(("reach.closed", 0.45), ("reach.not-tls", 0.36), ("negotiation.protocol-version", 0.06)),
 )
 GARBLED = Claim(
     says="Bytes that are no TLS record came over the connection: another protocol on this port, or a proxy in between.",
@@ -453,6 +474,11 @@ OCSP_DOWN = Claim(
     causes=(("revocation.ocsp-unreachable", 0.8), ("revocation.ocsp-slow", 0.1)),
     weight=PRECISE,
 )
+STATUS_SLOW = Claim(
+    says="Asking whether certificates are revoked took long.",
+    causes=(("revocation.crl-slow", 0.45), ("revocation.ocsp-slow", 0.42)),
+    weight=PRECISE,
+)
 OCSP_SLOW = Claim(
     says="The OCSP responder did not answer in time.",
     causes=(("revocation.ocsp-unreachable", 0.5), ("revocation.ocsp-slow", 0.45)),
@@ -484,6 +510,13 @@ OCSP_BAD = Claim(
 RESUMED = Claim(
     says="A resumed session failed where a fresh handshake would have worked.",
     causes=(("resumption.broken", 0.7), ("resumption.tickets-not-shared", 0.2)),
+    weight=PRECISE,
+)
+RESUMPTION_DEMANDED = Claim(
+    says="The server demands that this connection resumes the session of an earlier one (FTPS data after control), and "
+    "the client did not.",
+    causes=(("resumption.broken", 0.45), ("resumption.unsupported", 0.35), ("resumption.tickets-not-shared", 0.1)),
+    raised_by="server",
     weight=PRECISE,
 )
 TICKET = Claim(
@@ -539,6 +572,16 @@ EDGE_EMPTY = Claim(
     causes=(("reach.reset", 0.38), ("reach.closed", 0.26), ("balancer.origin-differs", 0.1)),
     raised_by="client",
 )
+CERTIFICATE_DIFFERS = Claim(
+    says="The same name shows one certificate at one time and another at the next: not all servers behind it are alike.",
+    causes=(("balancer.certificate-differs", 0.62), ("balancer.intermittent", 0.25)),
+    raised_by="client",
+    weight=PRECISE,
+)
+INTERMITTENT = Claim(
+    says="It fails at some times and works at others: not all servers behind the name are alike, or one is overloaded.",
+    causes=(("balancer.intermittent", 0.45), ("balancer.address-down", 0.25)),
+)
 SOME_ADDRESSES = Claim(
     says="Some of the addresses or back ends behind the name fail while others work.",
     causes=(("balancer.address-down", 0.6), ("balancer.intermittent", 0.2)),
@@ -549,3 +592,7 @@ LARGE_HELLO = Claim(
     causes=(("reach.large-hello", 0.8), ("reach.stalled", 0.08)),
     weight=PRECISE,
 )
+
+# ── what only looks like a failed connection ────────────────────────────────────
+
+OTHER_MATTER = Claim(says="These words are about something else, or about a success.", causes=())

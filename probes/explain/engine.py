@@ -11,10 +11,13 @@ from probes.explain.alerts import ONLY_SERVERS, Seen, alerts, reading
 from probes.explain.claims import PLAIN, PRECISE, Causes, Claim, Said, Side
 from probes.explain.phrases import (
     apple,
+    audits,
     browsers,
     edges,
     golang,
+    harmless,
     jvm,
+    languages,
     microsoft,
     openssl,
     reach,
@@ -38,6 +41,9 @@ PHRASES: tuple[Said, ...] = (
     *servers.PHRASES,
     *edges.PHRASES,
     *reach.PHRASES,
+    *audits.PHRASES,
+    *languages.PHRASES,
+    *harmless.PHRASES,
 )
 MOST = 5  # causes that are worth naming
 _LEAST = 0.03
@@ -49,7 +55,7 @@ _TLS_WORDS = (
     "client hello", "secure connection", "secure channel", "early data", "sni ", "0 rtt", "fatal alert",
     "alertreceived", "receivedfatalalert", "alert number", "bouncycastle", "handshake failure", "cloudflare",
     "invalid peer",
-    "verify error", "ocsp",
+    "verify error", "verify return code", "ocsp",
 )  # fmt: skip
 
 
@@ -96,7 +102,8 @@ def explain(text: str) -> Explanation:
     read = canonical(text)
     side = vantage.speaker(read)
     is_tls = any(word in read for word in _TLS_WORDS)
-    hits = _outermost([*_phrase_hits(read, side, is_tls=is_tls), *(_alert_hits(read, side) if is_tls else ())])
+    found = [*_phrase_hits(read, side, is_tls=is_tls), *(_alert_hits(read, side) if is_tls else ())]
+    hits = [hit for hit in _outermost(found) if hit.causes]  # what is about other matters covered words, no more
     if not hits:
         return Explanation(matches=(), target=None)
     about = hosts.target(text)

@@ -22,6 +22,8 @@ _QUOTES = re.compile("[\"'`“”„«»‘’‚‹›\u2032\\\\*]+")
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−―", "-"))
 _JOINT = re.compile(r"(?<=[^\W_])[-_]+(?=[^\W\d_])|(?<=[^\W_])_+(?=\d)")
 _SPACE = re.compile(r"\s+")
+_PLAIN = re.compile(r"[a-z0-9 .,:;/()\[\]{}=+!?<>@#%$]*")  # stands in one spelling already; most phrases do
+_FIRST_IDEOGRAPH = "\u2e80"  # from here on words stand without spaces between them
 
 
 def canonical(text: str) -> str:
@@ -48,7 +50,8 @@ def _within_limit(text: str) -> str:
 @cache
 def phrase(pattern: str) -> tuple[str, ...]:
     """*pattern* as the literals to look for, in order: `…` stands for up to `GAP` characters of anything."""
-    return tuple(part for part in (canonical(piece) for piece in pattern.split("…")) if part)
+    pieces = (" ".join(piece.split()) if _PLAIN.fullmatch(piece) else canonical(piece) for piece in pattern.split("…"))
+    return tuple(piece for piece in pieces if piece)
 
 
 GAP = 240
@@ -90,5 +93,7 @@ def _word(text: str, literal: str, start: int, stop: int) -> int:
 
 
 def _joins(text: str, left: int, right: int) -> bool:
-    """Letters or digits on both sides of the edge between *left* and *right*."""
-    return left >= 0 and right < len(text) and text[left].isalnum() and text[right].isalnum()
+    """Letters or digits of a script that parts its words, on both sides of the edge between *left* and *right*."""
+    if left < 0 or right >= len(text) or not (text[left].isalnum() and text[right].isalnum()):
+        return False
+    return text[left] < _FIRST_IDEOGRAPH and text[right] < _FIRST_IDEOGRAPH

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from probes.explain import claims as c
-from probes.explain.claims import Said, said
+from probes.explain.claims import Claim, Said, said
 
 _CHROME = (
     said("chrome", c.BROWSER_NOT_TRUSTED, "err cert authority invalid", "net::err cert authority invalid",
@@ -26,7 +26,7 @@ _CHROME = (
     said("chrome", c.PINNED, "err ssl pinned key not in cert chain", "certificate pinning…net::err",
          "pinned key not in cert chain"),
     said("chrome", c.VERSION_OR_CIPHER, "err ssl version or cipher mismatch", "uses an unsupported protocol"),
-    said("chrome", c.OLD_SERVER, "err ssl obsolete version", "err ssl obsolete cipher",
+    said("chrome", c.OLD_SERVER, "err ssl obsolete version",
          "uses an outdated security configuration", "not fully secure"),
     said("chrome", c.WEAK_DH, "err ssl weak server ephemeral dh key", "err ssl weak ephemeral dh key"),
     said("chrome", c.GARBLED, "err ssl protocol error", "sent an invalid response", "net::err ssl protocol error"),
@@ -45,6 +45,7 @@ _CHROME = (
     said("chrome", c.EARLY_DATA, "err early data rejected", "err wrong version on early data"),
     said("chrome", c.ALPN, "err alpn negotiation failed", "err http2 inadequate transport security",
          "err http 1 1 required", "err ssl no application protocol"),
+    said("chrome", c.CIPHER, "err ssl obsolete cipher"),
     said("chrome", c.CIPHER, "err http2 inadequate transport security", "inadequate security",
          "inadequate transport security", "err spdy inadequate transport security"),
     said("chrome", c.UNKNOWN_NAME, "err ech not negotiated", "err ech fallback certificate invalid"),
@@ -76,6 +77,33 @@ _CHROME = (
          "did not connect: potential security issue",
          "this connection is untrusted"),
 )  # fmt: skip
+
+# net_error_list.h; Android's WebView and Electron log the number alone.
+_NET_ERRORS: tuple[tuple[Claim, tuple[int, ...]], ...] = (
+    (c.NAME, (200,)),
+    (c.OUT_OF_TIME, (201,)),
+    (c.BROWSER_NOT_TRUSTED, (202,)),
+    (c.NO_STATUS, (205,)),
+    (c.REVOKED, (206,)),
+    (c.BAD_CA, (204, 207, 212)),
+    (c.WEAK, (208, 211, 213)),
+    (c.CLOSED, (100,)),
+    (c.RESET, (101,)),
+    (c.REFUSED, (102, 104)),
+    (c.DNS, (105, 137)),
+    (c.UNREACHABLE, (106, 109)),
+    (c.GARBLED, (107,)),
+    (c.CERTIFICATE_WANTED, (110,)),
+    (c.PROXY, (111, 130)),
+    (c.VERSION_OR_CIPHER, (113,)),
+    (c.CLIENT_REFUSED, (117,)),
+    (c.TIMEOUT, (118,)),
+    (c.PINNED, (150,)),
+)
+_NUMBERED = tuple(
+    said("chrome", claim, *(f"{word}-{number}" for number in numbers for word in ("net error ", "net error=", "net::")))
+    for claim, numbers in _NET_ERRORS
+)
 
 _FIREFOX = (
     said("firefox", c.NO_PATH, "sec error unknown issuer", "peers certificate issuer is not recognized",
@@ -231,4 +259,4 @@ _SAFARI = (
     said("safari", c.CERTIFICATE_WANTED, "the website…requires a client certificate"),
 )  # fmt: skip
 
-PHRASES: tuple[Said, ...] = (*_CHROME, *_FIREFOX, *_PAGES, *_SAFARI)
+PHRASES: tuple[Said, ...] = (*_CHROME, *_NUMBERED, *_FIREFOX, *_PAGES, *_SAFARI)

@@ -103,7 +103,8 @@ _HAPROXY = (
     said("haproxy", c.UNREACHABLE, "layer4 connection problem…no route to host"),
     said("haproxy", c.SOME_ADDRESSES, "is down, reason: layer6…active and", "backup servers left"),
     said("haproxy", c.GARBLED, "ssl handshake failure (error:…wrong version number"),
-    said("haproxy", c.UPSTREAM, "layer4 connection problem", "backend…has no server available",
+    said("haproxy", c.UPSTREAM, "layer4 connection problem", "backend…has no server available"),
+    said_within_tls("haproxy", c.UPSTREAM,
          "503 service unavailable no server is available to handle this request",
          "no server is available to handle this request"),
 )  # fmt: skip
@@ -124,7 +125,6 @@ _ENVOY = (
     said("envoy", c.NAME, "certificate verify failed:verify cert failed: san matcher"),
     said("envoy", c.NOT_TRUSTED, "verify cert failed: x509 verify cert",
          "certificate verify failed:verify cert failed: x509 verify cert"),
-    said("envoy", c.NO_ANCHORS, "secret is not supplied by sds", "tls error: secret is not supplied by sds"),
     said("envoy", c.CERTIFICATE_WANTED, "peer did not return a certificate", "peer certificate not presented",
          "peer is not presenting a certificate"),
     said("envoy", c.UNKNOWN_NAME, "filter chain not found", "no matching filter chain found",
@@ -165,7 +165,9 @@ _APACHE = (
     said("apache", c.OCSP_DOWN, "ah01941", "stapling renew response", "ah01980", "ah01985",
          "ocsp response not successful", "could not resolve address of ocsp responder", "ah02219",
          "stapling cb: no staple", "ah01974", "could not connect to ocsp responder"),
-    said("apache", c.STAPLE_BAD, "ah02217", "ah01986", "ssl stapling init cert", "stapling…response has expired"),
+    said("apache", c.NO_ISSUER_TO_STAPLE, "ah02217…issuer certificate", "cant retrieve issuer certificate",
+         "ah02217"),
+    said("apache", c.STAPLE_BAD, "ah01986", "stapling…response has expired"),
     said("apache", c.CLOSED, "ah02007", "ssl handshake interrupted by system",
          "ssl handshake interrupted by system [hint: stop button pressed in browser?!]"),
     said("apache", c.STALLED, "ah01991", "ssl input filter read failed", "ah01997",
@@ -238,7 +240,13 @@ _MAIL = (
          "will expire soon"),
     said("", c.LARGE_HELLO, "post quantum…hello", "clienthello too large", "client hello too large", "kyber…handshake",
          "mlkem…reset", "clienthello is too big", "clienthello…fragment", "tls client hello…exceeds",
-         "large clienthello"),
+         "large clienthello", "enlarged clienthello", "larger clienthello", "clienthello…larger than",
+         "godebug=tlsmlkem=0", "tlsmlkem=0", "godebug=tlskyber=0", "tlskyber=0", "clienthello payload size",
+         "clienthello…exceeds", "clienthello…mtu", "client hello…mtu", "clienthello…more than one packet",
+         "clienthello…two packets", "clienthello…multiple packets", "clienthello…multiple tcp segments",
+         "disable…post quantum", "disabling…post quantum", "post quantum key…fails", "post quantum key agreement",
+         "enable tls kyber", "postquantumkeyagreementenabled", "enable tls 1.3 hybridized kyber",
+         "without…mlkem", "disable…mlkem", "disabling…mlkem", "without…kyber", "disable…kyber", "disabling…kyber"),
 )  # fmt: skip
 
 _DATABASES = (
