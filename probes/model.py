@@ -337,6 +337,8 @@ class Resolution:
     source: str  # "literal", "--resolve", "hosts file", "DNS 192.0.2.53"
     failure: ResolutionFailure | None = None
     detail: tuple[str, ...] = ()  # one line a look-up: "A: NXDOMAIN from 192.0.2.53"
+    aliases: tuple[str, ...] = ()  # the CNAME chain, without the name itself
+    dnssec: Literal["secure", "bogus", "unknown"] = "unknown"  # bogus: only a resolver told not to check answers
     elapsed_ms: float = 0.0
 
 

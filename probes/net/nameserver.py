@@ -37,6 +37,8 @@ class Answer:
     failure: ResolutionFailure | None = None
     lines: tuple[str, ...] = ()
     server: Endpoint | None = None  # who decided it
+    aliases: tuple[str, ...] = ()  # the CNAME chain, from the name asked for to the last one
+    authentic: bool = False  # the server says that DNSSEC holds (AD, RFC 4035 section 3.2.3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +49,36 @@ class _Verdict:
     failure: ResolutionFailure | None
     said: str
     addresses: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    authentic: bool = False
 
 
 def server_name(server: Endpoint) -> str:
     return server.address if server.port == DNS_PORT else str(server)
 
 
-async def ask(name: str, family: Family, servers: tuple[Endpoint, ...], *, attempts: int, deadline: float) -> Answer:
+async def ask(
+    name: str,
+    family: Family,
+    servers: tuple[Endpoint, ...],
+    *,
+    attempts: int,
+    deadline: float,
+    checking_disabled: bool = False,
+) -> Answer:
     """Ask *servers* for the addresses of *name*, until one decides or *deadline* (loop time) passes.
 
-    The next server is asked when one is silent for 0.8 s, and at once when it fails (SERVFAIL, REFUSED,
-    nonsense). A silent server may still answer: its socket stays open to the end. Each is asked
-    at most *attempts* times.
+    The next server is asked when one is silent for 0.8 s, and at once when it fails (REFUSED, nonsense; SERVFAIL when
+    asking it once more changes nothing, since it may be of the moment). A silent server may still answer: its socket
+    stays open to the end. Each is asked at most *attempts* times, that repetition aside.
+
+    *checking_disabled* asks for data that fails DNSSEC, too (CD, RFC 4035 section 3.2.2).
     """
-    question = _Question(name, family)
+    question = _Question(name, family, checking_disabled=checking_disabled)
     lines: list[str] = []
     worst: _Verdict | None = None
     failed: set[Endpoint] = set()
+    repeated: set[Endpoint] = set()
     loop = asyncio.get_running_loop()
     turns = chain.from_iterable(repeat(servers, attempts))
     try:
@@ -82,7 +97,18 @@ async def ask(name: str, family: Family, servers: tuple[Endpoint, ...], *, attem
                 continue
             lines.append(f"{family}: {verdict.said} {server_name(server)}")
             if verdict.final:
-                return Answer(addresses=verdict.addresses, failure=verdict.failure, lines=tuple(lines), server=server)
+                return Answer(
+                    addresses=verdict.addresses,
+                    failure=verdict.failure,
+                    lines=tuple(dict.fromkeys(lines)),
+                    server=server,
+                    aliases=verdict.aliases,
+                    authentic=verdict.authentic,
+                )
+            if verdict.failure == "servfail" and server not in repeated:
+                repeated.add(server)
+                await question.send(server, deadline)
+                continue
             failed.add(server)
             worst = worst if worst and worst.failure != "timeout" else verdict
             next_send = loop.time()
@@ -90,15 +116,15 @@ async def ask(name: str, family: Family, servers: tuple[Endpoint, ...], *, attem
         question.close()
     silent = [server_name(server) for server in dict.fromkeys(servers) if server not in failed]
     lines += [f"{family}: no answer in time from {server}" for server in silent]
-    return Answer(failure=worst.failure if worst else "timeout", lines=tuple(lines))
+    return Answer(failure=worst.failure if worst else "timeout", lines=tuple(dict.fromkeys(lines)))
 
 
 class _Question:
     """One question and the sockets it went out on; what comes back waits in one queue."""
 
-    def __init__(self, name: str, family: Family) -> None:
-        self._name, self._family = name, family
-        self._query = _query(name, family, edns=True)
+    def __init__(self, name: str, family: Family, *, checking_disabled: bool = False) -> None:
+        self._name, self._family, self._unchecked = name, family, checking_disabled
+        self._query = _query(name, family, edns=True, checking_disabled=checking_disabled)
         self._events: asyncio.Queue[tuple[Endpoint, _Verdict]] = asyncio.Queue()
         self._open: dict[Endpoint, asyncio.DatagramTransport] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -146,7 +172,10 @@ class _Question:
 
     def _wire(self, server: Endpoint) -> bytes:
         if server in self._plain:
-            return _query(self._name, self._family, edns=False, identity=self._query.id).to_wire()
+            plain = _query(
+                self._name, self._family, edns=False, identity=self._query.id, checking_disabled=self._unchecked
+            )
+            return plain.to_wire()
         return self._query.to_wire()
 
     def _judge(self, server: Endpoint, wire: bytes) -> _Verdict | None:
@@ -216,13 +245,19 @@ class _Datagrams(asyncio.DatagramProtocol):
             self._question.failed(self._server, exc)
 
 
-def _query(name: str, family: Family, *, edns: bool, identity: int | None = None) -> QueryMessage:
+def _query(
+    name: str, family: Family, *, edns: bool, identity: int | None = None, checking_disabled: bool = False
+) -> QueryMessage:
+    import dns.flags
     import dns.message  # dear to import, so only when a name is really asked for
     import dns.name
 
-    return dns.message.make_query(
+    query = dns.message.make_query(
         dns.name.from_text(name + "."), family, use_edns=0 if edns else False, payload=UDP_PAYLOAD, id=identity
     )
+    # RFC 6840 section 5.7: AD in a query asks for AD in the answer.
+    query.flags |= dns.flags.AD | (dns.flags.CD if checking_disabled else 0)
+    return query
 
 
 def _parse(wire: bytes) -> Message | None:
@@ -237,6 +272,7 @@ def _parse(wire: bytes) -> Message | None:
 
 def _verdict(reply: Message, family: Family) -> _Verdict:
     import dns.exception
+    import dns.flags
     import dns.message
     import dns.rcode
 
@@ -250,17 +286,19 @@ def _verdict(reply: Message, family: Family) -> _Verdict:
         chained = None
     if chained is None:
         return _Verdict(False, "malformed", "contradictory answer from")
+    aliases = tuple(str(record.target).rstrip(".").lower() for each in chained.cnames for record in each[:1])
+    authentic = bool(reply.flags & dns.flags.AD)
     if chained.answer is not None:
         addresses = tuple(_addresses(record.address for record in chained.answer))
         more = len(chained.answer) - len(addresses)
         said = ", ".join(addresses) + (f" and {more} more" if more else "")
-        return _Verdict(True, None, f"{said} from", addresses)
+        return _Verdict(True, None, f"{said} from", addresses, aliases, authentic)
     alias = f" (alias of {str(chained.canonical_name).rstrip('.')})" if chained.cnames else ""
     if code == dns.rcode.NXDOMAIN:
-        return _Verdict(True, "nxdomain", f"NXDOMAIN{alias} from")
+        return _Verdict(True, "nxdomain", f"NXDOMAIN{alias} from", (), aliases, authentic)
     if not chained.cnames and _is_referral(reply):
         return _Verdict(False, "servfail", "a referral instead of an answer from")
-    return _Verdict(True, "no-data", f"no {family} record{alias} from")
+    return _Verdict(True, "no-data", f"no {family} record{alias} from", (), aliases, authentic)
 
 
 def _addresses(found: Iterator[str]) -> list[str]:

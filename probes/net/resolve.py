@@ -10,7 +10,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from probes.model import Endpoint, Resolution, ResolutionFailure, ip_literal
 from probes.net import nameserver
@@ -21,6 +21,7 @@ Override: TypeAlias = tuple[str, ...] | ResolutionFailure
 Overrides: TypeAlias = Mapping[tuple[str, int], Override]
 
 BUDGET_S = 2.5
+UNCHECKED_S = 1.0  # for the question whether DNSSEC is to blame
 OTHER_FAMILY_S = 1.0  # one family has addresses: how long the other may still take
 LOOPBACK = ("127.0.0.1", "::1")
 # Which failure stands for the look-up when both families failed: what denies the name, then what the server
@@ -123,11 +124,26 @@ async def _by_dns(name: str, servers: tuple[Endpoint, ...], attempts: int, deadl
     source = "DNS " + (nameserver.server_name(asked) if asked else ", ".join(map(nameserver.server_name, servers)))
     detail = v4.lines + v6.lines
     addresses = v4.addresses + v6.addresses
+    aliases = v4.aliases or v6.aliases
+    secure = all(answer.authentic for answer in (v4, v6) if answer.addresses)
     if addresses:
-        return Resolution(addresses=addresses, source=source, detail=detail)
+        dnssec: Literal["secure", "unknown"] = "secure" if secure else "unknown"
+        return Resolution(addresses=addresses, source=source, detail=detail, aliases=aliases, dnssec=dnssec)
     failures = {v4.failure, v6.failure}
     failure = next(failure for failure in _PRECEDENCE if failure in failures)
-    return Resolution(addresses=(), source=source, failure=failure, detail=detail)
+    found = Resolution(addresses=(), source=source, failure=failure, detail=detail, aliases=aliases)
+    return await _unchecked(found, name, servers, deadline) if failure == "servfail" else found
+
+
+async def _unchecked(found: Resolution, name: str, servers: tuple[Endpoint, ...], deadline: float) -> Resolution:
+    """SERVFAIL says nothing of its reason. With checking disabled, data whose DNSSEC is broken comes all the same."""
+    deadline = min(deadline, asyncio.get_running_loop().time() + UNCHECKED_S)
+    again = await nameserver.ask(name, "A", servers, attempts=1, deadline=deadline, checking_disabled=True)
+    if again.failure not in {None, "no-data", "nxdomain"} or again.server is None:
+        return found
+    said = "; ".join(again.lines[-1:])
+    line = f"with DNSSEC checking disabled it answers: {said}"
+    return replace(found, detail=(*found.detail, line), dnssec="bogus", aliases=again.aliases)
 
 
 async def _both(name: str, servers: tuple[Endpoint, ...], attempts: int, deadline: float) -> tuple[Answer, Answer]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from probes.facts import Facts
 from probes.model import Finding, ResolutionFailure, Rule, shown
 from probes.rules.phrase import quoted
 
-_ALIAS = re.compile(r"\(alias of ([^)\s]+)\)")  # in the words of probes.net.nameserver
 _SAID: dict[ResolutionFailure, tuple[str, str]] = {
     "nxdomain": (
         "does not exist (NXDOMAIN)",
@@ -44,11 +42,14 @@ def check(facts: Facts) -> Iterator[Finding]:
         return
     host = facts.evidence.target.host
     said, fix = _SAID[resolution.failure]
-    target = next((found[1] for line in resolution.detail if (found := _ALIAS.search(line))), None)
+    target = resolution.aliases[-1] if resolution.aliases else None
     if target is not None and resolution.failure in {"nxdomain", "no-data"}:
         lacks = "does not exist (NXDOMAIN)" if resolution.failure == "nxdomain" else "has no A or AAAA record"
         said = f"is an alias (CNAME) of {shown(target, 80)}, which {lacks}"
         fix = f"Create {shown(target, 80)} again, or point the CNAME at what took its place."
+    if resolution.dnssec == "bogus":
+        said = "cannot be resolved: its DNSSEC does not validate, so every validating resolver answers SERVFAIL"
+        fix = "Mend the signatures (expired RRSIG, or a signer that stopped), or correct the DS record at the parent after a key change; until then taking the DS away makes the zone insecure but reachable."
     yield Finding(
         code="reach.dns",
         severity="critical",
@@ -57,7 +58,9 @@ def check(facts: Facts) -> Iterator[Finding]:
         addresses=(),
         fails_for=facts.everyone,
         fix=fix,
-        next_command=quoted("dig", host, "A", host, "AAAA"),
+        next_command=quoted(
+            "dig", *(("+cd", "+dnssec") if resolution.dnssec == "bogus" else ()), host, "A", host, "AAAA"
+        ),
         stops_all=True,
     )
 

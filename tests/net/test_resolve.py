@@ -7,7 +7,9 @@ import struct
 from collections.abc import Mapping
 from dataclasses import replace
 
+import dns.flags
 import dns.message
+import dns.rcode
 import dns.rrset
 import pytest
 from hypothesis import given, settings
@@ -353,3 +355,69 @@ options ndots:99 timeout:1 attempts:9 rotate edns0 junk:x
     assert System.parse("") == replace(system, nameservers=(), search=(), ndots=1, attempts=2)
     assert system.candidates("api.test")[-1] == "api.test"
     assert replace(system, ndots=1).candidates("api.test")[0] == "api.test"
+
+
+async def test_one_servfail_is_asked_about_again_at_the_same_server() -> None:
+    seen: dict[str, int] = {}
+
+    def reply(query: Query, _: str) -> bytes:
+        seen[kind_of(query)] = seen.get(kind_of(query), 0) + 1
+        return addresses(query, A=["192.0.2.1"]) if seen[kind_of(query)] > 1 else rcode(query, "SERVFAIL")
+
+    async with DnsServer(reply) as server:
+        found = await look_up("api.test", resolver=server.endpoint)
+    assert found.addresses == ("192.0.2.1",)
+    assert seen == {"A": 2, "AAAA": 2}
+    assert found.elapsed_ms < 700  # at once, not after the pause for silence
+
+
+async def test_the_chain_of_aliases_is_told() -> None:
+    def reply(query: Query, _: str) -> bytes:
+        lines = ["api.test. 60 IN CNAME www.b.test.", "www.b.test. 60 IN CNAME c.test."]
+        return records(query, *lines, *(["c.test. 60 IN A 192.0.2.1"] if kind_of(query) == "A" else []))
+
+    async with DnsServer(reply) as server:
+        found = await look_up("api.test", resolver=server.endpoint)
+    assert found.addresses == ("192.0.2.1",) and found.aliases == ("www.b.test", "c.test")
+
+
+async def test_an_alias_of_nothing_keeps_its_chain() -> None:
+    def reply(query: Query, _: str) -> bytes:
+        answer = dns.message.make_response(query)
+        answer.answer.append(dns.rrset.from_text("api.test.", 60, "IN", "CNAME", "gone.test."))
+        answer.set_rcode(dns.rcode.NXDOMAIN)
+        return answer.to_wire()
+
+    async with DnsServer(reply) as server:
+        found = await look_up("api.test", resolver=server.endpoint)
+    assert (found.failure, found.aliases) == ("nxdomain", ("gone.test",))
+
+
+async def test_what_only_an_unchecked_question_gets_is_bogus() -> None:
+    def reply(query: Query, _: str) -> bytes:
+        if query.flags & dns.flags.CD:
+            return addresses(query, A=["192.0.2.1"])
+        return rcode(query, "SERVFAIL")
+
+    async with DnsServer(reply) as server:
+        found = await look_up("api.test", resolver=server.endpoint)
+    assert (found.addresses, found.failure, found.dnssec) == ((), "servfail", "bogus")
+    assert any("checking disabled it answers: A: 192.0.2.1" in line for line in found.detail)
+
+
+async def test_servfail_whatever_is_asked_is_not_called_bogus() -> None:
+    async with DnsServer(lambda query, _: rcode(query, "SERVFAIL")) as server:
+        found = await look_up("api.test", resolver=server.endpoint)
+    assert (found.failure, found.dnssec) == ("servfail", "unknown")
+
+
+@pytest.mark.parametrize(("says_so", "dnssec"), [(True, "secure"), (False, "unknown")])
+async def test_a_resolver_that_validated_is_quoted(says_so: bool, dnssec: str) -> None:
+    def reply(query: Query, _: str) -> bytes:
+        assert query.flags & dns.flags.AD  # asked for: RFC 6840 section 5.7
+        answer = dns.message.from_wire(addresses(query, A=["192.0.2.1"]))
+        answer.flags |= dns.flags.AD if says_so else 0
+        return answer.to_wire()
+
+    async with DnsServer(reply) as server:
+        assert (await look_up("api.test", resolver=server.endpoint)).dnssec == dnssec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -48,6 +49,15 @@ def test_an_address_that_refuses_is_no_fault_of_dns() -> None:
 def test_an_alias_of_nothing_is_told_from_a_name_that_does_not_exist() -> None:
     detail = ("A: NXDOMAIN (alias of gone.test) from 192.0.2.53:53",)
     nowhere = Resolution(addresses=(), source="DNS 192.0.2.53", failure="nxdomain", detail=detail)
+    nowhere = replace(nowhere, aliases=("www.gone.test", "gone.test"))
     finding = fires("reach.dns", facts(resolution=nowhere), severity="critical", at=())
     assert "alias (CNAME) of gone.test, which does not exist" in finding.explanation
     assert "gone.test" in finding.fix
+
+
+def test_bogus_dnssec_is_named_with_what_mends_it() -> None:
+    detail = ("A: SERVFAIL from 192.0.2.53", "with DNSSEC checking disabled it answers: A: 192.0.2.7 from 192.0.2.53")
+    bogus = Resolution(addresses=(), source="DNS 192.0.2.53", failure="servfail", detail=detail, dnssec="bogus")
+    finding = fires("reach.dns", facts(resolution=bogus), severity="critical", at=())
+    assert "DNSSEC does not validate" in finding.explanation and "DS record" in finding.fix
+    assert "+cd" in finding.next_command and detail[1] in finding.evidence
