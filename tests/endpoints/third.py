@@ -5,13 +5,14 @@ Labelled from the catalogue without sight of the rules and of what gathers their
 
 from __future__ import annotations
 
-from tests.endpoints import third_mtls
+from tests.endpoints import third_mtls, third_revocation
 from tests.endpoints.cases import Register
 
 
 def register(to: Register) -> None:
     before = set(to.cases)
     third_mtls.register(to)
+    third_revocation.register(to)
     IDS.extend(id for id in to.cases if id not in before)
 
 
