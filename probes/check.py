@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -35,6 +35,7 @@ from probes.model import (
     UsageError,
 )
 from probes.net.clock import witnesses
+from probes.net.dns_records import MAIL_PORTS, caa, tlsa
 from probes.net.egress import Permit, refusal
 from probes.net.fetch import fetch_issuer
 from probes.net.h2 import Route, misdirections
@@ -43,14 +44,16 @@ from probes.net.http import http3_port
 from probes.net.http3 import knock
 from probes.net.resolve import resolve
 from probes.net.revocation import Inquiry
-from probes.observed import Quic
+from probes.net.system import System
+from probes.observed import Published, Quic
 from probes.pki.certificate import Certificate
 from probes.pki.credential import Credential
 from probes.pki.judge import ChainFacts, assess
 from probes.pki.revocation import names_sources, questions
 from probes.pki.views import MODERN
 from probes.report import report
-from probes.survey import MAX_ADDRESSES, resume, survey
+from probes.rules.validity_expiring import is_due
+from probes.survey import MAX_ADDRESSES, resume, sample, survey
 
 Override = tuple[str, ...] | ResolutionFailure
 PATIENCE_S = 2.5  # an endpoint that is silent this long is judged so (catalogue, `--timeout`)
@@ -173,7 +176,23 @@ async def _looked_at(
             evidence = await _surveyed(evidence, endpoints, options, deadline, tell, inquiry)
         facts = await _with_issuers(Facts(evidence), options, deadline, tell)
         facts = facts if options.light else await _with_statuses(facts, inquiry, tell)
-    return await _with_clocks(facts, options, deadline)
+    return await _with_records(await _with_clocks(facts, options, deadline), options, deadline)
+
+
+async def _with_records(facts: Facts, options: Options, deadline: float) -> Facts:
+    """CAA where a renewal is overdue, TLSA for mail. Only names that DNS gave are asked about in DNS."""
+    target, resolution = facts.evidence.target, facts.evidence.resolution
+    if target.is_ip or options.light or not resolution.source.startswith("DNS ") or not facts.looks:
+        return facts
+    servers = (options.resolver,) if options.resolver else System.read().nameservers
+    leaves = [look.leaf for look in facts.looks if look.leaf is not None]
+    asked: list[Awaitable[Published]] = []
+    if any(facts.now > leaf.not_after or is_due(leaf, facts.now) or leaf.is_self_issued for leaf in leaves):
+        asked.append(caa(target.server_name or target.host, servers, deadline))
+    if leaves and (target.starttls == "smtp" or target.port in MAIL_PORTS):
+        asked.append(tlsa(target.host, target.port, servers, deadline))
+    found = await asyncio.gather(*asked)
+    return Facts(replace(facts.evidence, published=tuple(found))) if found else facts
 
 
 async def _with_clocks(facts: Facts, options: Options, deadline: float) -> Facts:
@@ -215,13 +234,14 @@ async def _surveyed(
         return replace(evidence, light=True, handshakes=await glance(evidence.target, asked, shake=one))
     seen = await survey(evidence.target, asked, shake=one, on_progress=tell, identify=signer is not None)
     at_addresses = tuple(each for each in seen.handshakes if each.endpoint in endpoints)
-    resumed, misdirected = await asyncio.gather(
+    repeated, resumed, misdirected = await asyncio.gather(
+        sample(evidence.target, at_addresses, shake=one, at_once=plan.crowd(evidence.target)),
         resume(at_addresses, shake=one, at_once=plan.crowd(evidence.target)),
         misdirections(at_addresses, _route(evidence, options, deadline)),
     )
     evidence = replace(
         evidence,
-        handshakes=(*seen.handshakes, *resumed),
+        handshakes=(*seen.handshakes, *repeated, *resumed),
         misdirections=misdirected,
         gaps=(*evidence.gaps, *seen.gaps),
     )

@@ -38,6 +38,7 @@ from probes.pki.revocation import names_sources
 from probes.repairs import repairs
 from probes.resuming import Answer
 from probes.rules import RULES
+from probes.rules.renewal import dane_lines
 from probes.rules.resumed import Resuming, key_name, resuming
 from probes.standing import Source
 from probes.wire.registry import alert_name, group_name, version_name
@@ -67,6 +68,7 @@ def report(facts: Facts, diagnosis: Diagnosis, *, elapsed_ms: float) -> Report:
             *_shed(facts),
             *_unreadable(facts),
             *_without_http3(facts),
+            *_dane(facts),
             *(() if facts.evidence.light else _unasked(facts)),
             *_unidentified(facts),
             *((GAP,) if facts.evidence.light else unjudged),
@@ -153,6 +155,15 @@ def _unidentified(facts: Facts) -> tuple[Gap, ...]:
             by_reason.setdefault(_UNIDENTIFIED[look.presented.outcome], []).append(look.address)
     what = f"client certificate {shown(identity.label)}"
     return tuple(Gap(what=what, why=why, addresses=tuple(at)) for why, at in by_reason.items())
+
+
+def _dane(facts: Facts) -> tuple[Gap, ...]:
+    """Mail that DANE stops is no failure of a handshake seen here, but nobody should have to find out by bounces."""
+    by_reason: dict[str, list[str]] = {}
+    for look in facts.looks:
+        for line in dane_lines(facts, look.chain):
+            by_reason.setdefault(line, []).append(look.address)
+    return tuple(Gap(what="dane", why=why, addresses=tuple(at)) for why, at in by_reason.items())
 
 
 def _without_http3(facts: Facts) -> tuple[Gap, ...]:

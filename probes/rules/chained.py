@@ -11,6 +11,7 @@ from probes.model import Finding, Severity
 from probes.pki.certificate import Certificate
 from probes.pki.judge import ChainFacts
 from probes.rules.phrase import addresses, date, issuer, subject, where
+from probes.rules.renewal import dane_lines, renewal_lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,11 @@ def chained(facts: Facts, code: str) -> Iterator[Chained]:
         known=known,
         leaf=known.leaf,
         fails_for=facts.fails_for(code, looks),
-        evidence=tuple(_lines(looks[0], known)),
+        evidence=(
+            *_lines(looks[0], known),
+            *dane_lines(facts, served[0][1]),
+            *(renewal_lines(facts, known.leaf) if code == "chain.self-signed" else ()),
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from probes.look import Look, leaf_of
 from probes.model import Finding
 from probes.pki.certificate import Certificate
 from probes.rules.phrase import addresses, date, issuer, subject, where, x509
+from probes.rules.renewal import renewal_lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ def untimely(facts: Facts, code: str) -> Iterator[Untimely]:
     lines = [f"taken at {date(facts.now)} by this prober's clock"]
     for look, leaf in list(leaves.items())[:4]:
         lines += _lines(facts, look, leaf)
+    lines += renewal_lines(facts, leaves[looks[0]])
     yield Untimely(
         code=code,
         looks=looks,

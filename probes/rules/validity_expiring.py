@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from probes.facts import Facts
 from probes.look import Look
 from probes.model import Finding, Rule
 from probes.pki.certificate import Certificate
 from probes.rules.phrase import addresses, date, duration, subject, where, x509
+from probes.rules.renewal import renewal_lines
 
 _SHARE = 6
 _AT_MOST = timedelta(days=30)
@@ -21,16 +22,14 @@ def _due(facts: Facts, look: Look) -> Certificate | None:
         return None
     sound = facts.chain(look, look.chain).sound
     used = sound.certificates[:-1] if sound and len(sound.certificates) > 1 else (look.leaf,)
-    due = [each for each in used if each is not None and _is_due(facts, each)]
+    due = [each for each in used if each is not None and is_due(each, facts.now)]
     return min(due, key=lambda each: each.not_after, default=None)
 
 
-def _is_due(facts: Facts, each: Certificate) -> bool:
-    left = each.not_after - facts.now
-    return (
-        timedelta(0) <= left < min((each.not_after - each.not_before) / _SHARE, _AT_MOST)
-        and facts.now >= each.not_before
-    )
+def is_due(each: Certificate, now: datetime) -> bool:
+    """In its last sixth, and in its last 30 days: so a 90-day certificate from day 75 on, one of 160 hours for 26."""
+    left = each.not_after - now
+    return timedelta(0) <= left < min((each.not_after - each.not_before) / _SHARE, _AT_MOST) and now >= each.not_before
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -47,6 +46,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         evidence=(
             *(f"{look.address}: {subject(each)}, until {date(each.not_after)}" for look, each in list(due.items())[:4]),
             f"lifetime {duration(lifetime)}; less than a sixth of it ({duration(lifetime / _SHARE)}) is left",
+            *renewal_lines(facts, first),
         ),
         addresses=addresses(looks),
         fix="Renew it now and see why the automatic renewal has not: most clients renew with a third of the lifetime left.",
