@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from probes.catalogue import stage_rank
 from probes.facts import Facts
-from probes.model import Diagnosis, Evidence, Finding, Status
+from probes.model import Diagnosis, Evidence, Finding, Status, shown
 from probes.rules import RULES
 
 _PLACE = {rule.code: place for place, rule in enumerate(RULES)}
@@ -79,6 +79,9 @@ def _summary(cause: Finding | None, facts: Facts) -> str:
     if not count:
         return f"{target} could not be looked at from here."
     where = "1 address" if count == 1 else f"{count} addresses"
+    identity = facts.evidence.identity
     leaf = facts.looks[0].leaf
     left = f"; the certificate has {(leaf.not_after - facts.now).days} days left" if leaf is not None else ""
-    return f"{target} is healthy: every current client gets through at {where}{left}."
+    taken = all(look.presented is not None and look.presented.outcome == "accepted" for look in facts.looks)
+    ours = f", with the client certificate {shown(identity.label)}" if taken and identity is not None else ""
+    return f"{target} is healthy: every current client gets through at {where}{ours}{left}."

@@ -14,7 +14,7 @@ from probes.model import Alerted, Dropped, Finding, Handshake, shown
 from probes.mtls import Presented, word_of
 from probes.pki.certificate import Certificate, parse
 from probes.pki.identity import accepted_names
-from probes.rules.phrase import addresses, line, listed, s_client, where
+from probes.rules.phrase import addresses, line, listed, many, s_client, where
 from probes.wire.registry import alert_meaning, alert_name
 
 _TITLE = re.compile(rb"<title>(.{1,120}?)</title>", re.I | re.S)
@@ -95,7 +95,7 @@ def ours(facts: Facts) -> Iterator[str]:
     yield (
         f"shown: “{shown(leaf.subject or '(no subject)', 120)}”, issued by “{shown(leaf.issuer, 120)}”, valid "
         f"{leaf.not_before:%Y-%m-%d} to {leaf.not_after:%Y-%m-%d}, for {usages}, "
-        f"{len(facts.evidence.identity.chain) - 1} further certificates sent along"
+        f"{many(len(facts.evidence.identity.chain) - 1, 'further certificate')} sent along"
     )
 
 

@@ -1,4 +1,4 @@
-"""`tls check --client-cert … --client-key …`, against a server that demands one; and the mistakes with the two files."""
+"""`tls check --client-cert … --client-key …` against a server that demands one, and the mistakes with both files."""
 
 from __future__ import annotations
 

@@ -73,6 +73,7 @@ async def test_with_a_good_certificate_there_is_nothing_to_find(
     report = await judged(world, places[server.name], "good")
     assert not any(each.code.startswith("mtls.") for each in report.findings)
     assert report.endpoints[0].client_auth == server.auth
+    assert report.cause is not None or "with the client certificate good" in report.summary
     assert not any("client certificate" in gap.what for gap in report.gaps)
     assert {client.outcome for client in report.clients if client.name in {"chrome", "go", "java"}} == {"pass"}
 

@@ -54,6 +54,13 @@ def test_an_answer_that_says_little_is_read_by_the_ca_names(answer: object) -> N
     assert any(line.startswith("our reading of the certificate: the server accepts") for line in finding.evidence)
 
 
+def test_a_chain_that_leads_to_a_listed_ca_is_not_called_a_strangers() -> None:
+    """OpenSSL says 48 of a chain that is too deep, too."""
+    finding = fires("mtls.unknown-ca", shown(good(), after(48)), severity="critical")
+    assert "though the chain leads to a CA that it lists" in finding.explanation
+    assert "ssl_verify_depth" in finding.fix
+
+
 def test_where_none_is_needed_a_refused_one_still_stops_the_client_that_sends_it() -> None:
     seen = shown(stranger(), after(48))
     finding = fires(CODE, seen, severity="critical")
@@ -65,7 +72,7 @@ def test_where_none_is_needed_a_refused_one_still_stops_the_client_that_sends_it
 
 def test_an_accepted_certificate_is_silent() -> None:
     seen = shown(good(), None, plain=after(116))
-    assert silent(CODE, seen) and silent("mtls.certificate-required", seen)
+    assert silent("mtls.unknown-ca", seen) and silent("mtls.certificate-required", seen)
     assert judge(seen).status == "ok"
 
 
