@@ -13,9 +13,18 @@ from hypothesis import strategies as st
 from bot.incidents import step
 from bot.local.blocks import validate_message
 from bot.model import CheckLine, Content, Incident, PastCheck, Transition
-from bot.render import changes, limits, listing, report, words
+from bot.render import changes, limits, listing, repair, report, words
 from probes.catalogue import CATALOGUE
-from probes.model import AlertReport, CertificateReport, ClientReport, EndpointReport, FindingReport, Gap, Report
+from probes.model import (
+    AlertReport,
+    CertificateReport,
+    ClientReport,
+    EndpointReport,
+    FindingReport,
+    Gap,
+    Repair,
+    Report,
+)
 from tests.bot import reports
 from tests.bot.conftest import said
 
@@ -269,6 +278,18 @@ _findings = st.builds(
 )
 
 
+_pem = st.sampled_from([100, 1500, 2800, 4000]).map(
+    lambda size: f"-----BEGIN CERTIFICATE-----\n{'A' * size}\n-----END CERTIFICATE-----\n"
+)
+_repairs = st.builds(
+    Repair,
+    kind=st.sampled_from(["chain", "nginx", "haproxy", "aws", "command", "capture"]) | _text,
+    text=_text | _nasty | st.text(min_size=4000, max_size=5000),
+    pem=st.just("") | st.lists(_pem, max_size=9).map("".join),
+    verified=st.booleans(),
+)
+
+
 @st.composite
 def any_report(draw: st.DrawFn) -> Report:
     findings = draw(st.lists(_findings, max_size=8).map(tuple)) * draw(st.sampled_from([1, 1, 10]))
@@ -291,6 +312,7 @@ def any_report(draw: st.DrawFn) -> Report:
             ).map(tuple)
         ),
         endpoints=draw(st.lists(_endpoints, max_size=4).map(tuple)) * draw(st.sampled_from([1, 1, 40])),
+        repairs=draw(st.lists(_repairs, max_size=8).map(tuple)),
     )
 
 
@@ -318,6 +340,10 @@ def test_headline_and_replies_of_any_report_keep_slacks_limits(seen: Report) -> 
     assert_within_limits(report.why(past(seen)))
     if (remedy := report.what_to_do(past(seen))) is not None:
         assert_within_limits(remedy)
+    if (chain := repair.chain_of(seen)) is not None:
+        assert_within_limits(repair.chain_file(seen, chain))
+        assert_within_limits(repair.in_place(past(seen), chain, report.AGAIN))
+    assert repair.everything(seen)
     assert_within_limits(report.outcome(past(seen), Transition(kind="opened", opened=seen.cause)))
     assert_within_limits(report.checking(seen.target, "U1", before=seen))
 
