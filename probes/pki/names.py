@@ -140,7 +140,9 @@ def _why_not(certificate: Certificate, reference: Host, nearest: str | None) -> 
     if reference.address:
         if host in certificate.dns_names:
             return "ip-as-dns", "the address is listed as a dNSName; clients want it as an iPAddress"
-        return "ip-not-listed", "the address is not among the certificate's iPAddress names"
+        in_common_name = common_name is not None and _common_name_matches(common_name, reference)
+        unread = "; it stands in the common name, which current clients do not read" if in_common_name else ""
+        return "ip-not-listed", f"the address is not among the certificate's iPAddress names{unread}"
     malformed = next((name for name in certificate.dns_names if _would_glob(name.lower(), host)), None)
     for name in certificate.dns_names:
         base = name.lower().removeprefix("*.")

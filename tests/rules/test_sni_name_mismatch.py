@@ -82,3 +82,19 @@ def test_a_thousand_names_are_told_in_a_line() -> None:
     assert isinstance(crowded.certificate, x509.Certificate)
     finding = fires("sni.name-mismatch", facts(healthy(server=serving(ders(crowded, issuing())))), severity="critical")
     assert len(finding.explanation) < 500 and max(map(len, finding.evidence)) < 500
+
+
+@pytest.mark.parametrize(
+    ("names", "common_name", "said"),
+    [
+        (("other.test",), "192.0.2.7", "stands in the common name, which current clients do not read"),
+        (("other.test", "192.0.2.8"), "other.test", "not among the certificate's iPAddress names"),
+    ],
+)
+def test_an_address_is_covered_by_an_ipaddress_name_alone(names: tuple[str, ...], common_name: str, said: str) -> None:
+    literal = Target.parse("192.0.2.7")
+    served = ders(leaf(issuing(), names=names, subject=common_name), issuing())
+    seen = facts(healthy(target=literal, server=replace(HEALTHY, chain=served)), target=literal)
+    finding = fires("sni.name-mismatch", seen, severity="critical")
+    assert any(said in line for line in finding.evidence)
+    assert "iPAddress" in finding.fix and "-noservername" in finding.next_command

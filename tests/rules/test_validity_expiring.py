@@ -22,6 +22,11 @@ def lasting(lifetime: timedelta, left: timedelta) -> Chain:
         (90 * DAY, 14 * DAY),
         (365 * DAY, 29 * DAY),
         (6 * DAY, 23 * DAY / 24),
+        (160 * DAY / 24, 26 * DAY / 24),  # Let's Encrypt's short-lived ones
+        (timedelta(hours=160), timedelta(hours=160) / 6 - timedelta(seconds=1)),
+        (398 * DAY, 30 * DAY - timedelta(seconds=1)),
+        (180 * DAY, 30 * DAY - timedelta(seconds=1)),  # a sixth is 30 days
+        (DAY, timedelta(hours=3)),
         (90 * DAY, timedelta(seconds=1)),
         (90 * DAY, timedelta(0)),
     ],
@@ -36,7 +41,19 @@ def test_little_is_left(lifetime: timedelta, left: timedelta) -> None:
 
 @pytest.mark.parametrize(
     ("lifetime", "left"),
-    [(90 * DAY, 15 * DAY), (90 * DAY, 16 * DAY), (365 * DAY, 30 * DAY), (6 * DAY, 25 * DAY / 24), (47 * DAY, 8 * DAY)],
+    [
+        (90 * DAY, 15 * DAY),
+        (90 * DAY, 16 * DAY),
+        (365 * DAY, 30 * DAY),
+        (6 * DAY, 25 * DAY / 24),
+        (47 * DAY, 8 * DAY),
+        (timedelta(hours=160), timedelta(hours=27)),
+        (timedelta(hours=160), timedelta(hours=159)),
+        (398 * DAY, 30 * DAY),
+        (180 * DAY, 30 * DAY),
+        (DAY, timedelta(hours=5)),
+        (timedelta(hours=6), timedelta(hours=1)),
+    ],
 )
 def test_enough_is_left(lifetime: timedelta, left: timedelta) -> None:
     seen = facts(healthy(server=replace(HEALTHY, chain=lasting(lifetime, left))))
