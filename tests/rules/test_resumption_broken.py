@@ -26,7 +26,6 @@ from tests.evidence import (
     stalled,
 )
 
-CODE = "resumption.broken"
 INTERNAL_ERROR = 80
 
 
@@ -42,14 +41,16 @@ def breaks(version: int, outcome: Outcome, *, purpose: str = RESUME) -> Callable
 @pytest.mark.parametrize("outcome", [alerted(INTERNAL_ERROR), dropped("fin"), dropped("rst"), stalled()])
 def test_a_resumed_handshake_that_breaks_twice_beside_a_fresh_one_that_passes(outcome: Outcome) -> None:
     seen = facts(revisited(healthy(), change=breaks(TLS13, outcome)))
-    finding = fires(CODE, seen, severity="critical")
+    finding = fires("resumption.broken", seen, severity="critical")
     assert f"{ADDRESS}: 2 of 2 resumed fail; fresh, 1 of 1 pass" in finding.evidence
     assert "chrome" in finding.fails_for and "openssl-1.0" not in finding.fails_for
     assert judge(seen).cause == finding and judge(seen).status == "broken"
 
 
 def test_clients_of_the_version_alone_are_hurt() -> None:
-    finding = fires(CODE, facts(revisited(healthy(), change=breaks(TLS12, dropped("rst")))), severity="critical")
+    finding = fires(
+        "resumption.broken", facts(revisited(healthy(), change=breaks(TLS12, dropped("rst")))), severity="critical"
+    )
     assert "chrome" not in finding.fails_for and "TLSv1.2" in finding.explanation
 
 
@@ -58,7 +59,12 @@ def test_a_second_address_that_breaks_over_the_ticket_of_the_first_is_named() ->
         hit = shake.offer.purpose == RESUME and shake.endpoint.address == OTHER
         return ended(shake, alerted(INTERNAL_ERROR)) if hit else shake
 
-    fires(CODE, facts(revisited(healthy(), healthy(OTHER), change=change)), severity="critical", at=(OTHER,))
+    fires(
+        "resumption.broken",
+        facts(revisited(healthy(), healthy(OTHER), change=change)),
+        severity="critical",
+        at=(OTHER,),
+    )
 
 
 def test_early_data_that_breaks_is_a_warning() -> None:
@@ -66,7 +72,7 @@ def test_early_data_that_breaks_is_a_warning() -> None:
     looks = revisited(
         healthy(server=server), servers={ADDRESS: server}, change=breaks(TLS13, dropped("rst"), purpose=EARLY)
     )
-    finding = fires(CODE, facts(looks), severity="warning")
+    finding = fires("resumption.broken", facts(looks), severity="warning")
     assert "early data" in finding.explanation and finding.fails_for == ()
 
 
@@ -77,18 +83,18 @@ def test_a_resumption_that_failed_once_and_then_passed_is_forgiven() -> None:
         hit = shake.offer.purpose == RESUME and next(failures, False)
         return ended(shake, dropped("rst")) if hit else shake
 
-    assert silent(CODE, facts(revisited(healthy(), change=once)))
+    assert silent("resumption.broken", facts(revisited(healthy(), change=once)))
 
 
 def test_where_the_fresh_one_fails_as_well_resumption_is_not_to_blame() -> None:
     seen = facts(revisited(healthy(), change=lambda shake: ended(shake, dropped("rst"))))
-    assert silent(CODE, seen)
+    assert silent("resumption.broken", seen)
 
 
 def test_a_refused_session_is_no_broken_one() -> None:
     server = replace(HEALTHY, keys="")
-    assert silent(CODE, facts(revisited(healthy(server=server), servers={ADDRESS: server})))
+    assert silent("resumption.broken", facts(revisited(healthy(server=server), servers={ADDRESS: server})))
 
 
 def test_an_endpoint_that_resumes_does_not_apply() -> None:
-    assert silent(CODE, facts(revisited(healthy())))
+    assert silent("resumption.broken", facts(revisited(healthy())))

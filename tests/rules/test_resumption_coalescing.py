@@ -12,8 +12,6 @@ from probes.model import Handshake, Target
 from probes.observed import Misdirection
 from tests.evidence import ADDRESS, evidence, facts, fires, healthy, silent
 
-CODE = "resumption.coalescing"
-
 
 def seen(*others: Misdirection) -> Facts:
     return Facts(evidence(healthy(), misdirections=others))
@@ -28,7 +26,7 @@ def answered(status: int) -> tuple[Handshake, ...]:
 
 
 def test_a_421_for_a_name_of_the_certificate() -> None:
-    finding = fires(CODE, seen(other(status=421, same_certificate=True)), severity="warning")
+    finding = fires("resumption.coalescing", seen(other(status=421, same_certificate=True)), severity="warning")
     assert finding.evidence == (
         f"{ADDRESS}: the certificate covers static.healthy.test, but a request for it is answered 421",
     )
@@ -37,13 +35,15 @@ def test_a_421_for_a_name_of_the_certificate() -> None:
 
 def test_another_certificate_or_an_alert_for_it() -> None:
     finding = fires(
-        CODE, seen(other(status=200, same_certificate=False, detail="alert 112 unrecognized_name")), severity="warning"
+        "resumption.coalescing",
+        seen(other(status=200, same_certificate=False, detail="alert 112 unrecognized_name")),
+        severity="warning",
     )
     assert "alert 112 unrecognized_name" in finding.evidence[0]
 
 
 def test_a_421_to_a_request_that_agrees_with_its_handshake() -> None:
-    finding = fires(CODE, facts(answered(421)), severity="warning")
+    finding = fires("resumption.coalescing", facts(answered(421)), severity="warning")
     assert "421 Misdirected Request" in finding.evidence[0]
 
 
@@ -53,19 +53,19 @@ def test_a_421_to_a_request_that_agrees_with_its_handshake() -> None:
     ids=["served", "not found", "unclear", "down"],
 )
 def test_what_is_served_or_unclear_is_silent(healthy_other: Misdirection) -> None:
-    assert silent(CODE, seen(healthy_other))
+    assert silent("resumption.coalescing", seen(healthy_other))
 
 
 @pytest.mark.parametrize("status", [200, 301, 400, 404, 425, 503])
 def test_other_answers_to_our_own_request_are_no_misdirection(status: int) -> None:
-    assert silent(CODE, facts(answered(status)))
+    assert silent("resumption.coalescing", facts(answered(status)))
 
 
 def test_a_bare_address_is_asked_for_without_a_name_and_does_not_apply() -> None:
     target = Target.parse(ADDRESS)
     changed = healthy(target=target, http=lambda s: replace(s, http=replace(s.http, status=421) if s.http else None))
-    assert silent(CODE, facts(changed, target=target))
+    assert silent("resumption.coalescing", facts(changed, target=target))
 
 
 def test_nobody_asked_does_not_apply() -> None:
-    assert silent(CODE, seen())
+    assert silent("resumption.coalescing", seen())

@@ -26,7 +26,6 @@ from tests.evidence import (
     silent,
 )
 
-CODE = "resumption.tickets-not-shared"
 OWN_KEY = replace(HEALTHY, keys="two")
 HANDLES = replace(HEALTHY, gives="handles")
 
@@ -38,7 +37,7 @@ def pair(first: Server, second: Server) -> tuple[Handshake, ...]:
 
 def test_addresses_with_different_keys_are_named_pair_by_pair() -> None:
     seen = facts(pair(HEALTHY, OWN_KEY))
-    finding = fires(CODE, seen, severity="warning", at=(ADDRESS, OTHER))
+    finding = fires("resumption.tickets-not-shared", seen, severity="warning", at=(ADDRESS, OTHER))
     assert f"{OTHER} honours 0 of 3 TLSv1.3 tickets from {ADDRESS}" in finding.evidence
     assert f"{ADDRESS} honours 0 of 3 TLSv1.3 tickets from {OTHER}" in finding.evidence
     names = [line.rpartition(" ")[2] for line in finding.evidence if "key name" in line]
@@ -48,21 +47,26 @@ def test_addresses_with_different_keys_are_named_pair_by_pair() -> None:
 
 def test_tickets_of_tls12_tell_where_there_is_no_tls13() -> None:
     old = replace(HEALTHY, versions=(TLS12,))
-    finding = fires(CODE, facts(pair(old, replace(old, keys="two"))), severity="warning", at=(ADDRESS, OTHER))
+    finding = fires(
+        "resumption.tickets-not-shared",
+        facts(pair(old, replace(old, keys="two"))),
+        severity="warning",
+        at=(ADDRESS, OTHER),
+    )
     assert f"{OTHER} honours 0 of 3 TLSv1.2 tickets from {ADDRESS}" in finding.evidence
 
 
 def test_one_address_with_keys_of_its_own_among_three_is_found_around_the_ring() -> None:
     servers = {ADDRESS: HEALTHY, OTHER: OWN_KEY, THIRD: HEALTHY}
     seen = facts(revisited(*(healthy(at, server=each) for at, each in servers.items()), servers=servers))
-    finding = fires(CODE, seen, severity="warning", at=(ADDRESS, OTHER, THIRD))
+    finding = fires("resumption.tickets-not-shared", seen, severity="warning", at=(ADDRESS, OTHER, THIRD))
     assert not any(f"{ADDRESS} honours" in line for line in finding.evidence)
 
 
 def test_an_address_that_never_honours_its_own_tickets_says_so_with_counts() -> None:
     server = replace(HEALTHY, keys="")
     seen = facts(revisited(healthy(server=server), servers={ADDRESS: server}))
-    finding = fires(CODE, seen, severity="warning")
+    finding = fires("resumption.tickets-not-shared", seen, severity="warning")
     assert f"{ADDRESS} honours 0 of 3 TLSv1.3 tickets of its own" in finding.evidence
     assert "never honours" in finding.explanation
 
@@ -76,7 +80,7 @@ def test_several_back_ends_behind_one_address_honour_their_tickets_now_and_then(
         honoured = tries[version] % 2 == 0
         return replace(shake, resumed=honoured, certificates=() if honoured else HEALTHY.chain)
 
-    finding = fires(CODE, facts(revisited(healthy(), change=in_turn)), severity="warning")
+    finding = fires("resumption.tickets-not-shared", facts(revisited(healthy(), change=in_turn)), severity="warning")
     assert f"{ADDRESS} honours 1 of 3 TLSv1.3 tickets of its own" in finding.evidence
     assert "now and then" in finding.explanation
 
@@ -88,13 +92,18 @@ def test_equal_keys_that_are_refused_all_the_same_point_at_the_session_context()
 
     looks = (healthy(), healthy(OTHER))
     homes = {session: (shake.endpoint.address,) for look in looks for shake in look for session in shake.sessions}
-    finding = fires(CODE, facts(revisited(*looks, change=elsewhere_never)), severity="warning", at=(ADDRESS, OTHER))
+    finding = fires(
+        "resumption.tickets-not-shared",
+        facts(revisited(*looks, change=elsewhere_never)),
+        severity="warning",
+        at=(ADDRESS, OTHER),
+    )
     assert "same key" in finding.fix and "ssl_session_ticket_key" not in finding.fix
 
 
 def test_addresses_that_share_their_keys_are_healthy() -> None:
     seen = facts(pair(HEALTHY, HEALTHY))
-    assert silent(CODE, seen) and judge(seen).status == "ok"
+    assert silent("resumption.tickets-not-shared", seen) and judge(seen).status == "ok"
 
 
 def test_a_refusal_that_was_a_moment_s_only_is_forgiven_between_addresses() -> None:
@@ -104,17 +113,17 @@ def test_a_refusal_that_was_a_moment_s_only_is_forgiven_between_addresses() -> N
         elsewhere = shake.endpoint.address == OTHER and shake.version == TLS13
         return replace(shake, outcome=dropped("rst"), resumed=False) if elsewhere and next(refused, False) else shake
 
-    assert silent(CODE, facts(revisited(healthy(), healthy(OTHER), change=once)))
+    assert silent("resumption.tickets-not-shared", facts(revisited(healthy(), healthy(OTHER), change=once)))
 
 
 @pytest.mark.parametrize("server", [HANDLES, replace(HANDLES, keys=""), replace(HEALTHY, gives="nothing")])
 def test_caches_of_their_own_do_not_apply(server: Server) -> None:
-    assert silent(CODE, facts(pair(server, replace(server, keys="two"))))
+    assert silent("resumption.tickets-not-shared", facts(pair(server, replace(server, keys="two"))))
 
 
 def test_sessions_that_were_never_tried_do_not_apply() -> None:
-    assert silent(CODE, facts(healthy()))
+    assert silent("resumption.tickets-not-shared", facts(healthy()))
 
 
 def test_an_endpoint_that_answers_nothing_does_not_apply() -> None:
-    assert silent(CODE, facts(tuple(ended(shake, dropped("rst")) for shake in healthy())))
+    assert silent("resumption.tickets-not-shared", facts(tuple(ended(shake, dropped("rst")) for shake in healthy())))

@@ -12,7 +12,6 @@ from probes.facts import Facts
 from probes.model import Handshake
 from tests.evidence import ADDRESS, HEALTHY, Server, alerted, evidence, facts, fires, healthy, revisited, silent, then
 
-CODE = "resumption.unsupported"
 NOTHING = replace(HEALTHY, gives="nothing")
 
 
@@ -22,14 +21,16 @@ def looks(server: Server) -> tuple[Handshake, ...]:
 
 def test_a_server_that_gives_nothing_is_noted() -> None:
     seen = facts(looks(NOTHING))
-    finding = fires(CODE, seen, severity="notice")
+    finding = fires("resumption.unsupported", seen, severity="notice")
     assert f"{ADDRESS}: neither a ticket nor a session id in TLSv1.3" in finding.evidence
     assert judge(seen).status == "ok" and judge(seen).cause is None
 
 
 def test_handles_that_are_never_honoured_are_as_good_as_none() -> None:
     """nginx with tickets and cache off sends them, and forgets them at once."""
-    finding = fires(CODE, facts(looks(replace(HEALTHY, gives="handles", keys=""))), severity="notice")
+    finding = fires(
+        "resumption.unsupported", facts(looks(replace(HEALTHY, gives="handles", keys=""))), severity="notice"
+    )
     assert f"{ADDRESS} honours 0 of 3 TLSv1.3 sessions of its own" in finding.evidence
 
 
@@ -39,27 +40,27 @@ def test_one_version_that_resumes_is_enough(version: int) -> None:
         return shake if shake.version == version else replace(shake, sessions=())
 
     seen = tuple(map(change, healthy()))
-    assert silent(CODE, facts(revisited(seen, change=change)))
+    assert silent("resumption.unsupported", facts(revisited(seen, change=change)))
 
 
 def test_real_tickets_that_are_refused_are_another_code() -> None:
-    assert silent(CODE, facts(looks(replace(HEALTHY, keys=""))))
+    assert silent("resumption.unsupported", facts(looks(replace(HEALTHY, keys=""))))
 
 
 def test_a_server_with_a_cache_is_healthy() -> None:
-    assert silent(CODE, facts(looks(replace(HEALTHY, gives="handles"))))
+    assert silent("resumption.unsupported", facts(looks(replace(HEALTHY, gives="handles"))))
 
 
 def test_a_handshake_that_demands_a_client_certificate_tells_nothing() -> None:
     refused = then(alerted(116, encrypted=True, awaiting="application_data"))
     seen = healthy(server=NOTHING, modern=refused, http=refused)
-    assert silent(CODE, facts(seen))
+    assert silent("resumption.unsupported", facts(seen))
 
 
 def test_a_light_look_waits_for_no_tickets() -> None:
     seen = replace(evidence(looks(NOTHING)), light=True)
-    assert silent(CODE, Facts(seen))
+    assert silent("resumption.unsupported", Facts(seen))
 
 
 def test_an_endpoint_that_breaks_off_does_not_apply() -> None:
-    assert silent(CODE, facts(healthy(every=alerted(40))))
+    assert silent("resumption.unsupported", facts(healthy(every=alerted(40))))
