@@ -193,7 +193,7 @@ class Look:
         """
         broken = [
             shake
-            for shake in self.tries("modern", "small", "http", "tls12", "again")
+            for shake in self.tries("modern", "small", "http", "tls12", "again", "sample")
             if not completed(shake)
             and isinstance(shake.outcome, Dropped | Stalled | Unreached | NotTls | Alerted)
             and any(completed(other) for other in self.handshakes if _equal(other, shake))
@@ -203,7 +203,7 @@ class Look:
     @cached_property
     def shed(self) -> int:
         """Connections of a crowd that were dropped by an endpoint which answers when asked more quietly."""
-        plain = self.tries("modern", "small", "http", "tls12", "again")
+        plain = self.tries("modern", "small", "http", "tls12", "again", "sample")
         broken = [shake for shake in plain if isinstance(shake.outcome, Dropped | Stalled | Unreached)]
         equal = any(completed(other) for shake in broken for other in self.handshakes if _equal(other, shake))
         return len(broken) if equal and not self.outages else 0

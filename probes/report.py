@@ -227,6 +227,7 @@ def _endpoint(facts: Facts, look: Look, resumed: tuple[Resuming, ...]) -> Endpoi
         http3=_http3(facts, look),
         revocation=_revocation(facts, look),
         resumption=_resumption(tuple(each for each in resumed if each.look is look)),
+        samples=len(look.samples),
         client_auth=look.client_auth,
         ca_names=tuple(dict.fromkeys(name for asked in look.certificate_requests for name in accepted_names(asked))),
     )

@@ -132,7 +132,7 @@ def next_offers(seen: tuple[Handshake, ...]) -> tuple[tuple[Endpoint, Offer], ..
 
 
 def _room(endpoint: Endpoint, seen: tuple[Handshake, ...]) -> int:
-    """Connections that are left at *endpoint*; those that `net.h2` may want are not touched."""
+    """Connections that are left at *endpoint*; those that `net.h2` may want are not touched, repeats come on top."""
     made = [shake for shake in seen if shake.endpoint == endpoint]
     kept = COALESCING if any(shake.alpn == "h2" for shake in made) else 0
     return MAX_PER_ADDRESS - kept - len(made)

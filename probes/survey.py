@@ -79,6 +79,26 @@ async def _lane(
     return tuple(seen)
 
 
+async def sample(
+    target: Target, seen: tuple[Handshake, ...], *, shake: Shake, at_once: int = MAX_CROWD
+) -> tuple[Handshake, ...]:
+    """Repeat one offer at each of these addresses, and where not all repeats pass, what `plan` asks about that."""
+    gate = asyncio.Semaphore(_PER_CHECK)
+
+    async def lane(endpoint: Endpoint) -> list[Handshake]:
+        known = [each for each in seen if each.endpoint == endpoint]
+        made = list(known)
+        offers = plan.sampling(target, tuple(known))
+        while offers and len(made) < plan.MAX_PER_ADDRESS:
+            await _wave(endpoint, offers, shake, gate, at_once, made)
+            offers = plan.following(target, tuple(made)) if any(map(_complains, made[len(known) :])) else ()
+        return made[len(known) :]
+
+    async with asyncio.TaskGroup() as group:
+        lanes = [group.create_task(lane(endpoint)) for endpoint in dict.fromkeys(each.endpoint for each in seen)]
+    return tuple(made for task in lanes for made in task.result())
+
+
 async def resume(seen: tuple[Handshake, ...], *, shake: Shake, at_once: int = MAX_CROWD) -> tuple[Handshake, ...]:
     """Offer again what *seen* left to resume, at these addresses and across them; in a few rounds.
 

@@ -55,10 +55,25 @@ def show(report: Report, *, all_repairs: bool = False) -> None:
             console.print(_offered(endpoint.address, endpoint.offered))
         if unlike := differences(report.endpoints):
             console.print(_differing(*unlike))
+    if said := sampled(report):
+        console.print(Text(said, style="dim"))
     for gap in report.gaps:
         place = f" ({', '.join(gap.addresses)})" if gap.addresses else ""
         console.print(Text(f"not looked at: {gap.what}{place}: {gap.why}", style="dim"))
     console.print(Text(f"{report.elapsed_ms:.0f} ms", style="dim"))
+
+
+_SHARE = 4  # of the back ends, one
+
+
+def sampled(report: Report) -> str:
+    """How surely an odd back end behind one address would have shown; "" where too little was seen, or one did."""
+    least = min((each.samples for each in report.endpoints if each.samples), default=0)
+    if least < 2 or any(finding.code == "balancer.intermittent" for finding in report.findings):
+        return ""
+    odds = 100 * (1 - (1 - 1 / _SHARE) ** least)
+    shown_with = f"one odd back end in {_SHARE} would have shown with odds of {odds:.0f} %"
+    return f"{least} like handshakes were answered alike: {shown_with}"
 
 
 def _headline(report: Report) -> Text:

@@ -266,3 +266,23 @@ def test_versions_in_every_offer_descend() -> None:
     for offer in (*plan.first(TARGET), plan.everything(TARGET)):
         assert list(offer.versions) == sorted(offer.versions, reverse=True)
         assert not (offer.key_shares and TLS13 not in offer.versions) or offer.purpose.startswith("family:")
+
+
+def test_what_works_is_repeated_in_the_version_whose_certificate_comes_in_clear() -> None:
+    repeats = plan.sampling(TARGET, healthy())
+    assert len(repeats) == plan.REPEATS
+    assert {(offer.purpose, offer.versions, offer.until) for offer in repeats} == {("sample", (TLS12,), "certificate")}
+    newer = plan.sampling(TARGET, healthy(server=replace(HEALTHY, versions=(TLS13,))))
+    assert {offer.versions for offer in newer} == {(TLS13, TLS12)}
+
+
+def test_what_does_not_work_is_not_repeated() -> None:
+    assert plan.sampling(TARGET, healthy(every=dropped())) == ()
+    assert plan.sampling(TARGET, ()) == ()
+
+
+def test_a_repeat_that_broke_off_is_asked_about_more_quietly() -> None:
+    seen = healthy()
+    broken = replace(next(s for s in seen if s.offer.purpose == "tls12"), outcome=dropped(), certificates=())
+    after = (*seen, replace(broken, offer=plan.sampling(TARGET, seen)[0]))
+    assert [offer.purpose for offer in plan.following(TARGET, after)] == ["again"] * plan.SAMPLES

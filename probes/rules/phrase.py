@@ -153,6 +153,7 @@ _QUESTIONS = {
     "http": "a hello for HTTP/1.1",
     "alone": "one hello alone",
     "again": "the same small hello again",
+    "sample": "the same once more",
     "split": "a small hello in two segments",
     "padded": "a padded hello without post-quantum groups",
     "quantum": "a hello with a post-quantum share",
