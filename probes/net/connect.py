@@ -38,9 +38,6 @@ async def connect(
 ) -> socket.socket | Unreached | Dropped:
     """A connected, non-blocking socket that the caller closes. *deadline* is loop time.
 
-    Dropped: the far end accepted, and reset at once. An RST in answer to the SYN itself is ECONNREFUSED
-    (tcp(7)); ECONNRESET tells of a connection that stood.
-
     *permit* is asked first, for the address as it will be connected to.
     """
     why = refusal(permit, endpoint.address, endpoint.port)
@@ -49,33 +46,94 @@ async def connect(
     loop = asyncio.get_running_loop()
     began = loop.time()
     patience = min(began + patience_s, deadline)
+    sock = begin(endpoint)
+    if not isinstance(sock, socket.socket):
+        return sock
     try:
-        family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        async with asyncio.timeout_at(patience):
+            await _established(loop, sock)
+    except TimeoutError as error:
+        # ETIMEDOUT is a TimeoutError too: then the kernel gave up, not we.
+        failed = not_connected(endpoint, sock, error) if error.errno else overdue(loop.time() - began)
+        sock.close()
+        return failed
+    except OSError as error:
+        failed = not_connected(endpoint, sock, error)
+        sock.close()
+        return failed
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def begin(endpoint: Endpoint) -> socket.socket | Unreached | Dropped:
+    """A non-blocking socket on its way to *endpoint*; it is writable once it stands or has failed (SO_ERROR)."""
+    try:
+        sock = socket.socket(socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET, socket.SOCK_STREAM)
     except OSError as error:
         return unreached(endpoint, error)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         keep_errors(sock)
-        async with asyncio.timeout_at(patience):
-            await loop.sock_connect(sock, _sockaddr(endpoint))
-    except TimeoutError as error:
-        sock.close()
-        # ETIMEDOUT is a TimeoutError too: then the kernel gave up, not we
-        waited = f"no answer to SYN in {loop.time() - began:.1f} s"
-        return Unreached(kind="timeout", detail="ETIMEDOUT" if error.errno else waited)
-    except ConnectionResetError:
-        sock.close()
-        return Dropped(kind="rst", awaiting="server_hello", received=0)
+        sock.connect(_sockaddr(endpoint))
+    except (BlockingIOError, InterruptedError):
+        return sock
     except OSError as error:
-        said = said_by(sock)
+        failed = not_connected(endpoint, sock, error)
         sock.close()
-        return unreached(endpoint, error, said)
+        return failed
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def is_connected(sock: socket.socket) -> bool:
+    """Does the connection stand already? On one machine it does when connect() returns, which saves a wait."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+async def _established(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    """Wait for the end of what `begin` began; OSError when it failed."""
+    if not is_connected(sock):
+        writable: asyncio.Future[None] = loop.create_future()
+        loop.add_writer(sock, _told, writable)
+        try:
+            await writable
+        finally:
+            loop.remove_writer(sock)
+    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
+def _told(writable: asyncio.Future[None]) -> None:
+    if not writable.done():
+        writable.set_result(None)
+
+
+def overdue(waited_s: float) -> Unreached:
+    """Nobody answered the SYN within our patience."""
+    return Unreached(kind="timeout", detail=f"no answer to SYN in {waited_s:.1f} s")
+
+
+def not_connected(endpoint: Endpoint, sock: socket.socket, error: OSError) -> Unreached | Dropped:
+    """What a failed connect() of *sock*, still open, means.
+
+    Dropped: the far end accepted, and reset at once. An RST in answer to the SYN itself is ECONNREFUSED
+    (tcp(7)); ECONNRESET tells of a connection that stood.
+    """
+    if isinstance(error, ConnectionResetError):
+        return Dropped(kind="rst", awaiting="server_hello", received=0)
+    if isinstance(error, TimeoutError):
+        return Unreached(kind="timeout", detail="ETIMEDOUT")
+    return unreached(endpoint, error, said_by(sock))
 
 
 def unreached(endpoint: Endpoint, error: OSError, said: str = "") -> Unreached:

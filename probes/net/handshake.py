@@ -1,7 +1,10 @@
 """One offer made to one endpoint: connect, send the hello, read until the offer is answered, say what came of it.
 
-An asyncio Protocol between a socket and `wire.client`, which does all of TLS. Whatever the far end does ends as an
-Outcome; who closed, and how, is told apart here because only the socket knows.
+Between a socket and `wire.client`, which does all of TLS. Whatever the far end does ends as an Outcome; who closed,
+and how, is told apart here because only the socket knows.
+
+The loop is asked for nothing but readiness and one timer: asyncio's transport, its task for every connect and their
+bookkeeping cost a check as much again as TLS does. So the loop must be one that watches sockets (add_reader).
 """
 
 from __future__ import annotations
@@ -11,11 +14,11 @@ import os
 import socket
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Literal, cast
+from typing import Literal
 
 from probes.model import Alerted, Dropped, Endpoint, Handshake, Malformed, NotTls, Offer, Outcome, Stalled, Unreached
-from probes.net.connect import connect
-from probes.net.egress import Permit
+from probes.net.connect import SYN_TIMEOUT_S, begin, is_connected, not_connected, overdue
+from probes.net.egress import Permit, refusal
 from probes.net.http import http_answer, is_whole, request
 from probes.net.seen import Seen
 from probes.plan import keeps_sessions
@@ -31,6 +34,8 @@ KNOCK_S = 0.5  # no greeting came: how long an answer to a ClientHello is awaite
 HTTP_PATIENCE_S = 0.5  # for the clock alone: a service that is not HTTP must not hold up the verdict
 SPLIT_PAUSE_S = 0.01  # long enough that the two halves of a hello are never merged on their way
 LATE_ALERT_MIN_S, LATE_ALERT_MAX_S = 0.03, 0.15
+_READ, _WRITE = 1, 2
+_PIECE = 1 << 16  # bytes read at a time
 MAX_BYTES = 1 << 20  # no handshake is larger; one that is, is meant to keep us busy
 
 
@@ -51,27 +56,18 @@ async def shake(
     Silence is judged *patience_s* after the last byte. Completed without `finished_ok` means that the far end chose
     something legal that this program cannot compute: nothing can be said against it.
     """
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    sock = await connect(endpoint, permit=permit, deadline=deadline)
-    if isinstance(sock, Unreached | Dropped):
-        return Handshake(endpoint=endpoint, offer=offer, outcome=sock, crowd=crowd)
+    why = refusal(permit, endpoint.address, endpoint.port)
+    if why is not None:
+        return Handshake(endpoint=endpoint, offer=offer, outcome=Unreached(kind="local", detail=why), crowd=crowd)
     try:
         exchange = _Exchange(
-            endpoint,
-            offer,
-            sock,
-            began=began,
-            deadline=deadline,
-            patience_s=patience_s,
-            identity=identity if offer.identify else None,
+            endpoint, offer, deadline=deadline, patience_s=patience_s, identity=identity if offer.identify else None
         )
     except UnsupportedError as error:
-        sock.close()
         lack = Unreached(kind="local", detail=error.why)
         return Handshake(endpoint=endpoint, offer=offer, outcome=lack, crowd=crowd)
     try:
-        await loop.create_connection(lambda: exchange, sock=sock)
+        exchange.connect()
         await exchange.ended
     finally:
         exchange.hang_up()
@@ -103,25 +99,22 @@ def hello_of(offer: Offer) -> Hello:
     )
 
 
-class _Exchange(asyncio.Protocol):
-    """The connection's life: hello out, answers in, at most one question afterwards, then hang up."""
+class _Exchange:
+    """The connection's life: connect, hello out, answers in, at most one question afterwards, then hang up."""
 
     def __init__(
         self,
         endpoint: Endpoint,
         offer: Offer,
-        sock: socket.socket,
         *,
-        began: float,
         deadline: float,
         patience_s: float,
         identity: ClientIdentity | None,
     ) -> None:
+        """UnsupportedError when the offer cannot be computed with here."""
         self._loop = asyncio.get_running_loop()
-        self._endpoint, self._offer, self._sock = endpoint, offer, sock
-        self._began, self._deadline, self._patience_s = began, deadline, patience_s
-        self._seen = Seen(offer, began)
-        self._seen.tcp = self._since()
+        self._endpoint, self._offer = endpoint, offer
+        self._deadline, self._patience_s = deadline, patience_s
         hello = hello_of(offer)
         self._client = ClientHandshake(
             hello,
@@ -130,16 +123,20 @@ class _Exchange(asyncio.Protocol):
             identity=identity,
             resumption=self._resumption(),
         )
-        self._transport: asyncio.Transport | None = None
+        self._sock: socket.socket | None = None
+        self._watched = 0  # what the loop watches the socket for: _READ, _WRITE
+        self._unsent = b""
         self._timer: asyncio.TimerHandle | None = None
         self._second_half: asyncio.TimerHandle | None = None
-        self._limit = deadline
         self._prelude = Prelude(offer.starttls, offer.domain or endpoint.address) if offer.starttls else None
         self._knocked = False  # no greeting came, so the hello was sent all the same
         self._afterwards = False  # the handshake is through; what follows is an answer, a late alert, or tickets
         self._asked: Literal["HEAD", "GET"] | None = None  # in HTTP/1.1
         self._outcome: Outcome | None = None
         self.ended: asyncio.Future[None] = self._loop.create_future()
+        self._began = self._loop.time()
+        self._limit = min(self._began + SYN_TIMEOUT_S, deadline)
+        self._seen = Seen(offer, self._began)
 
     def _resumption(self) -> Resumption | None:
         session = self._offer.session
@@ -153,27 +150,112 @@ class _Exchange(asyncio.Protocol):
     def _authority(self) -> str:
         return self._offer.server_name or self._endpoint.address.partition("%")[0]
 
-    # ── what asyncio tells ──────────────────────────────────────────────────────
+    # ── the socket ──────────────────────────────────────────────────────────────
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+    def connect(self) -> None:
+        """Send the SYN, and the hello at once where the connection stands already, as it does on one machine."""
+        sock = begin(self._endpoint)
+        if not isinstance(sock, socket.socket):
+            self._end(sock)
+            return
+        self._sock = sock
+        self._timer = self._loop.call_at(self._limit, self._on_timer)
+        if is_connected(sock):
+            self._connected()
+        else:
+            self._watch(_WRITE)
+
+    def _connected(self) -> None:
+        assert self._sock is not None
+        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._end(not_connected(self._endpoint, self._sock, OSError(code, os.strerror(code))))
+            return
+        self._seen.tcp = self._since()
+        self._be_patient()
+        self._watch(_READ)
         if self._prelude is None:
             self._send_hello()
         else:
-            self._be_patient()
-            self._transport.write(self._prelude.outgoing())
+            self._write(self._prelude.outgoing())
+
+    def _watch(self, wanted: int) -> None:
+        """Let the loop tell of *wanted*, and of nothing else."""
+        sock, now = self._sock, self._watched
+        if sock is None or wanted == now:
+            return
+        self._watched = wanted
+        # What is new comes first: the loop forgets a socket that is watched for nothing, and that costs more.
+        if wanted & ~now & _READ:
+            self._loop.add_reader(sock, self._readable)
+        if wanted & ~now & _WRITE:
+            self._loop.add_writer(sock, self._writable)
+        if now & ~wanted & _WRITE:
+            self._loop.remove_writer(sock)
+        if now & ~wanted & _READ:
+            self._loop.remove_reader(sock)
+
+    def _writable(self) -> None:
+        if self._seen.tcp is None:
+            self._connected()
+            return
+        unsent, self._unsent = self._unsent, b""
+        self._watch(_READ)
+        self._write(unsent)
+
+    def _readable(self) -> None:
+        sock = self._sock
+        if sock is None:
+            return
+        try:
+            data = sock.recv(_PIECE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lost(error)
+            return
+        if data:
+            self._received(data)
+        else:
+            self._take(self._client.eof())
+            self._broken_off("fin")
+
+    def _write(self, data: bytes) -> None:
+        if self._unsent or not data or self._sock is None:
+            self._unsent += data
+            return
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._lost(error)
+            return
+        if sent < len(data):
+            self._unsent = data[sent:]
+            self._watch(_READ | _WRITE)
+
+    def _lost(self, error: OSError) -> None:
+        """The connection broke; an alert may have come before the RST, and then tells why."""
+        self._drain()
+        if self._outcome is not None:
+            return
+        self._take(self._client.expire())
+        if isinstance(error, TimeoutError):  # ETIMEDOUT: the kernel gave up sending again
+            self._silent()
+        else:
+            self._broken_off("rst")
 
     def _send_hello(self) -> None:
-        assert self._transport is not None
         hello = self._client.start()
         self._seen.hello_size = len(hello)
         half = len(hello) // 2 if self._offer.split else len(hello)
         self._be_patient()
-        self._transport.write(hello[:half])
-        if half < len(hello):
+        self._write(hello[:half])
+        if half < len(hello) and self._outcome is None:
             self._second_half = self._loop.call_later(SPLIT_PAUSE_S, self._send_rest, hello[half:])
 
-    def data_received(self, data: bytes) -> None:
+    def _received(self, data: bytes) -> None:
         if self._outcome is not None:
             return
         if self._prelude is not None:
@@ -187,36 +269,16 @@ class _Exchange(asyncio.Protocol):
         if self._outcome is None:
             self._go_on()
 
-    def eof_received(self) -> bool:
-        if self._outcome is None:
-            self._take(self._client.eof())
-            self._broken_off("fin")
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if exc is not None and self._outcome is None:
-            self._drain()
-        if self._outcome is None:
-            self._take(self._client.expire())
-            if isinstance(exc, TimeoutError):  # ETIMEDOUT: the kernel gave up sending again
-                self._silent()
-            else:
-                self._broken_off("rst" if exc is not None else "fin")
-        self.hang_up()
-        if not self.ended.done():
-            self.ended.set_result(None)
-
     # ── before TLS, where it begins by command ──────────────────────────────────
 
     def _converse(self, prelude: Prelude, data: bytes) -> None:
-        assert self._transport is not None
         awaited = prelude.awaiting
         end = prelude.receive(data)
         if end is None and self._knocked:  # it greets after all, when nobody waits any more
             self._end(Stalled(awaiting=awaited, received=0))
             return
         self._be_patient()
-        self._transport.write(prelude.outgoing())
+        self._write(prelude.outgoing())
         if end is not None:
             self._begin_tls(end)
 
@@ -267,29 +329,27 @@ class _Exchange(asyncio.Protocol):
         for timer in (self._timer, self._second_half):
             if timer is not None:
                 timer.cancel()
-        if self._transport is not None:
-            self._transport.abort()
-        else:
+        self._timer = self._second_half = None
+        if self._sock is not None:
+            self._watch(0)
             self._sock.close()
+            self._sock = None
 
     def _drain(self) -> None:
-        """asyncio drops unread bytes when a write fails; an alert that came before the RST is among them."""
+        """What came before a write failed is still to be read."""
         try:
-            while self._outcome is None and (piece := self._sock.recv(1 << 16)):
-                self.data_received(piece)
+            while self._outcome is None and self._sock is not None and (piece := self._sock.recv(_PIECE)):
+                self._received(piece)
         except OSError:
             return
 
     def _send_rest(self, half: bytes) -> None:
-        assert self._transport is not None
         self._second_half = None
         self._be_patient()
-        self._transport.write(half)
+        self._write(half)
 
     def _send(self) -> None:
-        outgoing = self._client.outgoing()
-        if outgoing and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(outgoing)
+        self._write(self._client.outgoing())
 
     def _take(self, told: Iterable[events.Event]) -> None:
         for event in told:
@@ -383,6 +443,8 @@ class _Exchange(asyncio.Protocol):
         if self._client.complete:
             self._send()
         self.hang_up()
+        if not self.ended.done():
+            self.ended.set_result(None)
 
     # ── the clock ───────────────────────────────────────────────────────────────
 
@@ -394,9 +456,9 @@ class _Exchange(asyncio.Protocol):
 
     def _be_patient(self) -> None:
         """Silence counts from now. The timer is moved only when it fires: that is cheaper than at every packet."""
-        self._limit = min(self._loop.time() + self._patience_s, self._deadline)
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._limit, self._on_timer)
+        self._limit = limit = min(self._loop.time() + self._patience_s, self._deadline)
+        if self._timer is None or self._timer.when() > limit:
+            self._wait_until(limit)
 
     def _wait_until(self, limit: float) -> None:
         self._limit = min(limit, self._deadline)
@@ -408,8 +470,12 @@ class _Exchange(asyncio.Protocol):
         self._timer = None
         if self._outcome is not None:
             return
-        if self._loop.time() < self._limit:
+        now = self._loop.time()
+        if now < self._limit:
             self._timer = self._loop.call_at(self._limit, self._on_timer)
+            return
+        if self._seen.tcp is None:
+            self._end(overdue(now - self._began))
             return
         self._take(self._client.expire())
         self._silent()
