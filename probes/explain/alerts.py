@@ -86,6 +86,7 @@ _NUMBER = re.compile(
 _CODE = re.compile(
     r"alert.{0,150}?(?:code|number|description)(?: returned.{0,40}?)?(?: is|:|=)? ?[(\[]?(\d{1,3})(?!\d|\.\d|[a-z])"
 )
+_QUIC = re.compile(r"crypto error:? ?\(?0x1([0-9a-f]{2})(?![0-9a-f])")  # RFC 9001 section 4.8: 0x0100 + the alert
 _SENT = ("sent", "sending", "send", "generated", "(out)", "write")
 _RECEIVED = ("received", "(in)", "party sent", "peer sent", "server sent", "client sent", "endpoint sent", "sent by")
 # Where no "alert" stands before the name.
@@ -102,6 +103,10 @@ def alerts(text: str) -> Iterator[Seen]:
         if seen is not None:
             yield seen
         at = text.find("alert", at + 5)
+    for found in _QUIC.finditer(text):
+        number = int(found[1], 16)
+        if number in ALERTS and number:
+            yield _seen(text, found.start(), number, found.end())
     for opening in _REMOTE:
         yield from _after(text, opening)
 

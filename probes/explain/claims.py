@@ -186,8 +186,8 @@ CHAIN_VALIDATION = Claim(
 )
 
 KEY_MISMATCH = Claim(
-    says="The private key does not belong to the first certificate of the file: a renewed certificate with the old key, "
-    "or a chain file in the wrong order.",
+    says="The private key does not belong to the first certificate of the file: a renewed certificate with the old "
+    "key, or a chain file in the wrong order.",
     causes=(("chain.misordered", 0.42), ("chain.wrong-intermediate", 0.2)),
     raised_by="server",
 )
@@ -196,6 +196,42 @@ NO_ISSUER_TO_STAPLE = Claim(
     causes=(("chain.incomplete", 0.45), ("revocation.staple-missing", 0.3), ("chain.self-signed", 0.15)),
     raised_by="server",
     weight=PRECISE,
+)
+
+REFUSED_SOMEHOW = Claim(
+    says="A certificate was not accepted, and the text does not say why.",
+    causes=(
+        ("chain.untrusted", 0.32),
+        ("chain.incomplete", 0.28),
+        ("validity.expired", 0.1),
+        ("sni.name-mismatch", 0.1),
+    ),
+    at_server=(("mtls.unknown-ca", 0.45), ("mtls.certificate-rejected", 0.4)),
+    weight=WRAPPER,
+)
+LOOKS_EXPIRED = Claim(
+    says="A certificate has expired.",
+    causes=(("validity.expired", 0.7), ("chain.expired-intermediate", 0.12)),
+    at_server=(("mtls.certificate-rejected", 0.85),),
+    weight=VAGUE,
+)
+LOOKS_UNTRUSTED = Claim(
+    says="A certificate, or the CA behind it, is not trusted.",
+    causes=(("chain.untrusted", 0.48), ("chain.incomplete", 0.24), ("chain.self-signed", 0.16)),
+    at_server=(("mtls.unknown-ca", 0.7), ("mtls.certificate-rejected", 0.18)),
+    weight=VAGUE,
+)
+LOOKS_SELF_SIGNED = Claim(
+    says="A self-signed certificate was met.",
+    causes=(("chain.self-signed", 0.48), ("chain.untrusted", 0.38), ("chain.incomplete", 0.06)),
+    at_server=(("mtls.unknown-ca", 0.7), ("mtls.certificate-rejected", 0.18)),
+    weight=VAGUE,
+)
+LOOKS_MISNAMED = Claim(
+    says="The names in the certificate do not cover the name that was asked for.",
+    causes=(("sni.name-mismatch", 0.62), ("sni.default-certificate", 0.3)),
+    at_server=(("mtls.certificate-rejected", 0.8),),
+    weight=VAGUE,
 )
 
 # ── time ────────────────────────────────────────────────────────────────────────
@@ -305,6 +341,11 @@ LEGACY_RENEGOTIATION = Claim(
     says="The server knows only the old, unsafe renegotiation, which current libraries refuse.",
     causes=(("negotiation.legacy-only", 0.45), ("negotiation.protocol-version", 0.3), ("negotiation.cipher", 0.1)),
     raised_by="client",
+    weight=PRECISE,
+)
+MODERN_ONLY = Claim(
+    says="The server offers TLS 1.3 alone, and this client is older.",
+    causes=(("negotiation.modern-only", 0.55), ("negotiation.protocol-version", 0.35)),
     weight=PRECISE,
 )
 WEAK_OFFERED = Claim(
@@ -426,6 +467,16 @@ UPSTREAM = Claim(
     says="A proxy could not get through to the server behind it; these words alone do not say why.",
     causes=(("reach.reset", 0.25), ("reach.refused", 0.22), ("reach.timeout", 0.12), ("reach.closed", 0.12)),
     weight=WRAPPER,
+)
+
+CONNECT_FAILED = Claim(
+    says="The connection could not be made; the text does not say how it failed.",
+    causes=(("reach.refused", 0.3), ("reach.timeout", 0.28), ("reach.unreachable", 0.12), ("reach.dns", 0.1)),
+    weight=WRAPPER,
+)
+SLOW = Claim(
+    says="The handshake gets through, but it takes long.",
+    causes=(("reach.slow", 0.62), ("reach.stalled", 0.15), ("revocation.ocsp-slow", 0.06)),
 )
 
 # ── client certificates ─────────────────────────────────────────────────────────
@@ -573,7 +624,7 @@ EDGE_EMPTY = Claim(
     raised_by="client",
 )
 CERTIFICATE_DIFFERS = Claim(
-    says="The same name shows one certificate at one time and another at the next: not all servers behind it are alike.",
+    says="The same name shows one certificate now and another later: not all servers behind it are alike.",
     causes=(("balancer.certificate-differs", 0.62), ("balancer.intermittent", 0.25)),
     raised_by="client",
     weight=PRECISE,

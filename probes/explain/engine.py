@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from probes.catalogue import CATALOGUE
 from probes.explain import advice, hosts, vantage
 from probes.explain.alerts import ONLY_SERVERS, Seen, alerts, reading
-from probes.explain.claims import PLAIN, PRECISE, Causes, Claim, Said, Side
+from probes.explain.claims import PLAIN, PRECISE, VAGUE, Causes, Claim, Said, Side
 from probes.explain.phrases import (
     apple,
     audits,
@@ -20,10 +20,12 @@ from probes.explain.phrases import (
     languages,
     microsoft,
     openssl,
+    products,
     reach,
     scripting,
     servers,
     small,
+    words,
 )
 from probes.explain.text import canonical, find
 from probes.model import Target
@@ -41,8 +43,10 @@ PHRASES: tuple[Said, ...] = (
     *servers.PHRASES,
     *edges.PHRASES,
     *reach.PHRASES,
+    *products.PHRASES,
     *audits.PHRASES,
     *languages.PHRASES,
+    *words.PHRASES,
     *harmless.PHRASES,
 )
 MOST = 5  # causes that are worth naming
@@ -55,7 +59,8 @@ _TLS_WORDS = (
     "client hello", "secure connection", "secure channel", "early data", "sni ", "0 rtt", "fatal alert",
     "alertreceived", "receivedfatalalert", "alert number", "bouncycastle", "handshake failure", "cloudflare",
     "invalid peer",
-    "verify error", "verify return code", "ocsp",
+    "verify error", "verify return code", "ocsp", "wolf ssl", "wolfssl", "gnutls", "amq96", "ssslerr",
+    "ora 28", "ora 29",    "connection encryption", "ike ", "openssl", "crypto error",
 )  # fmt: skip
 
 
@@ -186,14 +191,18 @@ def _lowered(sentence: str) -> str:
 
 
 def _outermost(hits: Sequence[_Hit]) -> list[_Hit]:
-    """*hits* without those whose words are part of another hit's longer words."""
+    """*hits* without those whose words are part of another hit's longer words.
+
+    Vague words cover nothing that is more precise than they are.
+    """
     ordered = sorted(hits, key=lambda hit: (hit.begin, -hit.end))
     kept: list[_Hit] = []
-    reached = -1
+    reached: dict[int, int] = {}  # by weight: how far the words of that weight go so far
     for hit in ordered:
-        if hit.end > reached or any((hit.begin, hit.end) == (other.begin, other.end) for other in kept[-8:]):
+        covered = any(end >= hit.end and (weight > VAGUE or weight >= hit.weight) for weight, end in reached.items())
+        if not covered or any((hit.begin, hit.end) == (other.begin, other.end) for other in kept[-8:]):
             kept.append(hit)
-        reached = max(reached, hit.end)
+        reached[hit.weight] = max(reached.get(hit.weight, -1), hit.end)
     return kept
 
 

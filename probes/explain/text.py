@@ -48,13 +48,21 @@ def _within_limit(text: str) -> str:
 
 
 @cache
-def phrase(pattern: str) -> tuple[str, ...]:
-    """*pattern* as the literals to look for, in order: `…` stands for up to `GAP` characters of anything."""
-    pieces = (" ".join(piece.split()) if _PLAIN.fullmatch(piece) else canonical(piece) for piece in pattern.split("…"))
-    return tuple(piece for piece in pieces if piece)
+def phrase(pattern: str) -> tuple[tuple[str, int], ...]:
+    """*pattern* as the literals to look for in order, each with the most characters that may stand before it.
+
+    `…` stands for up to `GAP` characters of anything, `‥` for up to `NEAR`, within a sentence.
+    """
+    found: list[tuple[str, int]] = []
+    for part in pattern.split("…"):
+        for place, piece in enumerate(part.split("‥")):
+            literal = " ".join(piece.split()) if _PLAIN.fullmatch(piece) else canonical(piece)
+            if literal:
+                found.append((literal, NEAR if place else GAP))
+    return tuple(found)
 
 
-GAP = 240
+GAP, NEAR = 240, 32
 
 
 def find(text: str, pattern: str, start: int = 0) -> tuple[int, int] | None:
@@ -62,7 +70,7 @@ def find(text: str, pattern: str, start: int = 0) -> tuple[int, int] | None:
 
     Linear: each place of the first literal costs at most `GAP` characters for every further one.
     """
-    first, *rest = phrase(pattern)
+    (first, _), *rest = phrase(pattern)
     begin = _word(text, first, start, len(text))
     while begin >= 0:
         end = _rest(text, rest, begin + len(first))
@@ -72,9 +80,9 @@ def find(text: str, pattern: str, start: int = 0) -> tuple[int, int] | None:
     return None
 
 
-def _rest(text: str, literals: list[str], end: int) -> int:
-    for literal in literals:
-        at = _word(text, literal, end, min(len(text), end + GAP + len(literal)))
+def _rest(text: str, literals: list[tuple[str, int]], end: int) -> int:
+    for literal, reach in literals:
+        at = _word(text, literal, end, min(len(text), end + reach + len(literal)))
         if at < 0:
             return -1
         end = at + len(literal)

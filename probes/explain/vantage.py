@@ -97,7 +97,7 @@ _SERVER = (
     "tlsclienterror",
     "client connection",
     "[client",
-    "client:",
+    ", client:",
     "peer did not return a certificate",
     "error handling connection from",
     "socketserver",

@@ -19,6 +19,8 @@ PHRASES: tuple[Said, ...] = (
     said("", c.OTHER_MATTER, *(f"{verb} {thing}" for verb in ("unable to resolve", "failed to resolve",
                                                               "could not resolve", "cannot resolve")
                                for thing in _THINGS)),
+    said("monitor", c.OTHER_MATTER, "ok: …expires in‥days", "ok - …expires in‥days", "ssl ok…days", "ok - certificate",
+         "not yet due for renewal"),
     said("mqtt", c.OTHER_MATTER, "connection refused: not authorised", "connection refused: not authorized",
          "connection refused, not authorised", "connection refused, not authorized", "connection refused: bad user",
          "connection refused: identifier rejected", "connection refused: bad username or password",
