@@ -25,6 +25,7 @@ from probes.model import (
     Http3Report,
     OfferedReport,
     Outcome,
+    Repair,
     Report,
     ResumptionReport,
     RevocationReport,
@@ -35,7 +36,6 @@ from probes.model import (
 from probes.pki.certificate import Certificate, parse
 from probes.pki.identity import accepted_names
 from probes.pki.revocation import names_sources
-from probes.repairs import repairs
 from probes.resuming import Answer
 from probes.rules import RULES
 from probes.rules.renewal import dane_lines
@@ -76,8 +76,16 @@ def report(facts: Facts, diagnosis: Diagnosis, *, elapsed_ms: float) -> Report:
         ),
         clients=clients,
         endpoints=tuple(_endpoint(facts, look, resumed) for look in facts.all_looks),
-        repairs=repairs(facts, diagnosis),
+        repairs=_repairs(facts, diagnosis),
     )
+
+
+def _repairs(facts: Facts, diagnosis: Diagnosis) -> tuple[Repair, ...]:
+    if diagnosis.cause is None:
+        return ()
+    from probes.repairs import repairs  # a healthy endpoint's check is over before this would be read
+
+    return repairs(facts, diagnosis)
 
 
 def _finding(finding: Finding) -> FindingReport:
