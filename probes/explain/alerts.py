@@ -86,7 +86,8 @@ _NUMBER = re.compile(
 _CODE = re.compile(
     r"alert.{0,150}?(?:code|number|description)(?: returned.{0,40}?)?(?: is|:|=)? ?[(\[]?(\d{1,3})(?!\d|\.\d|[a-z])"
 )
-_QUIC = re.compile(r"crypto error:? ?\(?0x1([0-9a-f]{2})(?![0-9a-f])")  # RFC 9001 section 4.8: 0x0100 + the alert
+# RFC 9001 section 4.8: 0x0100 + the alert; quinn gives the alert alone.
+_QUIC = re.compile(r"crypto error:? ?\(?0x1([0-9a-f]{2})(?![0-9a-f])|cryptographic handshake failed: error (\d{1,3})")
 _SENT = ("sent", "sending", "send", "generated", "(out)", "write")
 _RECEIVED = ("received", "(in)", "party sent", "peer sent", "server sent", "client sent", "endpoint sent", "sent by")
 # Where no "alert" stands before the name.
@@ -104,7 +105,7 @@ def alerts(text: str) -> Iterator[Seen]:
             yield seen
         at = text.find("alert", at + 5)
     for found in _QUIC.finditer(text):
-        number = int(found[1], 16)
+        number = int(found[1], 16) if found[1] else int(found[2])
         if number in ALERTS and number:
             yield _seen(text, found.start(), number, found.end())
     for opening in _REMOTE:

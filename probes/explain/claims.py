@@ -397,6 +397,11 @@ TLS_TO_PLAIN = Claim(
     raised_by="server",
     weight=PRECISE,
 )
+TLS_UNAVAILABLE = Claim(
+    says="The server could not begin TLS on a connection that started in plain text.",
+    causes=(("reach.not-tls", 0.5), ("negotiation.protocol-version", 0.12)),
+    raised_by="server",
+)
 PROXY = Claim(
     says="The proxy on the way refused or broke the tunnel (CONNECT); the server itself was never reached.",
     causes=(("reach.not-tls", 0.42), ("reach.unreachable", 0.24), ("reach.refused", 0.12)),
@@ -632,6 +637,11 @@ CERTIFICATE_DIFFERS = Claim(
 INTERMITTENT = Claim(
     says="It fails at some times and works at others: not all servers behind the name are alike, or one is overloaded.",
     causes=(("balancer.intermittent", 0.45), ("balancer.address-down", 0.25)),
+)
+SERVER_DOWN = Claim(
+    says="The balancer took one of its servers out of service.",
+    causes=(("balancer.address-down", 0.6), ("balancer.intermittent", 0.1)),
+    weight=VAGUE,
 )
 SOME_ADDRESSES = Claim(
     says="Some of the addresses or back ends behind the name fail while others work.",

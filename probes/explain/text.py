@@ -68,16 +68,27 @@ GAP, NEAR = 240, 32
 def find(text: str, pattern: str, start: int = 0) -> tuple[int, int] | None:
     """Where *pattern* stands in canonical *text*: begin and end of its first place at whole words, or None.
 
-    Linear: each place of the first literal costs at most `GAP` characters for every further one.
+    Linear: a place of the first literal that has no second one within its reach leads on to the next second one.
     """
     (first, _), *rest = phrase(pattern)
+    if any(literal not in text for literal, _ in rest):
+        return None
     begin = _word(text, first, start, len(text))
     while begin >= 0:
         end = _rest(text, rest, begin + len(first))
         if end >= 0:
             return begin, end
-        begin = _word(text, first, begin + 1, len(text))
+        begin = _word(text, first, _next(text, first, rest, begin), len(text))
     return None
+
+
+def _next(text: str, first: str, rest: list[tuple[str, int]], begin: int) -> int:
+    """Where the next place of *first* may stand from which the second literal is in reach."""
+    if not rest:
+        return begin + 1
+    second, reach = rest[0]
+    at = text.find(second, begin + len(first) + 1)
+    return len(text) if at < 0 else max(begin + 1, at - reach - len(first))
 
 
 def _rest(text: str, literals: list[tuple[str, int]], end: int) -> int:

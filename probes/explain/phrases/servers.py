@@ -101,7 +101,7 @@ _HAPROXY = (
          "layer4 connection problem…connection refused", "l4con…connection refused"),
     said("haproxy", c.TIMEOUT, "layer4 timeout", "l4tout"),
     said("haproxy", c.UNREACHABLE, "layer4 connection problem…no route to host"),
-    said("haproxy", c.SOME_ADDRESSES, "is down, reason: layer6…active and", "backup servers left"),
+    said("haproxy", c.SERVER_DOWN, "is down, reason: layer6…active and", "backup servers left"),
     said("haproxy", c.GARBLED, "ssl handshake failure (error:…wrong version number"),
     said("haproxy", c.UPSTREAM, "layer4 connection problem", "backend…has no server available"),
     said_within_tls("haproxy", c.UPSTREAM,
