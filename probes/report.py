@@ -33,6 +33,7 @@ from probes.model import (
     Stalled,
     shown,
 )
+from probes.mtls import forbidding
 from probes.pki.certificate import Certificate, parse
 from probes.pki.identity import accepted_names
 from probes.pki.revocation import names_sources
@@ -71,6 +72,7 @@ def report(facts: Facts, diagnosis: Diagnosis, *, elapsed_ms: float) -> Report:
             *_dane(facts),
             *(() if facts.evidence.light else _unasked(facts)),
             *_unidentified(facts),
+            *_forbidden(facts),
             *((GAP,) if facts.evidence.light else unjudged),
             *(() if facts.evidence.light else _unresumed(resumed)),
         ),
@@ -142,6 +144,21 @@ def _shed(facts: Facts) -> tuple[Gap, ...]:
         )
         for look in facts.looks
         if look.shed
+    )
+
+
+def _forbidden(facts: Facts) -> tuple[Gap, ...]:
+    """A server that asks for a certificate and answers 403 may mean just that, or something else altogether."""
+    if facts.evidence.identity is not None:
+        return ()
+    said = {look: answer for look in facts.looks if (answer := forbidding(look.handshakes)) is not None}
+    return tuple(
+        Gap(
+            what="client certificate",
+            why=f"asked for; without one the answer is HTTP {answer.status}: --client-cert tells if it is demanded",
+            addresses=(look.address,),
+        )
+        for look, answer in said.items()
     )
 
 

@@ -11,6 +11,7 @@ from cryptography import x509
 from probes.clients import TLS12, TLS13
 from probes.diagnose import judge
 from probes.model import CertificateRequest, Handshake, HttpAnswer
+from probes.report import report
 from tests.evidence import (
     HEALTHY,
     OTHER,
@@ -22,6 +23,7 @@ from tests.evidence import (
     root,
     silent,
     then,
+    untouched,
 )
 from tests.pki import NOW
 
@@ -128,6 +130,23 @@ def test_hanging_up_on_all_that_have_none_is_a_demand() -> None:
     assert "hangs up" in finding.explanation and any("our reading: no word came" in line for line in finding.evidence)
 
 
-def test_hanging_up_on_one_alone_is_none() -> None:
+def test_a_service_that_is_no_http_may_hang_up_on_a_request() -> None:
     hung_up = then(dropped("fin", received=3000, awaiting="application_data"))
-    assert silent("mtls.certificate-required", facts(healthy(server=ASKS, http=hung_up)))
+    assert silent("mtls.certificate-required", facts(healthy(server=replace(ASKS, alpn=()), http=hung_up)))
+
+
+def test_one_that_agreed_to_speak_http_owes_an_answer() -> None:
+    hung_up = then(dropped("fin", received=3000, awaiting="application_data"))
+    fires("mtls.certificate-required", facts(healthy(server=ASKS, http=hung_up)), severity="critical")
+    assert silent("mtls.certificate-required", facts(healthy(server=ASKS, http=(hung_up, untouched))))
+
+
+def test_bad_request_is_the_demand_whatever_page_it_shows() -> None:
+    fires("mtls.certificate-required", facts(healthy(server=ASKS, http=_answers(400, b"who?"))), severity="critical")
+
+
+@pytest.mark.parametrize(("status", "unsure"), [(403, True), (401, True), (200, False), (404, False)])
+def test_forbidden_without_a_reason_is_told_as_not_seen(status: int, unsure: bool) -> None:
+    seen = facts(healthy(server=ASKS, http=_answers(status, b"<title>Forbidden</title>")))
+    gaps = report(seen, judge(seen), elapsed_ms=1.0).gaps
+    assert any(gap.what == "client certificate" and str(status) in gap.why for gap in gaps) is unsure
