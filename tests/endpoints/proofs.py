@@ -42,8 +42,9 @@ def command(bench: Bench, case: Case, place: Place, proof: Proof, roots: Path) -
         case "curl":
             trust = ["--cacert", str(roots), "--resolve", f"{host}:{place.port}:{literal}"]
             who = ["--cert", str(shown_identity(bench, place))] if place.identity else []
+            args = [word.replace("{host}", host) for word in proof.args]
             url = f"https://{host}:{place.port}/"
-            return ["curl", "-sS", "--noproxy", "*", "--max-time", "4", *trust, *who, *proof.args, url]
+            return ["curl", "-sS", "--noproxy", "*", "--max-time", "4", *trust, *who, *args, url]
         case "gnutls-cli":
             return ["gnutls-cli", "--x509cafile", str(roots), "--sni-hostname", host, "--verify-hostname", host,
                     "-p", str(place.port), address]  # fmt: skip

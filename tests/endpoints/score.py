@@ -1,6 +1,7 @@
 """`python -m tests.endpoints.score [WORD …] [--out FILE]`: the table of expected and given verdicts.
 
-Words pick the cases whose id contains one of them; `third` picks the third matrix. Exit status 1 when a verdict is wrong.
+Words pick the cases whose id contains one of them; `third` picks the third matrix.
+Exit status 1 when a verdict is wrong.
 """
 
 from __future__ import annotations

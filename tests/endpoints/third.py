@@ -5,7 +5,15 @@ Labelled from the catalogue without sight of the rules and of what gathers their
 
 from __future__ import annotations
 
-from tests.endpoints import third_mtls, third_revocation
+from tests.endpoints import (
+    third_balancer,
+    third_mtls,
+    third_reach,
+    third_resumption,
+    third_revocation,
+    third_starttls,
+    third_validity,
+)
 from tests.endpoints.cases import Register
 
 
@@ -13,6 +21,11 @@ def register(to: Register) -> None:
     before = set(to.cases)
     third_mtls.register(to)
     third_revocation.register(to)
+    third_resumption.register(to)
+    third_balancer.register(to)
+    third_validity.register(to)
+    third_starttls.register(to)
+    third_reach.register(to)
     IDS.extend(id for id in to.cases if id not in before)
 
 

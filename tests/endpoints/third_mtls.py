@@ -318,8 +318,11 @@ def healthy(to: Register) -> None:
         _nginx(NGINX_OPTIONAL + " location /admin { " + ONLY_VERIFIED + " return 200 'in'; }"))  # fmt: skip
     add("nginx-optional-404", "nginx", _nginx(NGINX_OPTIONAL + " location = / { return 404; }"))
     add("nginx-optional-to-login", "nginx", _nginx(NGINX_OPTIONAL + " location = / { return 302 /login; }"))
-    add("nginx-optional-bearer", "nginx",
-        _nginx(NGINX_OPTIONAL + ' location = / { add_header WWW-Authenticate "Bearer" always; return 401; }'))  # fmt: skip
+    add(
+        "nginx-optional-bearer",
+        "nginx",
+        _nginx(NGINX_OPTIONAL + " location = / { add_header WWW-Authenticate Bearer always; return 401; }"),
+    )
     add("haproxy-optional", "haproxy", _haproxy("verify optional"))
     add("haproxy-optional-ignores", "haproxy", _haproxy("verify optional ca-ignore-err all crt-ignore-err all"),
         "wrong-ca")  # fmt: skip

@@ -219,7 +219,9 @@ def intermediate(bench: Bench, lists_at: str) -> Party:
     """An issuing authority under the trusted root that names a CRL of the root's."""
     extensions = [*urls(None, [[lists_at]], False), (usage("key_cert_sign", "crl_sign", "digital_signature"), True)]
     under = key("p256", "third-intermediate")
-    return minted("Third Issuing", by=bench.hierarchy.root, under=under, ca=True, until=900 * DAY, extensions=extensions)
+    return minted(
+        "Third Issuing", by=bench.hierarchy.root, under=under, ca=True, until=900 * DAY, extensions=extensions
+    )
 
 
 def served_at(bench: Bench, at: At, source: Source, made: Made) -> None:

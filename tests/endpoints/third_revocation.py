@@ -74,9 +74,7 @@ def revocable(
             ocsp_at = (ocsp_at[0], bench._port_everywhere())
         issuer = intermediate(bench, url(issuer_at, "root.crl")) if issuer_listed else h.intermediate
         asks = asked is not None or responder is not None
-        extensions = urls(
-            url(ocsp_at) if asks else None, points(url(crl_at, "i1.crl")) if listed else [], must_staple
-        )
+        extensions = urls(url(ocsp_at) if asks else None, points(url(crl_at, "i1.crl")) if listed else [], must_staple)
         leaf = minted(case.host, by=issuer, names=(case.host,), since=since, until=until, extensions=extensions)
         made = Made(leaf=leaf, issuer=issuer, other=h.leaf("other.matrix.test", by=issuer), bench=bench)
         for source, where in ((asked, ocsp_at), (listed, crl_at)):

@@ -78,9 +78,9 @@ def keyed_nginx(
     """nginx with the ticket key *name* of the case, None for one of its own."""
 
     def face(bench: Bench, case: Case, chain: Sequence[Party], place: At) -> object:
-        lines = extra
-        if name:
-            lines += f" ssl_session_ticket_key {ticket_key(bench, f'{case.host}-{name}')};"
+        # The bench has one key for all; a key of one's own is a file of one's own.
+        key_file = ticket_key(bench, f"{case.host}-{name or place[0]}")
+        lines = f"{extra} ssl_session_ticket_key {key_file};"
         vhost = Vhost(names=(case.host,), chains=(tuple(chain),), extra=lines)
         return bench.nginx(vhost, at=place, protocols=protocols, http2=http2)
 
