@@ -76,7 +76,7 @@ def begin(endpoint: Endpoint) -> socket.socket | Unreached | Dropped:
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        keep_errors(sock)
+        keep_errors(sock, is_v6=":" in endpoint.address)
         sock.connect(_sockaddr(endpoint))
     except (BlockingIOError, InterruptedError):
         return sock
@@ -103,11 +103,11 @@ async def _established(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> 
     """Wait for the end of what `begin` began; OSError when it failed."""
     if not is_connected(sock):
         writable: asyncio.Future[None] = loop.create_future()
-        loop.add_writer(sock, _told, writable)
+        loop.add_writer(sock.fileno(), _told, writable)
         try:
             await writable
         finally:
-            loop.remove_writer(sock)
+            loop.remove_writer(sock.fileno())
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         raise OSError(code, os.strerror(code))

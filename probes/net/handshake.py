@@ -132,6 +132,7 @@ class _Exchange:
         self._knocked = False  # no greeting came, so the hello was sent all the same
         self._afterwards = False  # the handshake is through; what follows is an answer, a late alert, or tickets
         self._asked: Literal["HEAD", "GET"] | None = None  # in HTTP/1.1
+        self._holds_back = False  # our Finished waits: what is answered before it was taken from early data alone
         self._outcome: Outcome | None = None
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self._began = self._loop.time()
@@ -185,15 +186,17 @@ class _Exchange:
         if sock is None or wanted == now:
             return
         self._watched = wanted
+        # By its number: where asyncio has not met a socket, it writes the socket's whole description into an error.
+        number = sock.fileno()
         # What is new comes first: the loop forgets a socket that is watched for nothing, and that costs more.
         if wanted & ~now & _READ:
-            self._loop.add_reader(sock, self._readable)
+            self._loop.add_reader(number, self._readable)
         if wanted & ~now & _WRITE:
-            self._loop.add_writer(sock, self._writable)
+            self._loop.add_writer(number, self._writable)
         if now & ~wanted & _WRITE:
-            self._loop.remove_writer(sock)
+            self._loop.remove_writer(number)
         if now & ~wanted & _READ:
-            self._loop.remove_reader(sock)
+            self._loop.remove_reader(number)
 
     def _writable(self) -> None:
         if self._seen.tcp is None:
@@ -349,6 +352,8 @@ class _Exchange:
         self._write(half)
 
     def _send(self) -> None:
+        if self._holds_back:
+            return
         self._write(self._client.outgoing())
 
     def _take(self, told: Iterable[events.Event]) -> None:
@@ -365,7 +370,7 @@ class _Exchange:
         seen, offer = self._seen, self._offer
         patience_s = 0.0
         if seen.early_data == "accepted":
-            self._asked, patience_s = "GET", HTTP_PATIENCE_S
+            self._asked, self._holds_back, patience_s = "GET", True, self._grace_s()
         elif offer.ask_http and seen.alpn in {None, "http/1.1"}:
             # A server that wanted a certificate may take none and then say so in words, as nginx does (400).
             self._asked, patience_s = "GET" if seen.certificate_request is not None else "HEAD", HTTP_PATIENCE_S
@@ -436,6 +441,7 @@ class _Exchange:
 
     def _end(self, outcome: Outcome) -> None:
         self._outcome = outcome
+        self._holds_back = False
         if self._asked:
             self._seen.http = http_answer(bytes(self._seen.application), datetime.now(UTC))
         if self._client.complete and not isinstance(outcome, Alerted | Dropped):
@@ -476,6 +482,11 @@ class _Exchange:
             return
         if self._seen.tcp is None:
             self._end(overdue(now - self._began))
+            return
+        if self._holds_back:
+            self._holds_back = False
+            self._wait_until(now + HTTP_PATIENCE_S)
+            self._send()
             return
         self._take(self._client.expire())
         self._silent()

@@ -37,12 +37,12 @@ _CODES6 = {
 }
 
 
-def keep_errors(sock: socket.socket) -> None:
+def keep_errors(sock: socket.socket, *, is_v6: bool) -> None:
     """Let the kernel keep ICMP answers with their sender; silently nothing where it cannot."""
     if not sys.platform.startswith("linux"):
         return
     try:
-        if sock.family == socket.AF_INET6:
+        if is_v6:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)

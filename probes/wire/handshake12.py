@@ -308,7 +308,7 @@ class Handshake12:
     def _ephemeral(self, params: ServerKeyExchange) -> KeyShare:
         secrets = self._exchange.secrets
         if params.group is not None:
-            return secrets.shares.get(params.group) or keyshare.generate(params.group, secrets.entropy)
+            return secrets.shares.get(params.group) or keyshare.drawn(params.group, secrets.entropy)
         assert params.prime is not None
         assert params.generator is not None
         return keyshare.finite_field(0, params.prime, params.generator, secrets.entropy, padded=False)

@@ -49,12 +49,12 @@ class Handshake13:
         self._early_accepted = False
         self._schedule = KeySchedule(server_hello.cipher, psk=self._psk())
         self._schedule.mix_shared(self._shared_secret(), transcript.digest())
-        self._log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", self._schedule.client_handshake)
-        self._log("SERVER_HANDSHAKE_TRAFFIC_SECRET", self._schedule.server_handshake)
-        self._reading = TrafficKeys(self._schedule.suite, self._schedule.server_handshake)
+        if exchange.keylog is not None:
+            self._log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", self._schedule.client_handshake)
+            self._log("SERVER_HANDSHAKE_TRAFFIC_SECRET", self._schedule.server_handshake)
+        self._reading: TrafficKeys | None = TrafficKeys(self._schedule.suite, self._schedule.server_handshake)
         self._writing: TrafficKeys | None = None
-        self._client_secret = self._schedule.client_handshake
-        self._resumption_master = b""
+        self._served = self._through = b""  # the transcript's hash up to the server's Finished, and up to ours
         self._leaf: bytes | None = None
         self._request: CertificateRequest | None = None
         self._alpn: str | None = None
@@ -84,6 +84,8 @@ class Handshake13:
 
     def unprotect(self, record: Record) -> tuple[int, bytes, bool]:
         if record.kind == APPLICATION_DATA:
+            if self._reading is None:  # most probes have hung up before there is anything to read under these keys
+                self._reading = TrafficKeys(self._schedule.suite, self._schedule.server_application(self._served))
             kind, payload = self._reading.open(record.header, record.body)
             if kind not in (ALERT, HANDSHAKE, APPLICATION_DATA):
                 raise MessageError(f"a protected record holds content of type {kind}")
@@ -186,15 +188,14 @@ class Handshake13:
         ok = hmac.compare_digest(expected, message.body)
         self._exchange.emit(ServerFinishedSeen(ok=ok))
         transcript.add(message.raw)
-        client, server = schedule.application(transcript.digest())
-        self._log("CLIENT_TRAFFIC_SECRET_0", client)
-        self._log("SERVER_TRAFFIC_SECRET_0", server)
-        if self._exchange.keylog is not None:
-            self._log("EXPORTER_SECRET", schedule.exporter(transcript.digest()))
+        self._served = transcript.digest()
         identified = self._send_flight(proven=ok and self._proven)
-        self._resumption_master = schedule.resumption_master(transcript.digest())
-        self._reading = TrafficKeys(schedule.suite, server)
-        self._client_secret = client
+        self._through = transcript.digest()
+        if self._exchange.keylog is not None:
+            self._log("CLIENT_TRAFFIC_SECRET_0", schedule.client_application(self._served))
+            self._log("SERVER_TRAFFIC_SECRET_0", schedule.server_application(self._served))
+            self._log("EXPORTER_SECRET", schedule.exporter(self._served))
+        self._reading = None
         self._exchange.complete = True
         self.stage = "application_data"
         self._exchange.emit(
@@ -251,7 +252,9 @@ class Handshake13:
                         lifetime_s=parsed.lifetime_s,
                         max_early_data=parsed.max_early_data,
                         ticket=parsed.ticket,
-                        secret=self._schedule.resumption_psk(self._resumption_master, parsed.nonce),
+                        secret=self._schedule.resumption_psk(
+                            self._schedule.resumption_master(self._through), parsed.nonce
+                        ),
                         message=parsed,
                     )
                 )
@@ -268,6 +271,7 @@ class Handshake13:
         if more:
             raise MessageError("octets behind a KeyUpdate under the same keys")
         wants_ours = messages.parse_key_update(message.body)
+        assert self._reading is not None  # it has just opened this very message
         self._reading = self._reading.updated()
         if wants_ours:
             self._exchange.outgoing += self.seal(HANDSHAKE, bytes((messages.KEY_UPDATE,)) + vec24(b"\0"))
@@ -277,7 +281,7 @@ class Handshake13:
     def seal(self, kind: int, payload: bytes) -> bytes:
         """After the handshake only; the keys are made at first use, since most probes never write."""
         if self._writing is None:
-            self._writing = TrafficKeys(self._schedule.suite, self._client_secret)
+            self._writing = TrafficKeys(self._schedule.suite, self._schedule.client_application(self._served))
         return self._writing.seal(kind, payload)
 
     def _log(self, label: str, secret: bytes) -> None:

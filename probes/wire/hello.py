@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from probes.wire.keyshare import KeyShare, generate
+from probes.wire.keyshare import KeyShare, drawn
 from probes.wire.octets import (
     Cursor,
     MessageError,
@@ -123,7 +124,7 @@ def draw_secrets(hello: Hello, entropy: Callable[[int], bytes]) -> HelloSecrets:
         random=entropy(32),
         session_id=session_id,
         grease=entropy(4) if hello.grease else bytes(4),
-        shares={group: generate(group, entropy) for group in hello.key_shares or ()} if tls13 else {},
+        shares={group: drawn(group, entropy) for group in hello.key_shares or ()} if tls13 else {},
         entropy=entropy,
     )
 
@@ -135,13 +136,7 @@ def build(hello: Hello, secrets: HelloSecrets, *, cookie: bytes | None = None, r
     group's share must be in ``secrets.shares``.
     """
     ciphers = ((_grease(secrets, 0),) if hello.grease else ()) + hello.ciphers
-    head = (
-        u16(hello.legacy_version)
-        + secrets.random
-        + vec8(secrets.session_id)
-        + vec16(u16_list(ciphers))
-        + vec8(bytes(hello.compression))
-    )
+    head = u16(hello.legacy_version) + secrets.random + vec8(secrets.session_id) + _choices(ciphers, hello.compression)
     if not hello.extensions:
         return bytes((CLIENT_HELLO,)) + vec24(head)
     block = _extensions(hello, secrets, cookie, retry_group)
@@ -160,44 +155,104 @@ def _grease(secrets: HelloSecrets, which: int) -> int:
 
 
 def _extensions(hello: Hello, secrets: HelloSecrets, cookie: bytes | None, retry_group: int | None) -> bytes:
-    def greased(which: int, codes: tuple[int, ...]) -> bytes:
-        return u16_list(((_grease(secrets, which),) if hello.grease else ()) + codes)
+    greased = hello.grease
+    name, tls13 = hello.server_name, TLS13 in hello.versions
+    parts = [_extension(_grease(secrets, 1), b"")] if greased else []
+    if name is not None:
+        parts.append(_extension(Ext.SERVER_NAME, vec16(b"\0" + vec16(name.encode("ascii")))))
+    parts.append(_before_shares(hello, secrets))
+    if tls13 and hello.key_shares is not None:
+        parts.append(_extension(Ext.KEY_SHARE, vec16(_shares(hello, secrets, retry_group))))
+    versions = ((_grease(secrets, 3),) if greased else ()) + hello.versions if hello.versions else ()
+    parts.append(_after_shares(hello.psk_modes if tls13 else (), versions, hello.compress_certificate))
+    if cookie is not None:
+        parts.append(_extension(Ext.COOKIE, vec16(cookie)))
+    if hello.early_data:
+        parts.append(_extension(Ext.EARLY_DATA, b""))
+    parts += [_extension(kind, body) for kind, body in hello.extra]
+    if greased:  # RFC 8701 section 3.1: a second one, different from the first and not empty
+        parts.append(_extension(GREASE[(secrets.grease[1] + 1) & 15], b"\0"))
+    return b"".join(parts)
 
-    first_grease = _grease(secrets, 1)
-    tls13 = TLS13 in hello.versions
-    name = hello.server_name
-    empty = b""
-    written: tuple[tuple[int, bytes | None], ...] = (
-        (first_grease, empty if hello.grease else None),
-        (Ext.SERVER_NAME, None if name is None else vec16(b"\0" + vec16(name.encode("ascii")))),
-        (Ext.EXTENDED_MASTER_SECRET, empty if hello.extended_master_secret else None),
-        (Ext.RENEGOTIATION_INFO, b"\0" if hello.renegotiation_info else None),
-        (Ext.SUPPORTED_GROUPS, vec16(greased(2, hello.groups)) if hello.groups else None),
-        (Ext.EC_POINT_FORMATS, vec8(b"\0") if hello.ec_point_formats else None),
-        (Ext.SESSION_TICKET, hello.session_ticket),
-        (Ext.ENCRYPT_THEN_MAC, empty if hello.encrypt_then_mac else None),
-        (Ext.ALPN, vec16(b"".join([vec8(each.encode("latin-1")) for each in hello.alpn])) if hello.alpn else None),
-        (Ext.STATUS_REQUEST, b"\x01\0\0\0\0" if hello.status_request else None),
-        (Ext.SIGNATURE_ALGORITHMS, _list16(hello.signature_algorithms)),
-        (Ext.SIGNATURE_ALGORITHMS_CERT, _list16(hello.signature_algorithms_cert)),
-        (Ext.SCT, empty if hello.sct else None),
-        (
-            Ext.KEY_SHARE,
-            vec16(_shares(hello, secrets, retry_group)) if tls13 and hello.key_shares is not None else None,
-        ),
-        (Ext.PSK_KEY_EXCHANGE_MODES, vec8(bytes(hello.psk_modes)) if tls13 and hello.psk_modes else None),
-        (Ext.SUPPORTED_VERSIONS, vec8(greased(3, hello.versions)) if hello.versions else None),
-        (
-            Ext.COMPRESS_CERTIFICATE,
-            vec8(u16_list(hello.compress_certificate)) if hello.compress_certificate else None,
-        ),
-        (Ext.COOKIE, None if cookie is None else vec16(cookie)),
-        (Ext.EARLY_DATA, empty if hello.early_data else None),
-        *hello.extra,
-        # RFC 8701 section 3.1: a second one, different from the first and not empty.
-        (GREASE[(secrets.grease[1] + 1) & 15], b"\0" if hello.grease else None),
+
+def _extension(kind: int, body: bytes) -> bytes:
+    return kind.to_bytes(2, "big") + len(body).to_bytes(2, "big") + body
+
+
+# What hellos have in common is written once: a check sends two dozen of them, of which name, keys and random differ.
+
+
+@lru_cache(maxsize=256)
+def _choices(ciphers: tuple[int, ...], compression: tuple[int, ...]) -> bytes:
+    return vec16(u16_list(ciphers)) + vec8(bytes(compression))
+
+
+def _before_shares(hello: Hello, secrets: HelloSecrets) -> bytes:
+    groups = ((_grease(secrets, 2),) if hello.grease else ()) + hello.groups if hello.groups else ()
+    ticket = _extension(Ext.SESSION_TICKET, hello.session_ticket) if hello.session_ticket else hello.session_ticket
+    former, later = _common(
+        hello.extended_master_secret,
+        hello.renegotiation_info,
+        groups,
+        hello.ec_point_formats,
+        ticket == b"",
+        hello.encrypt_then_mac,
+        hello.alpn,
+        hello.status_request,
+        hello.signature_algorithms,
+        hello.signature_algorithms_cert,
+        hello.sct,
     )
-    return b"".join([u16(kind) + vec16(body) for kind, body in written if body is not None])
+    return former + ticket + later if ticket else former + later
+
+
+@lru_cache(maxsize=256)
+def _common(
+    extended_master_secret: bool,
+    renegotiation_info: bool,
+    groups: tuple[int, ...],
+    ec_point_formats: bool,
+    empty_ticket: bool,
+    encrypt_then_mac: bool,
+    alpn: tuple[str, ...],
+    status_request: bool,
+    signature_algorithms: tuple[int, ...],
+    signature_algorithms_cert: tuple[int, ...],
+    sct: bool,
+) -> tuple[bytes, bytes]:
+    """The extensions between the name and the key shares: those before a ticket, and those behind it."""
+    empty = b""
+    former = (
+        (Ext.EXTENDED_MASTER_SECRET, empty if extended_master_secret else None),
+        (Ext.RENEGOTIATION_INFO, b"\0" if renegotiation_info else None),
+        (Ext.SUPPORTED_GROUPS, _list16(groups)),
+        (Ext.EC_POINT_FORMATS, vec8(b"\0") if ec_point_formats else None),
+        (Ext.SESSION_TICKET, empty if empty_ticket else None),
+    )
+    later = (
+        (Ext.ENCRYPT_THEN_MAC, empty if encrypt_then_mac else None),
+        (Ext.ALPN, vec16(b"".join([vec8(each.encode("latin-1")) for each in alpn])) if alpn else None),
+        (Ext.STATUS_REQUEST, b"\x01\0\0\0\0" if status_request else None),
+        (Ext.SIGNATURE_ALGORITHMS, _list16(signature_algorithms)),
+        (Ext.SIGNATURE_ALGORITHMS_CERT, _list16(signature_algorithms_cert)),
+        (Ext.SCT, empty if sct else None),
+    )
+    return _written(former), _written(later)
+
+
+@lru_cache(maxsize=256)
+def _after_shares(psk_modes: tuple[int, ...], versions: tuple[int, ...], compress: tuple[int, ...]) -> bytes:
+    return _written(
+        (
+            (Ext.PSK_KEY_EXCHANGE_MODES, vec8(bytes(psk_modes)) if psk_modes else None),
+            (Ext.SUPPORTED_VERSIONS, vec8(u16_list(versions)) if versions else None),
+            (Ext.COMPRESS_CERTIFICATE, vec8(u16_list(compress)) if compress else None),
+        )
+    )
+
+
+def _written(extensions: tuple[tuple[int, bytes | None], ...]) -> bytes:
+    return b"".join([_extension(kind, body) for kind, body in extensions if body is not None])
 
 
 def _list16(values: tuple[int, ...]) -> bytes | None:
@@ -289,22 +344,29 @@ def parse_client_hello(message: bytes) -> ClientHello:
 
 def extension_kinds(message: bytes) -> frozenset[int]:
     """The extension types in a ClientHello of our own making, without reading the rest."""
-    cursor = Cursor(message, "the ClientHello")
-    cursor.take(4 + 2 + 32)
-    cursor.vec8()
-    cursor.vec16()
-    cursor.vec8()
-    if not cursor.left:
-        return frozenset()
-    return frozenset([kind for kind, _ in read_extensions(cursor.vec16())])
+    at = 4 + 2 + 32
+    at += 1 + message[at]
+    at += 2 + (message[at] << 8 | message[at + 1])
+    at += 1 + message[at]
+    kinds = []
+    at += 2
+    while at < len(message):
+        kinds.append(message[at] << 8 | message[at + 1])
+        at += 4 + (message[at + 2] << 8 | message[at + 3])
+    return frozenset(kinds)
 
 
 def read_extensions(block: bytes) -> tuple[tuple[int, bytes], ...]:
     """Split an extension block (without its outer length) into (type, body) in the order on the wire."""
-    cursor = Cursor(block, "the extension block")
     found = []
-    while cursor.left:
-        found.append((cursor.u16(), cursor.vec16()))
+    at, end = 0, len(block)
+    while at < end:  # by hand and not by Cursor: every message of every handshake comes through here
+        start = at + 4
+        stop = start + (block[at + 2] << 8 | block[at + 3]) if start <= end else start
+        if stop > end:
+            raise MessageError(f"the extension block ends {stop - end} bytes early")
+        found.append((block[at] << 8 | block[at + 1], block[start:stop]))
+        at = stop
     return tuple(found)
 
 

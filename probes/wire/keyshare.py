@@ -77,6 +77,28 @@ def generate(group: int, entropy: Entropy) -> KeyShare:
     raise UnsupportedError(f"no implementation of group {group_name(group)}")
 
 
+def drawn(group: int, entropy: Entropy) -> KeyShare:
+    """A key pair of *group* that up to 100 hellos share, of the groups that every check offers; else a fresh one.
+
+    A probe has nothing to protect by them, and each hello keeps a random of its own. The hybrid's curve half is
+    the share of X25519 beside it, as browsers do. Three key pairs took 0.2 ms of a light look.
+    """
+    if group not in _SHARED:
+        return generate(group, entropy)
+    share, left = _drawn.get(group, (None, 0))
+    if share is None or not left:
+        is_hybrid = group == Group.X25519MLKEM768
+        share = _hybrid(group, drawn(Group.X25519, entropy)) if is_hybrid else generate(group, entropy)
+        left = _HELLOS_A_SHARE
+    _drawn[group] = (share, left - 1)
+    return share
+
+
+_SHARED = frozenset((Group.X25519MLKEM768, Group.X25519, Group.SECP256R1))
+_HELLOS_A_SHARE = 100
+_drawn: dict[int, tuple[KeyShare, int]] = {}
+
+
 def _x25519() -> KeyShare:
     from cryptography.hazmat.primitives.asymmetric import x25519
 
@@ -126,8 +148,10 @@ def _curve(group: int) -> KeyShare:
     return KeyShare(group, public, agree)
 
 
-def _hybrid(group: int) -> KeyShare:
-    """draft-ietf-tls-ecdhe-mlkem: X25519MLKEM768 puts ML-KEM first, the NIST hybrids put the curve first."""
+def _hybrid(group: int, half: KeyShare | None = None) -> KeyShare:
+    """*half*: the curve's, where it is there already.
+
+    draft-ietf-tls-ecdhe-mlkem: X25519MLKEM768 puts ML-KEM first, the NIST hybrids put the curve first."""
     from cryptography.hazmat.primitives.asymmetric import mlkem
 
     pq: mlkem.MLKEM768PrivateKey | mlkem.MLKEM1024PrivateKey
@@ -135,7 +159,7 @@ def _hybrid(group: int) -> KeyShare:
         pq, ciphertext_size, classic = mlkem.MLKEM1024PrivateKey.generate(), ML_KEM_1024_CIPHERTEXT, _curve(0x0018)
     else:
         pq, ciphertext_size = mlkem.MLKEM768PrivateKey.generate(), ML_KEM_768_CIPHERTEXT
-        classic = _x25519() if group == Group.X25519MLKEM768 else _curve(Group.SECP256R1)
+        classic = half or (_x25519() if group == Group.X25519MLKEM768 else _curve(Group.SECP256R1))
     pq_first = group == Group.X25519MLKEM768
     pq_public = pq.public_key().public_bytes_raw()
 

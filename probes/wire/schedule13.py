@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 from probes.wire.messages import FINISHED, MESSAGE_HASH
@@ -37,17 +39,20 @@ SUITES: dict[int, Suite13] = {
 
 
 def aead(name: str, key: bytes) -> Aead:
+    return _aeads()[name](key)
+
+
+@cache
+def _aeads() -> dict[str, Callable[[bytes], Aead]]:
+    """Looked up when the first key is made: a cold start need not load them."""
     from cryptography.hazmat.primitives.ciphers import aead as library
 
-    match name:
-        case "AES-GCM":
-            return library.AESGCM(key)
-        case "ChaCha20-Poly1305":
-            return library.ChaCha20Poly1305(key)
-        case "AES-CCM":
-            return library.AESCCM(key)
-        case _:
-            return library.AESCCM(key, tag_length=8)
+    return {
+        "AES-GCM": library.AESGCM,
+        "ChaCha20-Poly1305": library.ChaCha20Poly1305,
+        "AES-CCM": library.AESCCM,
+        "AES-CCM-8": lambda key: library.AESCCM(key, tag_length=8),
+    }
 
 
 def hkdf_extract(digest: str, salt: bytes, secret: bytes) -> bytes:
@@ -55,14 +60,26 @@ def hkdf_extract(digest: str, salt: bytes, secret: bytes) -> bytes:
 
 
 def hkdf_expand_label(digest: str, secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
-    info = length.to_bytes(2, "big") + vec8(b"tls13 " + label) + vec8(context)
-    block = output = hmac.digest(secret, info + b"\x01", digest)
-    counter = 2
-    while len(output) < length:
-        block = hmac.digest(secret, block + info + bytes((counter,)), digest)
-        output += block
-        counter += 1
-    return output[:length]
+    """One block is enough for all that TLS asks for: no label wants more than its hash gives."""
+    return hmac.digest(secret, _label(label, length) + vec8(context) + b"\x01", digest)[:length]
+
+
+@cache
+def _label(label: bytes, length: int) -> bytes:
+    return length.to_bytes(2, "big") + vec8(b"tls13 " + label)
+
+
+@cache
+def _empty(digest: str) -> bytes:
+    return hashlib.new(digest).digest()
+
+
+@cache
+def _without_psk(digest: str) -> tuple[bytes, bytes]:
+    """The early secret of a handshake without a PSK, and the salt derived from it: always the same."""
+    zeros = bytes(len(_empty(digest)))
+    early = hkdf_extract(digest, zeros, zeros)
+    return early, hkdf_expand_label(digest, early, b"derived", _empty(digest), len(zeros))
 
 
 class TrafficKeys:
@@ -104,7 +121,7 @@ class TrafficKeys:
     def updated(self) -> TrafficKeys:
         """The keys after a KeyUpdate (RFC 8446 section 7.2)."""
         digest = self._suite.digest
-        size = hashlib.new(digest).digest_size
+        size = len(_empty(digest))
         return TrafficKeys(self._suite, hkdf_expand_label(digest, self.secret, b"traffic upd", b"", size))
 
     @property
@@ -165,9 +182,12 @@ class Transcript:
 
 
 class KeySchedule:
-    """From (PSK and) shared secret to the application traffic keys, in the order of RFC 8446 section 7.1."""
+    """From (PSK and) shared secret to the application traffic keys, in the order of RFC 8446 section 7.1.
 
-    __slots__ = ("_secret", "_size", "_zeros", "client_handshake", "digest", "server_handshake", "suite")
+    A secret is made when it is asked for: most probes hang up before they need half of them.
+    """
+
+    __slots__ = ("_client", "_is_master", "_psk", "_secret", "_server", "_size", "_transcript", "digest", "suite")
 
     def __init__(self, cipher: int, *, psk: bytes | None = None) -> None:
         suite = SUITES.get(cipher)
@@ -175,16 +195,18 @@ class KeySchedule:
             raise UnsupportedError(f"no implementation of {cipher_name(cipher)}")
         self.suite = suite
         self.digest = suite.digest
-        self._size = hashlib.new(suite.digest).digest_size
-        self._zeros = bytes(self._size)
-        self._secret = hkdf_extract(suite.digest, self._zeros, self._zeros if psk is None else psk)
-        self.client_handshake = b""
-        self.server_handshake = b""
+        self._size = len(_empty(suite.digest))
+        self._psk = psk
+        self._secret = _without_psk(suite.digest)[0] if psk is None else hkdf_extract(suite.digest, self._zeros, psk)
+        self._transcript = b""
+        self._client: bytes | None = None
+        self._server: bytes | None = None
+        self._is_master = False
 
     def binder_key(self, *, external: bool = False) -> bytes:
         """The Finished key that binds a PSK to the hello; only before ``mix_shared``."""
         label = b"ext binder" if external else b"res binder"
-        return self._finished_key(self._derive(label, self._empty()))
+        return self._finished_key(self._derive(label, _empty(self.digest)))
 
     def early_traffic(self, transcript: bytes) -> bytes:
         """client_early_traffic_secret; only before ``mix_shared``."""
@@ -192,22 +214,39 @@ class KeySchedule:
 
     def mix_shared(self, shared: bytes, transcript: bytes) -> None:
         """Take in the (EC)DHE secret; *transcript* is the hash up to the ServerHello."""
-        self._secret = hkdf_extract(self.digest, self._derive(b"derived", self._empty()), shared)
-        self.client_handshake = self._derive(b"c hs traffic", transcript)
-        self.server_handshake = self._derive(b"s hs traffic", transcript)
+        salt = _without_psk(self.digest)[1] if self._psk is None else self._salt()
+        self._secret = hkdf_extract(self.digest, salt, shared)
+        self._transcript = transcript
 
-    def application(self, transcript: bytes) -> tuple[bytes, bytes]:
-        """(client, server) secrets; *transcript* is the hash up to the server's Finished."""
-        self._secret = hkdf_extract(self.digest, self._derive(b"derived", self._empty()), self._zeros)
-        return self._derive(b"c ap traffic", transcript), self._derive(b"s ap traffic", transcript)
+    @property
+    def client_handshake(self) -> bytes:
+        """client_handshake_traffic_secret; before any application secret."""
+        if self._client is None:
+            self._client = self._derive(b"c hs traffic", self._transcript)
+        return self._client
+
+    @property
+    def server_handshake(self) -> bytes:
+        """server_handshake_traffic_secret; before any application secret."""
+        if self._server is None:
+            self._server = self._derive(b"s hs traffic", self._transcript)
+        return self._server
+
+    def client_application(self, transcript: bytes) -> bytes:
+        """client_application_traffic_secret_0; *transcript* is the hash up to the server's Finished."""
+        return self._from_master(b"c ap traffic", transcript)
+
+    def server_application(self, transcript: bytes) -> bytes:
+        """server_application_traffic_secret_0; *transcript* is the hash up to the server's Finished."""
+        return self._from_master(b"s ap traffic", transcript)
 
     def exporter(self, transcript: bytes) -> bytes:
-        """After ``application``, over the same *transcript*."""
-        return self._derive(b"exp master", transcript)
+        """exporter_master_secret; *transcript* is the hash up to the server's Finished."""
+        return self._from_master(b"exp master", transcript)
 
     def resumption_master(self, transcript: bytes) -> bytes:
-        """After ``application``; *transcript* is the hash up to the client's Finished."""
-        return self._derive(b"res master", transcript)
+        """resumption_master_secret; *transcript* is the hash up to the client's Finished."""
+        return self._from_master(b"res master", transcript)
 
     def resumption_psk(self, resumption_master: bytes, nonce: bytes) -> bytes:
         """The PSK that a NewSessionTicket with *nonce* stands for (RFC 8446 section 4.6.1)."""
@@ -227,8 +266,20 @@ class KeySchedule:
     def _derive(self, label: bytes, transcript: bytes) -> bytes:
         return hkdf_expand_label(self.digest, self._secret, label, transcript, self._size)
 
-    def _empty(self) -> bytes:
-        return hashlib.new(self.digest).digest()
+    def _from_master(self, label: bytes, transcript: bytes) -> bytes:
+        """From the master secret, which takes the place of the handshake secret once it is needed."""
+        if not self._is_master:
+            assert self._client is not None
+            assert self._server is not None
+            self._secret, self._is_master = hkdf_extract(self.digest, self._salt(), self._zeros), True
+        return self._derive(label, transcript)
+
+    def _salt(self) -> bytes:
+        return self._derive(b"derived", _empty(self.digest))
+
+    @property
+    def _zeros(self) -> bytes:
+        return bytes(self._size)
 
 
 def keylog_line(label: str, client_random: bytes, secret: bytes) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from probes.wire.octets import MessageError, UnsupportedError
@@ -54,6 +55,7 @@ def certificate_verify_content(transcript: bytes, *, server: bool = True) -> byt
     return (_SERVER_CONTEXT if server else _CLIENT_CONTEXT) + transcript
 
 
+@lru_cache(maxsize=64)  # one check meets the same leaf in every handshake
 def public_key(certificate: bytes) -> PublicKey:
     """The key of a DER certificate; MessageError when it does not parse, UnsupportedError for unknown kinds."""
     from cryptography.exceptions import UnsupportedAlgorithm
@@ -156,6 +158,7 @@ def _md5_sha1_block(content: bytes, modulus: int) -> bytes:
     return b"\x00\x01" + b"\xff" * (size - len(digest) - 3) + b"\x00" + digest
 
 
+@cache
 def _arguments(scheme: SignatureScheme) -> tuple[Any, ...]:
     """What the library's ``verify`` and ``sign`` want after the message, for *scheme*."""
     from cryptography.hazmat.primitives import hashes

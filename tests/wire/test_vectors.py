@@ -20,7 +20,7 @@ def test_the_simple_handshake_of_rfc_8448() -> None:
     assert schedule.server_handshake.hex() == "b67b7d690cc16c4e75e54213cb2d37b4e9c912bcded9105d42befd59d391ad38"
     key = hkdf_expand_label("sha256", schedule.server_handshake, b"key", b"", 16)
     iv = hkdf_expand_label("sha256", schedule.server_handshake, b"iv", b"", 12)
-    client, server = schedule.application(FINISHED)
+    client, server = schedule.client_application(FINISHED), schedule.server_application(FINISHED)
     assert client.hex() == "9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5"
     assert server.hex() == "a11af9f05531f856ad47116b45a950328204b4f44bfb6b3a4b4f1f3fcb631643"
     assert (key.hex(), iv.hex()) == ("3fce516009c21727d0f2e4e86ee403bc", "5d313eb2671276ee13000b30")
