@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from probes.explain.claims import Causes, Side
@@ -77,8 +78,6 @@ _OTHER_NAMES: dict[str, int] = {
 }
 _NAMES: dict[str, int] = {kind.name.replace("_", " "): code for code, kind in ALERTS.items() if code} | _OTHER_NAMES
 _NAMES |= {name.replace(" ", ""): code for name, code in _NAMES.items()}  # HandshakeFailure
-_BY_LENGTH = sorted(_NAMES, key=len, reverse=True)
-_NAME = re.compile(r"(?<![a-z0-9])(?:" + "|".join(re.escape(name) for name in _BY_LENGTH) + r")(?![a-z0-9])")
 _NUMBER = re.compile(
     r"alert(?: (?:was )?(?:received|number|code|description|message|type|returned|error|is|from|the|remote|endpoint"
     r"|fatal|level|desc))*[ :=(\[#,]{0,3}(?:[12] ?[,/] ?)?(?:0x)?(\d{1,3})(?!\d|\.\d|[a-z])"
@@ -92,6 +91,13 @@ _SENT = ("sent", "sending", "send", "generated", "(out)", "write")
 _RECEIVED = ("received", "(in)", "party sent", "peer sent", "server sent", "client sent", "endpoint sent", "sent by")
 # Where no "alert" stands before the name.
 _REMOTE = ("remote error: tls:", "handshake() failed:", "peer sent:", "sslexception: received fatal")
+
+
+@cache
+def _name() -> re.Pattern[str]:
+    """Any alert's name, the longest first. Compiled when first needed: it takes longer than all the rest."""
+    by_length = sorted(_NAMES, key=len, reverse=True)
+    return re.compile(r"(?<![a-z0-9])(?:" + "|".join(re.escape(name) for name in by_length) + r")(?![a-z0-9])")
 
 
 def alerts(text: str) -> Iterator[Seen]:
@@ -116,7 +122,7 @@ def _after(text: str, opening: str) -> Iterator[Seen]:
     at = text.find(opening)
     while at >= 0:
         end = at + len(opening)
-        name = _NAME.match(text, end + 1) if text[end : end + 1] == " " else None
+        name = _name().match(text, end + 1) if text[end : end + 1] == " " else None
         if name is not None:
             yield Seen(number=_NAMES[name[0]], begin=at, end=name.end())
         at = text.find(opening, end)
@@ -126,7 +132,7 @@ def _at(text: str, at: int) -> Seen | None:
     """The alert that the word "alert" at *at* is about."""
     following = text[at : at + _REACH + 110]
     following = following[: 5 + max(following[5:].find("alert"), 0)] if "alert" in following[5:] else following
-    name = _NAME.search(following, 5, _REACH)
+    name = _name().search(following, 5, _REACH)
     number = _NUMBER.match(following) or _CODE.match(following)
     if name is not None and (number is None or int(number[1]) not in ALERTS or name.start() <= number.start(1)):
         return _seen(text, at, _NAMES[name[0]], at + name.end())

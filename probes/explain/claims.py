@@ -427,6 +427,11 @@ CLOSED_ALONE = Claim(
     causes=(("reach.closed", 0.6), ("reach.reset", 0.18)),
     weight=VAGUE,
 )
+CLOSED_SOMEHOW = Claim(
+    says="The connection was closed, for a reason that may stand beside these words.",
+    causes=(("reach.closed", 0.55), ("reach.reset", 0.18), ("negotiation.protocol-version", 0.1)),
+    weight=WRAPPER,
+)
 STALLED = Claim(
     says="The connection stood, but the handshake did not get on in time.",
     causes=(

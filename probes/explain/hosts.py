@@ -20,22 +20,19 @@ _TOWARDS = (
 )
 
 # What stands first says most surely whom the text is about.
-_PLACES = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        # "is valid for Y, not X": X is meant
-        rf"certificate is valid for [^\n]{{1,300}}, not ({_HOST})()",
-        rf"(?:target host ?name|match hostname|DNS name matching|valid for name:?|not valid for) ['\"‘“]?({_HOST})()",
-        rf"Host: ({_HOST})\. is not",
-        rf"(?:https|wss)://(?:[^\s/@]{{1,100}}@)?({_HOST}|\[[0-9a-f:]{{2,39}}\])(?::{_PORT})?",
-        rf"host=['\"]({_ANY})['\"], port={_PORT}",
-        rf"host ({_HOST}):{_PORT} ssl:",
-        rf"(?:{_TOWARDS}) "
-        rf"['\"“‘]?({_HOST})['\"”’]?(?: ?\([0-9a-f.:]{{3,39}}\))?(?:(?::|,? port ){_PORT})?",
-        rf"({_ALONE}):{_PORT}",
-        rf"\[([0-9a-f:]{{2,39}})\]:{_PORT}",
-        rf"({_ALONE})()",
-    )
+_PLACES = (
+    # "is valid for Y, not X": X is meant
+    rf"certificate is valid for [^\n]{{1,300}}, not ({_HOST})()",
+    rf"(?:target host ?name|match hostname|DNS name matching|valid for name:?|not valid for) ['\"‘“]?({_HOST})()",
+    rf"Host: ({_HOST})\. is not",
+    rf"(?:https|wss)://(?:[^\s/@]{{1,100}}@)?({_HOST}|\[[0-9a-f:]{{2,39}}\])(?::{_PORT})?",
+    rf"host=['\"]({_ANY})['\"], port={_PORT}",
+    rf"host ({_HOST}):{_PORT} ssl:",
+    rf"(?:{_TOWARDS}) "
+    rf"['\"“‘]?({_HOST})['\"”’]?(?: ?\([0-9a-f.:]{{3,39}}\))?(?:(?::|,? port ){_PORT})?",
+    rf"({_ALONE}):{_PORT}",
+    rf"\[([0-9a-f:]{{2,39}})\]:{_PORT}",
+    rf"({_ALONE})()",
 )
 # The last words of names that are files, packages and classes, not hosts.
 _NOT_HOSTS = frozenset(
@@ -123,7 +120,7 @@ def target(text: str) -> Target | None:
 
 def _named(text: str) -> Iterator[tuple[str, str]]:
     for place in _PLACES:
-        for found in place.finditer(text):
+        for found in re.finditer(place, text, re.IGNORECASE):  # compiled when first needed: most texts end at a URL
             groups = [*found.groups(), None, None][:2]
             yield groups[0] or "", groups[1] or ""
 

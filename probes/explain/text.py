@@ -32,7 +32,9 @@ def canonical(text: str) -> str:
     read = html.unescape(html.unescape(read))
     read = unicodedata.normalize("NFKC", read)
     read = _COLOUR.sub("", read)
-    read = "".join(c for c in read if unicodedata.category(c) != "Cf").translate(_DASHES).lower()
+    if not read.isascii():
+        read = "".join(c for c in read if unicodedata.category(c) != "Cf").translate(_DASHES)
+    read = read.lower()
     read = _TLS_BYTES.sub(" tls record bytes ", read)
     read = _ESCAPED.sub(lambda found: _ESCAPES.get(found[0].lstrip("\\"), " "), read)
     read = _QUOTES.sub("", read)
@@ -53,6 +55,8 @@ def phrase(pattern: str) -> tuple[tuple[str, int], ...]:
 
     `…` stands for up to `GAP` characters of anything, `‥` for up to `NEAR`, within a sentence.
     """
+    if _PLAIN.fullmatch(pattern):
+        return ((" ".join(pattern.split()), GAP),) if pattern.strip() else ()
     found: list[tuple[str, int]] = []
     for part in pattern.split("…"):
         for place, piece in enumerate(part.split("‥")):
@@ -71,6 +75,8 @@ def find(text: str, pattern: str, start: int = 0) -> tuple[int, int] | None:
     Linear: a place of the first literal that has no second one within its reach leads on to the next second one.
     """
     (first, _), *rest = phrase(pattern)
+    if first not in text:
+        return None  # nearly always
     if any(literal not in text for literal, _ in rest):
         return None
     begin = _word(text, first, start, len(text))

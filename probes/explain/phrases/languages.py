@@ -38,7 +38,7 @@ PHRASES: tuple[Said, ...] = (
          "émise par une autorité qui nest pas approuvée", "la emitió una entidad en la que no se confía",
          "эмитирована центром сертификации, не имеющим доверия", "证书链是由不受信任的颁发机构颁发的",
          "由不受信任的机构颁发", "emitida por uma autoridade que não é de confiança"),
-    said("schannel", c.CLOSED, "die zugrunde liegende verbindung wurde geschlossen",
+    said("schannel", c.CLOSED_SOMEHOW, "die zugrunde liegende verbindung wurde geschlossen",
          "la connexion sous jacente a été fermée",
          "se ha terminado la conexión", "a conexão subjacente estava fechada", "базовое соединение закрыто",
          "基础连接已经关闭", "接続が切断されました"),
