@@ -34,6 +34,12 @@ BY_COMMAND = (
     "chain/untrusted-only-another-root",
     "reach/silent",
     "balancer/origin-expired",
+    "healthy/mtls-good-nginx",
+    "mtls/expired-nginx",
+    "healthy/starttls-imap",
+    "healthy/revocation-crl-good",
+    "revocation/crl-lists-it",
+    "resumption/shared-name-own-certificate",
 )
 RUNNABLE = frozenset(
     {

@@ -66,7 +66,7 @@ def ocsp_answer(
         )
         if with_signer:
             builder = builder.certificates([by.certificate])
-        return builder.sign(by.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)  # type: ignore[arg-type]
+        return builder.sign(by.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
     return answer
 
@@ -127,7 +127,7 @@ def crl(
             if reason:
                 entry = entry.add_extension(x509.CRLReason(reason), critical=False)
             builder = builder.add_revoked_certificate(entry.build())
-        signed = builder.sign(by.key, hashes.SHA256())  # type: ignore[arg-type]
+        signed = builder.sign(by.key, hashes.SHA256())
         return signed.public_bytes(serialization.Encoding.DER)
 
     return answer

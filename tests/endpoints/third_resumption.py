@@ -132,7 +132,7 @@ def forgets_its_context(most: int) -> Face:
         made.use_certificate(crypto.X509.from_cryptography(chain[0].certificate))
         for party in chain[1:]:
             made.add_extra_chain_cert(crypto.X509.from_cryptography(party.certificate))
-        made.use_privatekey(crypto.PKey.from_cryptography_key(chain[0].key))  # type: ignore[arg-type]
+        made.use_privatekey(crypto.PKey.from_cryptography_key(chain[0].key))
         made.set_verify(SSL.VERIFY_PEER, lambda *_: True)
 
         async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -239,12 +239,14 @@ def strict(answer: str = "return 421;", http2: bool = True) -> Two:
     return serve
 
 
-def apache_vhosts(differs: str) -> Two:
-    """Apache: 421 when the two hosts' TLS settings differ."""
+def apache_vhosts(differs: str, *, copied: bool = False) -> Two:
+    """Apache: 421 when the two hosts' TLS settings differ, be it in the path of one certificate (`copied`)."""
 
     def serve(bench: Bench, case: Case, second: str, chain: tuple[Party, ...]) -> At:
-        place = bench.apache(f"ServerName {case.host}\n Protocols h2 http/1.1", *chain)
-        bench.apache_vhost(place, f"ServerName {second}\n Protocols h2 http/1.1\n {differs}", *chain)
+        same = f"SSLEngine on\n SSLCertificateFile {bench.combined(*chain)}\n"
+        other = f"SSLEngine on\n SSLCertificateFile {bench.combined(*chain)}\n" if copied else same
+        place = bench.apache(f"ServerName {case.host}\n Protocols h2 http/1.1\n {same}")
+        bench.apache_vhost(place, f"ServerName {second}\n Protocols h2 http/1.1\n {other} {differs}")
         return place
 
     return serve
@@ -364,6 +366,7 @@ def names(to: Register) -> None:
     add("421-nginx", "nginx", two_names(strict()))
     add("421-haproxy", "haproxy", two_names(haproxy_421))
     add("421-caddy", "caddy", two_names(caddy_strict))
+    add("421-apache-copied-files", "apache", two_names(apache_vhosts("", copied=True)))
     add("421-apache-versions", "apache", two_names(apache_vhosts("SSLProtocol TLSv1.2")))
     add("421-apache-suites", "apache", two_names(apache_vhosts("SSLCipherSuite ECDHE-RSA-AES128-GCM-SHA256")))
     add("421-apache-client-certificates", "apache",
@@ -412,5 +415,6 @@ def healthy(to: Register) -> None:
     add("shared-name-is-not-covered", "nginx", two_names(own_certificate(), covered=False))
     add("shared-name-is-a-wildcard", "nginx", two_names(one_vhost, wildcard=True))
     add("shared-name-caddy", "caddy", two_names(caddy_plain))
-    add("shared-name-apache-alike", "apache", two_names(apache_vhosts("")))
+    alike = Proof(tool="curl", want="HTTP/2 404", args=("-i", "-H", "Host: second.{host}"))
+    add("shared-name-apache-alike", "apache", two_names(apache_vhosts("")), proof=alike)
     add("context-kept", "none", one_of(standard(asks=ssl.CERT_OPTIONAL)))

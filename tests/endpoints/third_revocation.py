@@ -289,17 +289,19 @@ def healthy(to: Register) -> None:
     add("ldap-in-a-point-of-its-own", revocable(listed=good_crl, points=lambda own: [[LDAP], [own]]))
     add("crl-of-the-root-good", revocable(issuer_listed=web(crl(others=2))))
     add("crl-of-the-root-and-own-good", revocable(listed=good_crl, issuer_listed=web(crl())))
-    stapled = {"proof": STAPLED}
-    add("staple-good", revocable(good, staple=ocsp_answer()), **stapled)
-    add("staple-good-tls1.2", revocable(good, staple=ocsp_answer(), protocols="TLSv1.2"), **stapled)
-    add("staple-good-openssl", revocable(good, staple=ocsp_answer(), server="openssl"), "openssl", **stapled)
-    add("staple-good-haproxy", revocable(good, staple=ocsp_answer(), server="haproxy"), "haproxy", **stapled)
-    add("staple-good-apache", revocable(good, server="apache"), "apache", **stapled)
-    add("staple-good-caddy", revocable(good, server="caddy"), "caddy", **stapled)
-    add("staple-sha256-id", revocable(good, staple=ocsp_answer(certid=hashes.SHA256())), **stapled)
-    add("staple-by-a-delegate", revocable(good, staple=ocsp_answer(signer=delegate(), with_signer=True)), **stapled)
-    add("staple-without-an-ocsp-url", revocable(staple=ocsp_answer()), **stapled)
-    add("must-staple-stapled", revocable(good, staple=ocsp_answer(), must_staple=True), **stapled)
-    add("must-staple-stapled-apache", revocable(good, must_staple=True, server="apache"), "apache", **stapled)
-    add("must-staple-stapled-tls1.2", revocable(good, staple=ocsp_answer(), must_staple=True, protocols="TLSv1.2"),
-        **stapled)  # fmt: skip
+
+    def stapled(name: str, build: Build, server: str = "nginx") -> None:
+        add(f"staple-{name}", build, server, proof=STAPLED)
+
+    stapled("good", revocable(good, staple=ocsp_answer()))
+    stapled("good-tls1.2", revocable(good, staple=ocsp_answer(), protocols="TLSv1.2"))
+    stapled("good-openssl", revocable(good, staple=ocsp_answer(), server="openssl"), "openssl")
+    stapled("good-haproxy", revocable(good, staple=ocsp_answer(), server="haproxy"), "haproxy")
+    stapled("good-apache", revocable(good, server="apache"), "apache")
+    stapled("good-caddy", revocable(good, server="caddy"), "caddy")
+    stapled("sha256-id", revocable(good, staple=ocsp_answer(certid=hashes.SHA256())))
+    stapled("by-a-delegate", revocable(good, staple=ocsp_answer(signer=delegate(), with_signer=True)))
+    stapled("without-an-ocsp-url", revocable(staple=ocsp_answer()))
+    stapled("on-must-staple", revocable(good, staple=ocsp_answer(), must_staple=True))
+    stapled("on-must-staple-apache", revocable(good, must_staple=True, server="apache"), "apache")
+    stapled("on-must-staple-tls1.2", revocable(good, staple=ocsp_answer(), must_staple=True, protocols="TLSv1.2"))

@@ -23,7 +23,7 @@ __all__ = ["DAY", "HOUR", "NOW", "At", "Build", "Face", "at"]
 
 
 def chain_of(bench: Bench, case: Case, **changed: object) -> tuple[Party, ...]:
-    return (bench.hierarchy.leaf(case.host, **changed), bench.hierarchy.intermediate)
+    return (bench.hierarchy.leaf(case.host, **changed), bench.hierarchy.intermediate)  # type: ignore[arg-type]
 
 
 # ── identities ──

@@ -11,9 +11,8 @@ from tests.endpoints import faults
 from tests.endpoints.bench import Bench, Vhost
 from tests.endpoints.cases import Case, Place, Proof, Register
 from tests.endpoints.faults import Handler
-from tests.endpoints.third_serving import DAY, Build, chain_of, context
+from tests.endpoints.third_serving import DAY, At, Build, chain_of, context, serve_tls
 
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 # Speaks until TLS may begin: whether it does.
 Prelude = Callable[[asyncio.StreamReader, asyncio.StreamWriter, "str"], Awaitable[bool]]
 PROTOCOLS = ("smtp", "imap", "pop3", "ldap", "postgres", "mysql", "xmpp")
@@ -151,19 +150,25 @@ SPEAKS: dict[str, Prelude] = {
 }
 
 
-def handler(protocol: str, tls: ssl.SSLContext, mood: str, then: Handler | None) -> Handler:
+def handler(protocol: str, inner: At, mood: str, then: Handler | None) -> Handler:
+    """The prelude, then *then*, or all bytes to and from the TLS server *inner*.
+
+    MySQL's client sends its hello without waiting: what came along with the last command is passed on as well.
+    """
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not await SPEAKS[protocol](reader, writer, mood):
             await reader.read()
-            return
-        if then:
+        elif then:
             await then(reader, writer)
-            return
-        await writer.start_tls(tls)
-        writer.transport.get_protocol()._over_ssl = True  # 3.11 forgets to, and then logs a warning at each end
-        await reader.read(1024)
+        else:
+            await faults._relayed(*inner, b"", reader, writer)
 
     return serve
+
+
+async def _listens(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1024)
 
 
 def spoken(
@@ -185,7 +190,8 @@ def spoken(
         by = h.stranger_intermediate if self_made else h.intermediate
         leaf = h.leaf(name or case.host, by=by, since=-80 * DAY, until=until)
         tls = context(bench, (leaf,) if alone else (leaf, by), most=most)
-        place = bench.raw(handler(protocol, tls, mood, then))
+        inner = serve_tls(bench, tls, _listens)
+        place = bench.raw(handler(protocol, inner, mood, then))
         return Place(addresses=(place[0],), port=place[1], starttls=asked or protocol)
 
     return build
