@@ -155,7 +155,7 @@ def test_what_chats_and_loggers_do_to_a_text_keeps_its_first_cause(text: str, fi
     assert codes(changed(text))[0] == first
 
 
-@given(st.sampled_from(PRECISE), st.text("abcdefghij 0123456789.,;()[]=\n", max_size=300), st.integers(0, 20))
+@given(st.sampled_from(PRECISE), st.text("bcdfgjkq .,;()[]=\n", max_size=300), st.integers(0, 20))
 @settings(max_examples=60, deadline=None)
 def test_any_harmless_words_around_a_text_keep_its_first_cause(case: tuple[str, str], words: str, cut: int) -> None:
     text, first = case

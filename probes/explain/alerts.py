@@ -90,7 +90,7 @@ _QUIC = re.compile(r"crypto error:? ?\(?0x1([0-9a-f]{2})(?![0-9a-f])|cryptograph
 _SENT = ("sent", "sending", "send", "generated", "(out)", "write")
 _RECEIVED = ("received", "(in)", "party sent", "peer sent", "server sent", "client sent", "endpoint sent", "sent by")
 # Where no "alert" stands before the name.
-_REMOTE = ("remote error: tls:", "handshake() failed:", "peer sent:", "sslexception: received fatal")
+_REMOTE = ("remote error:", "remote error: tls:", "handshake() failed:", "peer sent:", "sslexception: received fatal")
 
 
 @cache
