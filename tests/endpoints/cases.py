@@ -26,7 +26,7 @@ class Proof:
     want: str  # regular expression over stdout and stderr
     args: tuple[str, ...] = ()
     at: int = 0  # index of the address
-    tool: str = "s_client"  # s_client | gnutls-cli | curl | dig
+    tool: str = "s_client"  # s_client | gnutls-cli | curl | dig | second-visit
     server_name: str | None = None  # s_client: another name, "" for none
 
 

@@ -79,12 +79,40 @@ def run(line: list[str], patience_s: float) -> str:
         return (stopped.stdout or b"").decode("utf-8", "replace") + GAVE_UP
 
 
+def second_visits(bench: Bench, case: Case, place: Place) -> str:
+    """What comes of s_client's session of the first address: a letter a visit, R(esumed), n(ew) or F(ailed).
+
+    One visit to each address, or three to the only one; "-" when no session was given.
+    """
+    session = bench.file("", ".session")
+    request = f"GET / HTTP/1.1\r\nHost: {case.host}\r\nConnection: close\r\n\r\n".encode()
+
+    def visit(address: str, *words: str) -> str:
+        line = ["openssl", "s_client", "-connect", f"{address}:{place.port}", "-servername", case.host, "-ign_eof"]
+        done = subprocess.run(["timeout", "2", *line, *words], input=request, capture_output=True, check=False)
+        return done.stdout.decode("utf-8", "replace")
+
+    visit(place.addresses[0], "-sess_out", str(session))
+    if not session.stat().st_size:
+        return "-"
+    letters = ""
+    for address in place.addresses if place.addresses[1:] else place.addresses * 3:
+        shown = visit(address, "-sess_in", str(session))
+        # After a failure s_client goes on to print the session it was given: only an answer tells.
+        letters += "F" if "HTTP/1." not in shown else "R" if "Reused, TLS" in shown else "n"
+    return letters
+
+
 def unproved(bench: Bench, case: Case, place: Place) -> list[str]:
     """What the tools do not show, one line each; empty when the label stands."""
     trust = place.trust if place.trust is not None else bench.hierarchy.trusted
     roots = bench.file(bundle(*trust))
     problems = []
     for proof in case.proofs:
+        if proof.tool == "second-visit":
+            if not re.search(proof.want, shown := second_visits(bench, case, place)):
+                problems.append(f"{case.id}: wanted {proof.want!r} of second visits, got {shown!r}")
+            continue
         line = command(bench, case, place, proof, roots)
         if shutil.which(line[0]) is None:
             continue

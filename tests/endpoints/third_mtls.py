@@ -134,6 +134,25 @@ async def hangs_up_after_the_request(reader: asyncio.StreamReader, writer: async
         await writer.drain()
 
 
+async def greets_after_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Implicit TLS for mail, as on port 465: it asks for a certificate and does not mind to get none."""
+    writer.write(b"220 mx.matrix.test ESMTP\r\n")
+    while await reader.readline():
+        writer.write(b"502 5.5.2 what?\r\n")
+        await writer.drain()
+
+
+async def hangs_up_on_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A protocol that is not HTTP: it ends the connection on a request it cannot read."""
+    await reader.read(4096)
+
+
+def _haproxy_trusting_issuing(bench: Bench, case: Case, chain: Sequence[Party]) -> At:
+    known = identities()
+    both = bench.file(known.issuing.pem + known.root.pem)
+    return bench.haproxy_tls(*chain, bind=f"alpn h2,http/1.1 ca-file {both} verify required")
+
+
 def refuses_strangers(status: str, body: str) -> faults.Handler:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await answers(OK_200 if _peer(writer) else http(status, body))(reader, writer)
@@ -218,6 +237,10 @@ def none_shown(to: Register) -> None:
     # Nothing in the handshake shows it: TLS 1.3 asks after it, of clients that offered to be asked (RFC 8446 4.6.2).
     add("none-apache-in-a-directory", "apache", _apache("<Location />\n SSLVerifyClient require\n </Location>"),
         Proof(tool="curl", want="certificate required|403"))  # fmt: skip
+    # In TLS 1.2 the server asks anew (HelloRequest), and ends with alert 40.
+    add("none-apache-in-a-directory-tls1.2", "apache",
+        _apache("SSLProtocol TLSv1.2\n <Location />\n SSLVerifyClient require\n </Location>"),
+        Proof(tool="curl", want="handshake failure|403"))  # fmt: skip
     add("none-caddy", "caddy", _caddy("require_and_verify"), Proof(tool="curl", want=r"curl: \(\d+\)"))
     add("none-caddy-tls1.2", "caddy", _caddy("require_and_verify", protocol_max="tls1.2"),
         Proof(tool="curl", want="bad certificate|alert"))  # fmt: skip
@@ -343,6 +366,9 @@ def healthy(to: Register) -> None:
     add("openssl-asks", "openssl", _s_server("-verify", "3"))
     add("stunnel-asks", "stunnel+nginx", _stunnel("requireCert = no\nverifyChain = no"))
     add("loop-asks", "none", _loop(answers()))
+    add("mail-without-http-asks", "none", _loop(greets_after_tls))
+    add("closes-on-everyone-asks-nobody", "none", _loop(hangs_up_on_all, ssl.CERT_NONE))
+    add("server-knows-the-issuing-ca", "haproxy", _haproxy_trusting_issuing, "alone")
     for status in ("401 Unauthorized", "403 Forbidden", "400 Bad Request", "503 Service Unavailable"):
         add(f"api-{status[:3]}-asks-nobody", "none", _loop(answers(http(status)), ssl.CERT_NONE))
     add("api-403-names-a-key", "none", _loop(answers(http("403 Forbidden", '{"error":"api key missing"}')),

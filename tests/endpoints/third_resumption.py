@@ -36,6 +36,9 @@ PRE_SHARED_KEY, SESSION_TICKET = 41, 35
 CACHE = "ssl_session_tickets off; ssl_session_cache shared:third:1m;"
 OFF = "ssl_session_tickets off; ssl_session_cache off;"
 VALID = r"Verify return code: 0 \(ok\)"
+REFUSED_ONCE = Proof(tool="second-visit", want="n")
+FAILS_AGAIN = Proof(tool="second-visit", want="^F+$")
+RESUMED = Proof(tool="second-visit", want="^R+$")
 own = keyed_nginx(None)
 shared = keyed_nginx("all")
 
@@ -56,6 +59,17 @@ def apache(keys: str | None) -> Face:
     def face(bench: Bench, case: Case, chain: Sequence[Party], place: At) -> object:
         line = f"SSLSessionTicketKeyFile {ticket_key(bench, f'{case.host}-{keys or place[0]}')}"
         return bench.apache(f"ServerName {case.host}\n {line}", *chain, at=place)
+
+    return face
+
+
+def with_keys(*names: str) -> Face:
+    """nginx that seals with the first key and opens with each, as during a rotation."""
+
+    def face(bench: Bench, case: Case, chain: Sequence[Party], place: At) -> object:
+        files = [ticket_key(bench, f"{case.host}-{name}") for name in names]
+        lines = " ".join(f"ssl_session_ticket_key {file};" for file in files)
+        return bench.nginx(Vhost(names=(case.host,), chains=(tuple(chain),), extra=lines), at=place)
 
     return face
 
@@ -293,7 +307,7 @@ def register(to: Register) -> None:
 
 def tickets(to: Register) -> None:
     def add(name: str, server: str, build: Build, **more: object) -> None:
-        to.add(f"resumption/{name}", server, build, UNSHARED, status=WARNING, proof=VALID, **more)  # type: ignore[arg-type]
+        to.add(f"resumption/{name}", server, build, UNSHARED, status=WARNING, proof=REFUSED_ONCE, **more)  # type: ignore[arg-type]
 
     add("two-nginx", "nginx", several(own, own))
     add("two-nginx-tls1.2", "nginx", several(*[keyed_nginx(None, protocols="TLSv1.2")] * 2))
@@ -307,12 +321,14 @@ def tickets(to: Register) -> None:
     add("robin-of-two-haproxies", "haproxy", robin(haproxy(None), haproxy(None)))
     add("robin-of-three", "haproxy+nginx", robin(own, own, own))
     add("robin-one-apart", "haproxy+nginx", robin(shared, own))
+    add("robin-of-five", "haproxy+nginx", robin(own, own, own, own, own))
+    add("rotation-half-done", "nginx", several(with_keys("new", "old"), with_keys("old")))
     add("one-without-tickets", "nginx", several(own, keyed_nginx(None, OFF)))
 
 
 def again(to: Register) -> None:
     def add(name: str, server: str, build: Build, **more: object) -> None:
-        to.add(f"resumption/broken-{name}", server, build, BROKEN_AGAIN, proof=VALID, **more)  # type: ignore[arg-type]
+        to.add(f"resumption/broken-{name}", server, build, BROKEN_AGAIN, proof=FAILS_AGAIN, **more)  # type: ignore[arg-type]
 
     add("reset-on-a-psk", "nginx", fails_again(PRE_SHARED_KEY, "reset"))
     add("closed-on-a-psk", "nginx", fails_again(PRE_SHARED_KEY, "close"))
@@ -377,14 +393,22 @@ def healthy(to: Register) -> None:
     def add(name: str, server: str, build: Build, **more: object) -> None:
         to.add(f"healthy/resumption-{name}", server, build, **more)  # type: ignore[arg-type]
 
-    add("two-nginx-share", "nginx", several(shared, shared))
-    add("three-nginx-share", "nginx", several(shared, shared, shared))
-    add("two-nginx-share-tls1.2", "nginx", several(*[keyed_nginx("all", protocols="TLSv1.2")] * 2))
-    add("two-haproxies-share", "haproxy", several(haproxy("all"), haproxy("all")))
-    add("two-apaches-share", "apache", several(apache("all"), apache("all")))
-    add("robin-shares", "haproxy+nginx", robin(shared, shared))
-    add("robin-of-three-shares", "haproxy+nginx", robin(shared, shared, shared))
-    add("robin-haproxies-share", "haproxy", robin(haproxy("all"), haproxy("all")))
+    def resumed(name: str, server: str, build: Build) -> None:
+        add(name, server, build, proof=RESUMED)
+
+    resumed("two-nginx-share", "nginx", several(shared, shared))
+    resumed("three-nginx-share", "nginx", several(shared, shared, shared))
+    resumed("two-nginx-share-tls1.2", "nginx", several(*[keyed_nginx("all", protocols="TLSv1.2")] * 2))
+    resumed("two-haproxies-share", "haproxy", several(haproxy("all"), haproxy("all")))
+    resumed("two-apaches-share", "apache", several(apache("all"), apache("all")))
+    resumed("robin-shares", "haproxy+nginx", robin(shared, shared))
+    resumed("robin-of-three-shares", "haproxy+nginx", robin(shared, shared, shared))
+    resumed("robin-haproxies-share", "haproxy", robin(haproxy("all"), haproxy("all")))
+    # Each seals with another key, and opens the other's: the names in the tickets differ, and nothing is lost.
+    resumed("two-nginx-rotating", "nginx", several(with_keys("new", "old"), with_keys("old", "new")))
+    resumed("robin-rotating", "haproxy+nginx", robin(with_keys("new", "old"), with_keys("old", "new")))
+    resumed("three-nginx-rotating", "nginx",
+        several(with_keys("a", "b", "c"), with_keys("b", "a", "c"), with_keys("c", "b", "a")))  # fmt: skip
     add("nothing-nginx", "nginx", one_of(keyed_nginx(None, OFF)), status=OK, findings=(NONE_AT_ALL,))
     add("nothing-nginx-tls1.2", "nginx", one_of(keyed_nginx(None, OFF, "TLSv1.2")), findings=(NONE_AT_ALL,))
     add("haproxy-cache-alone", "haproxy", one_of(haproxy(None, "no-tls-tickets ssl-max-ver TLSv1.2")))

@@ -25,6 +25,8 @@ async def _say(writer: asyncio.StreamWriter, text: str | bytes) -> None:
 
 
 async def smtp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, mood: str) -> bool:
+    if mood == "late":  # a mail server that makes talkers give themselves away
+        await asyncio.sleep(1.2)
     await _say(writer, "220-mx.matrix.test ESMTP\r\n220 ready\r\n" if mood == "wordy" else "220 mx ESMTP\r\n")
     while line := (await reader.readline()).strip().upper():
         if line.startswith(b"EHLO"):
@@ -182,6 +184,8 @@ def spoken(
     name: str | None = None,
     most: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
     self_made: bool = False,
+    asks: ssl.VerifyMode = ssl.CERT_NONE,
+    tickets: int = 2,
 ) -> Build:
     """A server of *protocol*, checked with `--starttls` *asked* (the same one unless it is given)."""
 
@@ -189,10 +193,26 @@ def spoken(
         h = bench.hierarchy
         by = h.stranger_intermediate if self_made else h.intermediate
         leaf = h.leaf(name or case.host, by=by, since=-80 * DAY, until=until)
-        tls = context(bench, (leaf,) if alone else (leaf, by), most=most)
+        tls = context(bench, (leaf,) if alone else (leaf, by), most=most, asks=asks, tickets=tickets)
         inner = serve_tls(bench, tls, _listens)
         place = bench.raw(handler(protocol, inner, mood, then))
         return Place(addresses=(place[0],), port=place[1], starttls=asked or protocol)
+
+    return build
+
+
+def everywhere(*protocols: str, moods: tuple[str, ...] = ("", ""), lapsed: tuple[bool, ...] = (False, False)) -> Build:
+    """Several addresses that share their TLS side, ticket keys and all, where nothing is lapsed."""
+
+    def build(bench: Bench, case: Case) -> Place:
+        h = bench.hierarchy
+        leaf, old = h.leaf(case.host), h.leaf(case.host, until=-2 * DAY)
+        inner = serve_tls(bench, context(bench, (leaf, h.intermediate)), _listens)
+        late = serve_tls(bench, context(bench, (old, h.intermediate)), _listens)
+        addresses, port = bench.places(len(protocols))
+        for address, protocol, mood, over in zip(addresses, protocols, moods, lapsed, strict=True):
+            bench.raw(handler(protocol, late if over else inner, mood, None), at=(address, port))
+        return Place(addresses=tuple(addresses), port=port, starttls=protocols[0])
 
     return build
 
@@ -228,6 +248,15 @@ def register(to: Register) -> None:
         to.add(f"healthy/starttls-{protocol}-wordy", "none", spoken(protocol, mood="wordy"))
         old = ssl.TLSVersion.TLSv1_2
         to.add(f"healthy/starttls-{protocol}-tls1.2", "none", spoken(protocol, most=old))
+    to.add("healthy/starttls-smtp-late-banner", "none", spoken("smtp", mood="late"), waits=True)
+    to.add("healthy/starttls-smtp-asks-for-certificates", "none", spoken("smtp", asks=ssl.CERT_OPTIONAL))
+    to.add("healthy/starttls-postgres-asks-for-certificates", "none", spoken("postgres", asks=ssl.CERT_OPTIONAL))
+    to.add("healthy/starttls-smtp-no-tickets", "none", spoken("smtp", tickets=0))
+    to.add("healthy/starttls-imap-two-addresses", "none", everywhere("imap", "imap"))
+    to.add("balancer/starttls-imap-one-refuses", "none", everywhere("imap", "imap", moods=("", "refused")),
+        "balancer.address-down", proof=Proof(want="no peer certificate|CONNECTED|the tool gave up", at=1))  # fmt: skip
+    to.add("balancer/starttls-smtp-one-lapsed", "none", everywhere("smtp", "smtp", lapsed=(False, True)),
+        "balancer.certificate-differs", proof=Proof(want="code: 10", at=1))  # fmt: skip
     to.add("chain/starttls-smtp-incomplete", "none", spoken("smtp", alone=True), "chain.incomplete", proof="code: 2")
     to.add(
         "chain/starttls-ldap-private", "none", spoken("ldap", self_made=True), "chain.untrusted", proof="code: (19|20)"
