@@ -19,7 +19,7 @@ PHRASES: tuple[Said, ...] = (
     said("", c.OTHER_MATTER, *(f"{verb} {thing}" for verb in ("unable to resolve", "failed to resolve",
                                                               "could not resolve", "cannot resolve")
                                for thing in _THINGS)),
-    said("monitor", c.OTHER_MATTER, "ok: …expires in‥days", "ok - …expires in‥days", "ssl ok…days", "ok - certificate",
+    said("", c.OTHER_MATTER, "ok: …expires in‥days", "ok - …expires in‥days", "ssl ok…days", "ok - certificate",
          "not yet due for renewal"),
     said("mqtt", c.OTHER_MATTER, "connection refused: not authorised", "connection refused: not authorized",
          "connection refused, not authorised", "connection refused, not authorized", "connection refused: bad user",
@@ -28,6 +28,8 @@ PHRASES: tuple[Said, ...] = (
     said("python", c.OTHER_MATTER, "the read operation timed out", "read operation timed out", "httpx.readtimeout"),
     said("chrome", c.OTHER_MATTER, "err http2 protocol error", "err http2 stream", "err http2 goaway",
          "err http2 server refused stream", "err http2 ping failed"),
+    said("", c.OTHER_MATTER, "gift certificate has expired", "birth certificate", "certificate of insurance",
+         "gift certificate"),
     said("envoy", c.OTHER_MATTER, "secret is not supplied by sds", "tls error: secret is not supplied by sds"),
     said("openssl", c.OTHER_MATTER, "digital envelope routines…bad decrypt", "digital envelope routines…unsupported",
          "pem routines…bad end line", "pem routines…no start line", "pem routines…bad base64 decode"),

@@ -76,8 +76,8 @@ _ENTERPRISE = (
 )  # fmt: skip
 
 _NETWORK = (
-    said("vpn", c.CLIENT_REFUSED, "ike authentication credentials are unacceptable", "error 13801"),
-    said("vpn", c.CERTIFICATE_WANTED, "ike failed to find valid machine certificate", "error 13806",
+    said("", c.CLIENT_REFUSED, "ike authentication credentials are unacceptable", "error 13801"),
+    said("", c.CERTIFICATE_WANTED, "ike failed to find valid machine certificate", "error 13806",
          "required client certificate is not found", "valid client certificate is required",
          "no valid certificates available for authentication"),
     said("anyconnect", c.CLIENT_REFUSED, "certificate validation failure"),
@@ -128,7 +128,7 @@ _NETWORK = (
     said("nagios", c.TIMEOUT_ALONE, "socket timeout after"),
     said("nagios", c.CONNECT_FAILED, "unable to open tcp socket"),
     said("testssl", c.NOT_TLS, "doesnt seem to be a tls/ssl enabled server", "didnt find starttls in server response"),
-    said("squid", c.NAME, "dnsmismatch", "certificatehostmismatch", "failedtovalidatehostname"),
+    said("", c.NAME, "dnsmismatch", "certificatehostmismatch", "failedtovalidatehostname"),
     said("zig", c.NO_PATH, "certificateissuernotfound"),
     said("swift", c.VERIFY, "unabletovalidatecertificate"),
     said("swift", c.CLOSED, "uncleanshutdown", "tlsconnectiontruncated"),
