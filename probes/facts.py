@@ -74,10 +74,11 @@ class Facts:
         self.origin = next((look for look in looks if look.endpoint == evidence.origin), None)
         self.all_looks = tuple(look for look in looks if look.endpoint != evidence.origin)
         self.looks = tuple(look for look in self.all_looks if not look.is_gap)
-        self._assessed: dict[tuple[Chain, str, View], ChainFacts] = {}
+        # By the look itself, not by its endpoint, whose hash is written in Python: verdicts are asked for sixty times.
+        self._assessed: dict[tuple[Look, Chain], ChainFacts] = {}
         self._family_faults: dict[tuple[Chain, str, View, bool, Anchors], str | None] = {}
-        self._common: dict[tuple[Endpoint, Chain], tuple[str | None, str | None]] = {}
-        self._verdicts: dict[tuple[str, Endpoint], Verdict | None] = {}
+        self._common: dict[tuple[Look, Chain], tuple[str | None, str | None]] = {}
+        self._verdicts: dict[tuple[str, Look], Verdict | None] = {}
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -97,12 +98,11 @@ class Facts:
 
     def chain(self, look: Look, chain: Chain) -> ChainFacts:
         """What *chain* amounts to for current clients; what was fetched counts as known."""
-        key = (chain, look.reference, look.view)
-        if key not in self._assessed:
-            self._assessed[key] = assess(
-                chain, look.reference, self.anchors, self.now, extra=self.fetched, view=look.view
-            )
-        return self._assessed[key]
+        known = self._assessed.get((look, chain))
+        if known is None:
+            known = assess(chain, look.reference, self.anchors, self.now, extra=self.fetched, view=look.view)
+            self._assessed[look, chain] = known
+        return known
 
     def chain_fault(self, look: Look, chain: Chain) -> str | None:
         """The chain.* code that is true of *chain* for current clients, or None."""
@@ -199,7 +199,7 @@ class Facts:
 
     def verdict(self, family: Family, look: Look) -> Verdict | None:
         """Does *family* get through at this address? None: it cannot be told."""
-        key = (family.name, look.endpoint)
+        key = (family.name, look)
         if key not in self._verdicts:
             self._verdicts[key] = self._verdict_of(family, look)
         return self._verdicts[key]
@@ -264,7 +264,7 @@ class Facts:
 
     def _common_faults(self, look: Look, chain: Chain) -> tuple[str | None, str | None]:
         """Name and time (unless a clock excuses it), the same for every family, so found out once."""
-        key = (look.endpoint, chain)
+        key = (look, chain)
         if key not in self._common:
             time = self.time_fault(chain)
             self._common[key] = (

@@ -54,29 +54,38 @@ class Look:
         self.handshakes = tuple(shake for shake in handshakes if shake.offer.purpose != IMPLICIT)
         self.implicit = next((shake for shake in handshakes if shake.offer.purpose == IMPLICIT), None)
         self.evidence = evidence
+        self._tries: dict[tuple[str, ...], tuple[Handshake, ...]] = {}
+        self._passed: dict[tuple[str, ...], tuple[Handshake, ...]] = {}
 
     @property
     def address(self) -> str:
         return self.endpoint.address
 
-    @property
+    @cached_property
     def server_name(self) -> str | None:
         return self.evidence.target.server_name
 
-    @property
+    @cached_property
     def reference(self) -> str:
         """The identity a client expects here: the name it sends, else the address it was given."""
         return self.server_name or self.evidence.target.host
 
     def tries(self, *purposes: str) -> tuple[Handshake, ...]:
         """All handshakes made for these questions, in the order made."""
-        return tuple(shake for shake in self.handshakes if shake.offer.purpose in purposes)
+        made = self._tries.get(purposes)
+        if made is None:
+            made = tuple([shake for shake in self.handshakes if shake.offer.purpose in purposes])
+            self._tries[purposes] = made
+        return made
 
     def last(self, purpose: str) -> Handshake | None:
         return next(reversed(self.tries(purpose)), None)
 
     def passed(self, *purposes: str) -> tuple[Handshake, ...]:
-        return tuple(shake for shake in self.tries(*purposes) if completed(shake))
+        made = self._passed.get(purposes)
+        if made is None:
+            made = self._passed[purposes] = tuple([shake for shake in self.tries(*purposes) if completed(shake)])
+        return made
 
     @cached_property
     def current(self) -> tuple[Handshake, ...]:
@@ -162,7 +171,7 @@ class Look:
         """Does the key sign the exchange? With RSA key exchange it decrypts, and its keyUsage may say so alone."""
         return self.shown is None or self.shown.version == TLS13 or self.shown.group is not None
 
-    @property
+    @cached_property
     def view(self) -> View:
         return MODERN if self.signs else replace(MODERN, wants_signing_usage=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Literal
 
 from probes.catalogue import CATALOGUE
@@ -400,6 +401,7 @@ def _alert(look: Look) -> AlertReport | None:
     return None
 
 
+@lru_cache(maxsize=256)  # the intermediates of a sweep are always the same few
 def _certificate(der: bytes) -> CertificateReport:
     parsed = parse(der)
     if not isinstance(parsed, Certificate):

@@ -119,6 +119,8 @@ class Standings:
 
     def asked(self, known: ChainFacts) -> tuple[Source, ...]:
         """What was answered about the certificates of this chain, the leaf's first."""
+        if not self._answers:
+            return ()
         wanted = {_key(question): place for place, question in enumerate(questions(known).questions)}
         found = [(wanted[key], each) for each in self.sources if (key := _key(each)) in wanted]
         return tuple(source for _, source in sorted(found, key=lambda pair: pair[0]))
@@ -128,8 +130,8 @@ class Standings:
         leaf = known.leaf
         if leaf is None:
             return ()
-        issuer = issuer_of(leaf, known)
         bodies = dict.fromkeys(shake.staple for shake in self.with_leaf(look, leaf) if shake.staple)
+        issuer = issuer_of(leaf, known) if bodies else None
         return tuple(self._staple(body, leaf, issuer) for body in bodies)
 
     def with_leaf(self, look: Look, leaf: Certificate) -> tuple[Handshake, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from probes.pki import roots
@@ -44,7 +44,7 @@ class Missing:
     wanted_by: Certificate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: what every family and rule asks again is found once
 class ChainFacts:
     """A served chain, looked at from all sides.
 
@@ -81,7 +81,7 @@ class ChainFacts:
     old_clients: tuple[Path, ...]
     truncated: bool
 
-    @property
+    @cached_property
     def best(self) -> Path | None:
         """The best path over the served certificates."""
         return self.paths[0] if self.paths else None
@@ -91,7 +91,7 @@ class ChainFacts:
         """Some path over the served certificates holds (the name is another matter)."""
         return any(path.ok for path in self.paths)
 
-    @property
+    @cached_property
     def sound(self) -> Path | None:
         """A served path that holds but for the leaf's own dates, which the validity.* codes speak of."""
         return next((path for path in self.paths if path.anchor and not path.issuer_faults), None)

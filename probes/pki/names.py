@@ -59,6 +59,7 @@ class NameVerdict:
     why: str
 
 
+@lru_cache(maxsize=256)  # asked by every rule that speaks of names
 def covers(certificate: Certificate, host: str) -> bool:
     """Whether a client that asks for *host* accepts this certificate's names."""
     return explain(certificate, host).covered

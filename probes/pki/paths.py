@@ -25,7 +25,7 @@ STEPS = 256
 SIGNATURES = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: what every family and rule asks again is found once
 class Path:
     """Leaf first. With *anchor* the last certificate is the store's own; without, it is where the path ends.
 
@@ -40,7 +40,7 @@ class Path:
     def ok(self) -> bool:
         return self.anchor is not None and not self.faults
 
-    @property
+    @cached_property
     def issuer_faults(self) -> tuple[Fault, ...]:
         """The faults that are not merely the leaf's own dates."""
         return tuple(f for f in self.faults if f.depth > 0 or f.kind not in ("expired", "not_yet_valid"))
@@ -48,7 +48,7 @@ class Path:
     def has(self, *kinds: FaultKind) -> bool:
         return any(fault.kind in kinds for fault in self.faults)
 
-    @property
+    @cached_property
     def verified(self) -> tuple[Certificate, ...]:
         """The certificates whose signatures hold, leaf first."""
         return self.certificates[:-1] if self.has("bad_signature") else self.certificates
