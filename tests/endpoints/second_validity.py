@@ -214,12 +214,14 @@ def healthy(to: Register) -> None:
         "400 Bad Request",
         "403 Forbidden",
         "404 Not Found",
-        "421 Misdirected Request",
         "426 Upgrade Required",
         "500 Internal Server Error",
         "503 Service Unavailable",
     ):
         add(f"http-{status[:3]}", "stunnel", answering(status, "Date: now", "Location: https://elsewhere.test/"))
+    # RFC 9110 section 15.5.20: the server says that it does not answer for the very name that it was asked by.
+    misdirected = answering("421 Misdirected Request", "Date: now")
+    to.add("names/http-421", "stunnel", misdirected, "resumption.coalescing", status=frozenset({"warning"}))
     add("http-no-date", "stunnel", answering("200 OK"))
     add("http-date-40-s-behind", "stunnel", answering("200 OK", "Date: now-40"))
     add("http-date-40-s-ahead", "stunnel", answering("200 OK", "Date: now+40"))
