@@ -58,7 +58,7 @@ _TLS_WORDS = (
     "clienthello",
     "client hello", "secure connection", "secure channel", "early data", "sni ", "0 rtt", "fatal alert",
     "alertreceived", "receivedfatalalert", "alert number", "bouncycastle", "handshake failure", "cloudflare",
-    "invalid peer",
+    "invalid peer", "reused, tls",
     "verify error", "verify return code", "ocsp", "wolf ssl", "wolfssl", "gnutls", "amq96", "ssslerr",
     "ora 28", "ora 29",    "connection encryption", "ike ", "openssl", "crypto error",
 )  # fmt: skip
