@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 MOST_BYTES = 256 * 1024  # of one PEM text; a chain with its key has a few thousand
-_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+_ARMOUR = re.compile(r"-----(BEGIN|END) ([A-Z0-9 ]+)-----")
 _CERTIFICATES = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 _KEYS = frozenset({"PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"})
 _UNENCRYPTED = "`openssl pkey -in KEY -out plain.pem` writes it without one"
@@ -66,9 +66,22 @@ def _blocks(text: str | bytes, named: str) -> list[tuple[str, str]]:
     if len(raw) > MOST_BYTES:
         raise UsageError(f"{named} has {len(raw):,} bytes; a certificate chain with its key has a few thousand.")
     plain = raw.decode("utf-8", "replace")
-    blocks = [(match[1], match[2]) for match in _BLOCK.finditer(plain)]
+    blocks = _paired(plain)
     if not blocks:
         raise UsageError(f"{named} {_instead(raw)}")
+    return blocks
+
+
+def _paired(plain: str) -> list[tuple[str, str]]:
+    """What stands between each first line and the last line of the same kind that follows it; in one pass."""
+    blocks: list[tuple[str, str]] = []
+    begun: re.Match[str] | None = None
+    for armour in _ARMOUR.finditer(plain):
+        if armour[1] == "BEGIN":
+            begun = armour
+        elif begun is not None and begun[2] == armour[2]:
+            blocks.append((begun[2], plain[begun.end() : armour.start()]))
+            begun = None
     return blocks
 
 

@@ -159,6 +159,7 @@ def test_each_mistake_is_told_with_what_would_be_right() -> None:
         (b"", leaf_.key_pem, "is empty"),
         (b"hello", leaf_.key_pem, "is not PEM"),
         (pem(leaf_)[:200], leaf_.key_pem, "without its end"),
+        ("-----BEGIN CERTIFICATE-----" * 9_000, leaf_.key_pem, "without its end"),  # in one pass, not in one from each
         (leaf_.key_pem, leaf_.key_pem, "holds no certificate"),
         (pem(leaf_), leaf_.key_pem + other.key_pem, "holds 2 private keys"),
         (pem(issuer, leaf_), leaf_.key_pem, "stands at place 2 of 2. It must come first"),

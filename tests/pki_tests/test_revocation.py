@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime, timedelta
+from time import process_time
 from urllib.parse import unquote
 
 import pytest
@@ -287,6 +288,13 @@ def test_the_scope_of_a_crl_counts(extension: tuple[x509.ExtensionType, bool], o
 def test_a_crl_of_user_certificates_says_nothing_of_an_intermediate() -> None:
     body = crl(ROOT, at=NOW, more=[scope(only_contains_user_certs=True)])
     assert judge_crl(body, value(CA), value(ROOT), NOW).outcome == "unknown"
+
+
+def test_a_crl_of_first_lines_alone_is_read_in_one_pass() -> None:
+    """What a distribution point may send (32 MB) must not be searched again from each line."""
+    began = process_time()
+    status = judge_crl(b"-----BEGIN X509 CRL-----" * 100_000, value(LEAF), value(CA), NOW)
+    assert status.outcome == "error" and process_time() - began < 2.0
 
 
 def test_a_crl_in_pem_is_read() -> None:
