@@ -54,6 +54,13 @@ class Way:
     deadline: float
 
 
+@dataclass(slots=True, kw_only=True)
+class Allowance:
+    """Bytes that several fetches may bring together; each takes from it what it reads."""
+
+    left: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What is sent, and how much may come back. With *content* it is a POST of that media type."""
@@ -63,6 +70,7 @@ class Asked:
     content_type: str = ""
     max_body: int = MAX_BODY
     connect_s: float = CONNECT_S
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +265,10 @@ async def _read(answer: httpx.Response, place: httpx.URL, asked: Asked, progress
         progress.received = len(body)
         if len(body) > asked.max_body:
             raise _Refused(f"larger than {asked.max_body // 1024} KB")
+        if asked.allowance is not None:
+            asked.allowance.left -= len(piece)
+            if asked.allowance.left < 0:
+                raise _Refused("this check has read as much as it may hold", "refused")
     return bytes(body)
 
 

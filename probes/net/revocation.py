@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from probes.model import Endpoint
 from probes.net.egress import Permit
-from probes.net.fetch import Answer, Asked, Way, fetch, warm
+from probes.net.fetch import Allowance, Answer, Asked, Way, fetch, warm
 from probes.net.resolve import Overrides
 from probes.observed import StatusAnswer
 from probes.pki.ocsp import get_url, request
@@ -27,6 +27,7 @@ SAMPLES = 3
 MAX_OCSP = 128 * 1024
 MAX_CRL = 32 * 1024 * 1024
 SMALL_CRL = 1024 * 1024  # what is larger is fetched once only
+MAX_LISTS = 64 * 1024 * 1024  # all CRLs of one check: they are held until it is judged, and their size is not ours
 MAX_SOURCES = 16  # asked in one check
 _GET_REFUSED = {400, 404, 405, 414, 501}  # responders that know POST alone say so in one of these ways
 
@@ -58,6 +59,7 @@ class Inquiry:
         self._way = Way(permit=permit, overrides=overrides, resolver=resolver, deadline=deadline)
         self._asked: dict[tuple[str, str, bytes, bytes], asyncio.Task[StatusAnswer | None]] = {}
         self._lists: dict[str, asyncio.Task[_Samples]] = {}
+        self._allowance = Allowance(left=MAX_LISTS)
 
     def ask(self, questions: tuple[Question, ...]) -> None:
         """Ask what was not asked before. What exceeds MAX_SOURCES is left out, and missing among the answers."""
@@ -105,10 +107,11 @@ class Inquiry:
 
     async def _crl(self, url: str) -> _Samples:
         await warm()
-        way, asked = self._limited(), Asked(max_body=MAX_CRL, connect_s=CONNECT_S)
+        way, asked = self._limited(), Asked(max_body=MAX_CRL, connect_s=CONNECT_S, allowance=self._allowance)
         first = await fetch(url, way, asked)
         slow = first.elapsed_ms > PER_SOURCE_S * 500  # as much again is not left
-        if first.failure == "refused" or len(first.body or b"") >= SMALL_CRL or slow or _past(way):
+        large = max(len(first.body or b""), first.received) >= SMALL_CRL
+        if first.failure == "refused" or large or slow or _past(way):
             return _samples([first])
         others = await asyncio.gather(*(fetch(url, way, asked) for _ in range(SAMPLES - 1)))
         return _samples([first, *others])

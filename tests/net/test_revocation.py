@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import pytest
 
 from probes.lab.status import Page, Web, crl, ocsp_response
+from probes.net import revocation
 from probes.net.egress import Permit
 from probes.net.resolve import Override
 from probes.net.revocation import MAX_SOURCES, SAMPLES, Inquiry
@@ -115,6 +116,25 @@ async def test_a_large_crl_is_fetched_once() -> None:
         url = pages.publish(Page(body=LISTED + bytes(1024 * 1024), content_type=CRL_TYPE))
         [answer] = await ask(question(url, "crl"))
     assert len(answer.samples_ms) == 1 == len(pages.requests)
+
+
+async def test_a_crl_beyond_all_bounds_is_fetched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revocation, "MAX_CRL", 1 << 20)
+    async with web() as pages:
+        [answer] = await ask(question(pages.publish(Page(body=bytes(3 << 20), content_type=CRL_TYPE)), "crl"))
+    assert (answer.failure, answer.body) == ("error", None) and "larger than 1024 KB" in answer.detail
+    assert len(pages.requests) == 1
+
+
+async def test_all_crls_of_a_check_share_one_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a chain of many names makes us hold is limited, and what is left out counts against nobody."""
+    monkeypatch.setattr(revocation, "MAX_LISTS", 3 << 20)
+    async with web() as pages:
+        urls = [pages.publish(Page(body=bytes(2 << 20), content_type=CRL_TYPE)) for _ in range(4)]
+        answers = await ask(*(question(url, "crl") for url in urls))
+    had = [answer for answer in answers if answer.body is not None]
+    assert len(had) <= 1 and {answer.failure for answer in answers if answer not in had} == {"refused"}
+    assert all("as much as it may hold" in answer.detail for answer in answers if answer not in had)
 
 
 async def test_one_crl_serves_all_certificates_that_name_it() -> None:
