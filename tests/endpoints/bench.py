@@ -309,7 +309,7 @@ class Bench:
             home.mkdir()
             config = (
                 "daemon off; master_process off; error_log stderr crit; pid nginx.pid;\n"
-                "events { worker_connections 1024; }\n"
+                "events { worker_connections 8192; }\n"
                 f"http {{ access_log off; ssl_session_ticket_key {self.ticket_key};"
                 " server_names_hash_bucket_size 256; server_names_hash_max_size 4096;"
                 + "".join(

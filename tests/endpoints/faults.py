@@ -256,6 +256,12 @@ def wants_one_segment(address: str, port: int) -> Handler:
     return handler
 
 
+def _ended(pump: asyncio.Task[None]) -> None:
+    """A client that resets ends its half of a relay: nothing to report."""
+    if not pump.cancelled():
+        pump.exception()
+
+
 async def _relayed(
     address: str, port: int, hello: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
@@ -263,6 +269,7 @@ async def _relayed(
     try:
         far_writer.write(hello)
         up = asyncio.ensure_future(_pump(reader, far_writer))
+        up.add_done_callback(_ended)
         await _pump(far_reader, writer)
         up.cancel()
     finally:

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 
 from tests.endpoints import faults
 from tests.endpoints.authority import Party
@@ -143,10 +143,10 @@ def forgets_its_context(most: int) -> Face:
     def face(bench: Bench, case: Case, chain: Sequence[Party], place: At) -> object:
         made = SSL.Context(SSL.TLS_SERVER_METHOD)
         made.set_max_proto_version(most)
-        made.use_certificate(crypto.X509.from_cryptography(chain[0].certificate))
+        made.use_certificate(chain[0].certificate)
         for party in chain[1:]:
-            made.add_extra_chain_cert(crypto.X509.from_cryptography(party.certificate))
-        made.use_privatekey(crypto.PKey.from_cryptography_key(chain[0].key))
+            made.add_extra_chain_cert(party.certificate)
+        made.use_privatekey(chain[0].key)
         made.set_verify(SSL.VERIFY_PEER, lambda *_: True)
 
         async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
