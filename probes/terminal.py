@@ -41,7 +41,9 @@ def show(report: Report, *, all_repairs: bool = False) -> None:
     for number, finding in enumerate(report.findings):
         console.print(_finding(finding, is_cause=number == 0 and report.cause == finding.code))
         # Not wrapped by us: the command is to be copied whole.
-        console.print(Text.assemble("  ", ("next: ", "bold"), (finding.next_command, "cyan")), soft_wrap=True)
+        console.print(
+            Text.assemble("  ", ("next: ", "bold"), (shown(finding.next_command, 4000), "cyan")), soft_wrap=True
+        )
         console.print()
     _repairs(console, report, whole=all_repairs)
     if report.clients:
@@ -53,14 +55,34 @@ def show(report: Report, *, all_repairs: bool = False) -> None:
             console.print(_http3(endpoint.address, endpoint.http3))
         if endpoint.offered is not None:
             console.print(_offered(endpoint.address, endpoint.offered))
-        if unlike := differences(report.endpoints):
-            console.print(_differing(*unlike))
+    if unlike := differences(report.endpoints):
+        console.print(_differing(*unlike))
+    for line in _beside(report):
+        console.print(Text(line, style="dim"))
+    console.print(Text(f"{report.elapsed_ms:.0f} ms", style="dim"))
+
+
+# Among the gaps: what was looked at and is worth a line, though no fault.
+_REMARKS = {
+    "client certificate": "client certificate",
+    "dane": "DANE",
+    "http3": "HTTP/3",
+    "simultaneous connections": "simultaneous connections",
+}
+
+
+def _beside(report: Report) -> Iterator[str]:
+    """What was seen beside the verdict, and what was not looked at."""
     if said := sampled(report):
-        console.print(Text(said, style="dim"))
+        yield said
+    welcome = [endpoint for endpoint in report.endpoints if endpoint.client_auth == "optional"]
+    if welcome and all(gap.what != "client certificate" for gap in report.gaps):
+        authorities = "; ".join(dict.fromkeys(name for endpoint in welcome for name in endpoint.ca_names))
+        named = f"; accepted CAs: {shown(authorities, 200)}" if authorities else ""
+        yield f"client certificate ({', '.join(each.address for each in welcome)}): asked for, not needed{named}"
     for gap in report.gaps:
         place = f" ({', '.join(gap.addresses)})" if gap.addresses else ""
-        console.print(Text(f"not looked at: {gap.what}{place}: {gap.why}", style="dim"))
-    console.print(Text(f"{report.elapsed_ms:.0f} ms", style="dim"))
+        yield f"{_REMARKS.get(gap.what, f'not looked at: {gap.what}')}{place}: {gap.why}"
 
 
 _SHARE = 4  # of the back ends, one
@@ -102,7 +124,7 @@ def _finding(finding: FindingReport, *, is_cause: bool) -> Group:
         body.append(f"{_people(finding.fails_for)}\n")
     body.append("fix: ", style="bold")
     body.append(finding.fix)
-    return Group(head, Padding(body, _INDENT))
+    return Group(head, Padding(body, _INDENT, expand=False))
 
 
 _SERVERS = ("nginx", "haproxy", "envoy", "apache", "aws", "cloudflare")
@@ -139,14 +161,26 @@ def _people(names: Iterable[str]) -> str:
     return ", ".join(FAMILY[name].label for name in known) or "nobody"
 
 
+# Families are judged on a first visit; and what a server makes of one client certificate, whoever else shows another.
+_CIRCUMSTANCES = {
+    "resumption.broken": "on a first visit",
+    "mtls.certificate-rejected": "with this client certificate",
+    "mtls.unknown-ca": "with this client certificate",
+}
+
+
 def _clients(report: Report) -> Text:
     text = Text()
     said = who_fails(report.clients)
+    if report.cause in _CIRCUMSTANCES:
+        said = f"{_CIRCUMSTANCES[report.cause]} {said}"
     text.append(f"{said[0].upper()}{said[1:]}.\n", style="bold")
     failing: dict[str, list[str]] = {}
     for client in report.clients:
         if client.outcome == "fail":
             failing.setdefault(client.code or "", []).append(client.name)
+    if len(failing) < 2 and len({client.outcome for client in report.clients}) == 1:  # the sentence says it all
+        return text
     text.append("pass  ", style="green")
     text.append(_people(client.name for client in report.clients if client.outcome == "pass"))
     for code, names in failing.items():

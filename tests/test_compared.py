@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
 
 from probes.compared import differences
-from probes.model import CertificateReport, EndpointReport, ResumptionReport
+from probes.model import CertificateReport, EndpointReport, Report, ResumptionReport, Target
+from probes.terminal import show
 
 
 def endpoint(address: str, **changes: object) -> EndpointReport:
@@ -73,3 +77,22 @@ def test_text_of_strangers_cannot_break_the_table() -> None:
     evil = endpoint("192.0.2.2", alpn="h2\x1b[2J\nroot")
     found = differences([endpoint("192.0.2.1"), evil])
     assert found is not None and all("\n" not in cell and "\x1b" not in cell for row in found[1] for cell in row)
+
+
+def test_the_terminal_shows_the_table_once(capsys: pytest.CaptureFixture[str]) -> None:
+    addresses = [endpoint(f"192.0.2.{last}", alpn=None if last == 1 else "h2") for last in range(1, 5)]
+    report = Report(
+        target=Target.parse("api.test"),
+        started_at=datetime(2026, 11, 21, tzinfo=UTC),
+        elapsed_ms=1.0,
+        status="ok",
+        cause=None,
+        mode=None,
+        summary="Fine.",
+        findings=(),
+        gaps=(),
+        clients=(),
+        endpoints=tuple(addresses),
+    )
+    show(report)
+    assert capsys.readouterr().out.count("the addresses differ in:") == 1
