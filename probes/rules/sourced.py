@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import quote
 
 from probes.clients import FAMILIES, FAMILY
 from probes.facts import Facts
@@ -17,6 +18,7 @@ from probes.pki.ocsp import get_url, request
 from probes.rules.phrase import addresses, date, listed, many, quoted, s_client, subject, where
 from probes.standing import NOUN, SLOW_MS, Source
 
+_IN_URLS = "!#$%&'()*+,/:;=?@[]-._~"  # RFC 3986 section 2.2 and 2.3, and what is encoded already
 _TIMED = r"%{stderr}HTTP %{http_code} after %{time_total} s\n"
 Pick = Callable[[Look, ChainFacts], tuple[Source, ...]]
 
@@ -117,7 +119,9 @@ def again(source: Source, look: Look) -> str:
 
 
 def _curl(url: str, *options: str) -> str:
-    return quoted("curl", "-sS", "--max-time", "20", "-w", _TIMED, *options, url)
+    # A certificate chose the URL: what no URL holds is encoded, and no [ranges] of it are fetched one by one (-g).
+    plain = quote(url, safe=_IN_URLS)
+    return quoted("curl", "-gsS", "--max-time", "20", "-w", _TIMED, *options, plain)
 
 
 def checking(*kinds: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import timedelta
 
 import pytest
@@ -51,6 +52,20 @@ def test_an_intermediate_s_responder_is_told_as_such() -> None:
     finding = fires(CODE, facts_of(answer, chain=(leaf(ca), ca)), severity="warning", asks="http://root-ocsp.test/")
     assert "“Asked CA”" in finding.explanation
     assert any("the intermediate “Asked CA”" in line for line in finding.evidence)
+
+
+def test_what_a_certificate_calls_a_url_is_harmless_in_a_command() -> None:
+    """A terminal obeys escape sequences wherever they stand, and curl makes many URLs of one with brackets."""
+    url = "http://ocsp.test/\x1b[2J';reboot\n{a,b}/%2F"
+    evil = leaf(issuing(), more=sources(ocsp_urls=[url]))
+    dead = said("ocsp", failure="error", detail="not a URL that can be fetched", url=url, about=evil)
+    command = fires(CODE, facts_of(dead, chain=(evil, issuing())), severity="warning", asks="ocsp.test").next_command
+    assert command.isprintable() and "-gsS" in command
+    words = shlex.split(command)
+    assert next(word for word in words if "ocsp.test" in word).startswith(
+        "http://ocsp.test/%1B[2J';reboot%0A%7Ba,b%7D/%2F"
+    )
+    assert "reboot" not in words
 
 
 def test_one_of_two_responders_suffices() -> None:
