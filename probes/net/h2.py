@@ -153,11 +153,19 @@ async def _at(seen: Handshake, names: tuple[str, ...], route: Route) -> tuple[Mi
 def _misdirection(name: str, status: int | None, own: Handshake, leaf: bytes) -> Misdirection:
     same, detail = None, ""
     if own.certificates:
-        same = own.certificates[0] == leaf
+        same = own.certificates[0] == leaf or _covers_alike(own.certificates[0], leaf)
         detail = "" if same else f"another certificate, for {_covered(own.certificates[0])}"
     elif isinstance(own.outcome, Alerted):
         same, detail = False, f"alert {own.outcome.code} {alert_name(own.outcome.code)}"
     return Misdirection(name=name, address=own.endpoint.address, status=status, same_certificate=same, detail=detail)
+
+
+def _covers_alike(der: bytes, other: bytes) -> bool:
+    """Are they for the very same names? Then both serve all of them: one is renewed, or another back end's copy."""
+    first, second = parse(der), parse(other)
+    if not isinstance(first, Certificate) or not isinstance(second, Certificate):
+        return False
+    return bool(first.dns_names) and set(first.dns_names) == set(second.dns_names)
 
 
 def _covered(der: bytes) -> str:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from probes import plan
 from probes.model import Completed, Endpoint, Handshake, Resolution, Target
-from probes.net.h2 import MAX_NAMES, Route, _Requests, misdirections
+from probes.net.h2 import MAX_NAMES, Route, _misdirection, _Requests, misdirections
 from probes.net.handshake import shake
 from probes.observed import Misdirection
 from probes.wire import events
@@ -229,3 +229,17 @@ async def test_apache_calls_it_misdirected(places: dict[str, tuple[str, int]]) -
     found = await at(places["apache"])
     assert (found["b.test"].status, found["b.test"].same_certificate) == (421, False)
     assert found["c.test"].status != 421 and found["c.test"].same_certificate is True
+
+
+def test_a_renewed_certificate_for_the_same_names_is_no_other_one() -> None:
+    """Back ends that are being renewed, and name servers' many front ends, hand out copies that differ in serial."""
+    ca = pki.intermediate(pki.authority())
+    first, renewed, narrower = (pki.leaf(ca, names=names) for names in (NAMES, NAMES[::-1], NAMES[1:]))
+    own = seen("a.test")[0]
+
+    def told(body: bytes) -> bool | None:
+        return _misdirection("b.test", 200, replace(own, certificates=(body,)), first.der).same_certificate
+
+    assert first.der != renewed.der
+    assert (told(first.der), told(renewed.der), told(narrower.der)) == (True, True, False)
+    assert told(b"no certificate") is False
