@@ -10,6 +10,8 @@ Labelled from the catalogue without sight of the rules and of what gathers their
   the SSLRequest, as MySQL's clients send it.
 - `mtls/wrong-ca-loop-required`: asyncio aborts before its alert 48 leaves, and the server names no CAs: either code.
 
+Seventy-five endpoints joined after that run; none of their labels was changed.
+
 Before the first run s_client's own second visits corrected four labels of mode 8 (two caddy servers of one process
 do not share keys; haproxy's and OpenSSL's session caches still resume TLS 1.2 without tickets).
 """
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 from tests.endpoints import (
     third_balancer,
+    third_healthy,
     third_mtls,
     third_reach,
     third_resumption,
@@ -37,6 +40,7 @@ def register(to: Register) -> None:
     third_validity.register(to)
     third_starttls.register(to)
     third_reach.register(to)
+    third_healthy.register(to)
     IDS.extend(id for id in to.cases if id not in before)
 
 
