@@ -96,3 +96,12 @@ async def _one(target: Target, options: Options) -> Report | Failed:
         return await check(target, options)
     except UsageError as error:
         return Failed(target=target, why=str(error))
+    # Our own mistake about one target must not cost the thousands behind it; it is told in the target's own line.
+    except Exception as error:
+        return Failed(target=target, why=f"this program failed ({_innermost(error)}): please report it")
+
+
+def _innermost(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return type(error).__name__

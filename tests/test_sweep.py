@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,21 @@ async def test_a_sweep_names_each_target_s_cause_once(lab: Lab) -> None:
     found = await swept(lab, cases, light=False)
     assert len(found) == len({str(Target.parse(case.target)) for case in cases})
     assert all(found[str(Target.parse(case.target))].cause == case.expected for case in cases)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_mistake_of_our_own_about_one_target_ends_no_sweep(lab: Lab) -> None:
+    [bad, good] = [Target.parse(case.target) for case in some(lab, {None})[:2]]
+
+    def faulty(_address: str, port: int) -> str | None:
+        if port == bad.port:
+            raise LookupError("no such thing")
+        return None
+
+    chosen = replace(options(lab, light=True), permit=faulty)
+    found = [result async for result in sweep([bad, good], chosen, at_once=1)]
+    assert isinstance(found[0], Failed) and found[0].target == bad and "LookupError" in found[0].why
+    assert isinstance(found[1], Report) and found[1].status == "ok"
 
 
 @pytest.mark.asyncio(loop_scope="module")
