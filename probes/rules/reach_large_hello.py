@@ -21,9 +21,12 @@ def _fails(look: Look, purpose: str) -> bool:
 
 
 def _at_risk(look: Look) -> bool:
-    """Only the hello in two segments breaks off: on this path the big one happened to arrive in one piece."""
+    """Only the hello in two segments breaks off: on this path the big one happened to arrive in one piece.
+
+    Who sheds whole hellos as well (a limit on connections) has not told anything of segments.
+    """
     broke = [isinstance(shake.outcome, Dropped | Stalled | NotTls | Malformed) for shake in look.tries("split")]
-    return bool(look.passed("modern")) and _fails(look, "split") and all(broke)
+    return bool(look.passed("modern")) and _fails(look, "split") and all(broke) and not (look.shed or look.outages)
 
 
 def _told(look: Look) -> tuple[Handshake, ...]:

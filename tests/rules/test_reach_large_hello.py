@@ -31,6 +31,14 @@ def test_a_second_segment_that_is_lost_now_and_then_is_a_risk() -> None:
     assert judge(seen).status == "warning"
 
 
+def test_where_whole_hellos_are_shed_as_well_the_second_segment_is_not_to_blame() -> None:
+    """A limit of a few connections a second drops whatever comes next, a hello in two segments among it."""
+    from tests.evidence import untouched
+
+    seen = facts(healthy(split=dropped("rst"), small=(untouched, dropped("rst"))))
+    assert silent("reach.large-hello", seen)
+
+
 def test_one_lost_split_hello_proves_nothing() -> None:
     from tests.evidence import untouched
 
