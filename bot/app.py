@@ -9,10 +9,11 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.listeners import actions, commands, events, faults, views
+from bot.listeners import actions, commands, events, faults, triage, views
 from bot.listeners.gate import Gate
 from bot.manifest import COMMAND
 from bot.render import explain, identities, listing, repair, report
+from bot.render import triage as questions
 
 LOG = logging.getLogger("bot.app")
 
@@ -55,6 +56,11 @@ def build_app(*, client: AsyncWebClient, identity: AuthorizeResult, gate: Gate, 
     app.action(repair.ALL)(actions.pressed(gate))
     app.action(explain.CHECK)(actions.pressed(gate))
     app.action(listing.OLDER)(actions.pressed(gate))
+    app.action(report.TRIAGE)(actions.pressed(gate))
+    app.action(questions.PRESSED)(actions.pressed(gate))
+    app.action(questions.HOST)(triage.asks_host(gate))
+    app.view(questions.HOST_FORM)(triage.host_given(gate))
+    app.shortcut(questions.SHORTCUT)(triage.used(gate))
     app.action(identities.ADD)(views.pressed(gate))
     app.view(identities.FORM)(views.submitted(gate))
     return app

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bot.model import Check, Command, ExplainText, Help, HistoryQuery, IdentityCommand, Misread, NotYet
+from bot.model import Check, Command, ExplainText, Help, HistoryQuery, IdentityCommand, Misread, NotYet, TriageCommand
 from probes.model import DEFAULT_PORT, Endpoint, Target, UsageError, ip_literal, shown
 
 LONGEST = 1000  # characters; no command but `explain` needs more, and what is longer was pasted by mistake
@@ -23,6 +23,7 @@ AVAILABLE: Mapping[str, str] = MappingProxyType(
         "check": "check HOST[:PORT] [--ip ADDR] [--sni NAME] [--starttls PROTO] [--origin ADDR] [--identity NAME]",
         "explain": "explain TEXT",
         "history": "history [HOST or word]",
+        "triage": "triage [HOST[:PORT]] [error text]",
         "identity": "identity add | list | remove NAME",
         "help": "help [WORD]",
     }
@@ -31,7 +32,6 @@ WHAT_WORKS = "`/tls check HOST[:PORT]`, `/tls explain TEXT`, `/tls history [HOST
 # In the grammar, but not in this version.
 PLANNED: Mapping[str, str] = MappingProxyType(
     {
-        "triage": "the four questions, with buttons",
         "note": "a line in the timeline of an incident",
         "watch": "looking at endpoints regularly",
         "ct": "watching Certificate Transparency",
@@ -131,11 +131,26 @@ def _command(words: list[str]) -> Command:
         return HistoryQuery(word=_subject(rest))
     if verb in {"identity", "identities"}:
         return _identity(rest)
+    if verb == "triage":
+        return _triage(rest)
     if verb in {"help", "?", "--help", "-h"}:
         return Help(word=_subject(rest).lower())
     if verb in PLANNED:
         return NotYet(word=verb)
     return _unknown(words)
+
+
+def _triage(words: list[str]) -> TriageCommand:
+    """A host with options as `check` takes them, a host and an error text, an error text alone, or nothing."""
+    if not words:
+        return TriageCommand()
+    target = _as_target(words[0])
+    has_options = any(word.strip(_DECORATION).startswith("--") for word in words)
+    if len(words) == 1 or (target is not None and has_options):
+        return TriageCommand(check=_check(words))
+    if target is None:
+        return TriageCommand(text=" ".join(words))
+    return TriageCommand(check=Check(target=target), text=" ".join(words[1:]))
 
 
 def _verb(word: str) -> str:

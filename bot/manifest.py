@@ -30,6 +30,14 @@ MANIFEST: dict[str, Any] = {
             "messages_tab_read_only_enabled": False,
         },
         "bot_user": {"display_name": "clienthello", "always_online": True},
+        "shortcuts": [
+            {
+                "name": "Diagnose TLS here",
+                "type": "message",
+                "callback_id": "triage_here",
+                "description": "Reads host and error out of a message and asks the four triage questions",
+            }
+        ],
         "slash_commands": [
             {
                 "command": COMMAND,

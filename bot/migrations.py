@@ -32,6 +32,18 @@ def _identities(db: Database) -> None:
     )
 
 
+@STEPS(name="0005_walkthroughs")
+def _walkthroughs(db: Database) -> None:
+    # Triage. `id` is that of the request that began it, `state` the rest of `bot.triage.Walkthrough` as JSON.
+    db.execute(
+        """create table walkthroughs (
+            id integer primary key, team text not null, channel text not null, parent text, thread_ts text,
+            command text, is_open integer not null, revision integer not null, updated_at text not null,
+            state text not null)"""
+    )
+    db.execute("create index walkthroughs_place on walkthroughs (channel) where is_open")
+
+
 def apply(db: Database) -> list[str]:
     """Bring *db* up to date; the names of the steps that were taken."""
     pending = [step.name for step in STEPS.pending(db)]

@@ -25,6 +25,7 @@ class Check:
     origin: Endpoint | None = None
     identity: str | None = None  # the name of a stored client identity
     credential: Credential | None = field(default=None, repr=False)  # what it stands for, once it is unsealed
+    light: bool = False  # three handshakes an address; never asked for in words
 
     def with_credential(self, credential: Credential) -> Check:
         """The same check, able to show its client certificate."""
@@ -59,6 +60,14 @@ class HistoryQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TriageCommand:
+    """`triage [HOST …] [error text]`: the check of its host, if it names one, and what else was said."""
+
+    check: Check | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainText:
     """`explain TEXT`; never empty."""
 
@@ -86,7 +95,7 @@ class Misread:
     answer: str
 
 
-Command: TypeAlias = Check | IdentityCommand | HistoryQuery | ExplainText | Help | NotYet | Misread
+Command: TypeAlias = Check | IdentityCommand | HistoryQuery | ExplainText | TriageCommand | Help | NotYet | Misread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,7 +153,13 @@ async def answered(options: Options, number: int, asked: Check, on_progress: OnP
     if origin is not None and options.permit is not None and (why := options.permit(origin.address, origin.port)):
         return (number, "usage", f"I read --origin {origin}, and {why}.")
     try:
-        chosen = replace(options, addresses=asked.addresses, origin=asked.origin, identity=asked.credential)
+        chosen = replace(
+            options,
+            addresses=asked.addresses,
+            origin=asked.origin,
+            identity=asked.credential,
+            light=asked.light or options.light,
+        )
         report = await check(asked.target, chosen, on_progress=on_progress)
     except UsageError as error:
         return (number, "usage", str(error))

@@ -29,12 +29,14 @@ from bot.model import (
     Note,
     NotYet,
     PastCheck,
+    TriageCommand,
 )
 from bot.notify import Outbox, Pace
 from bot.render import changes, explain, listing, repair, report, words
 from bot.render import identities as identity
 from bot.rooms import Rooms
 from bot.supervisor import Supervisor
+from bot.triage_work import Triaging
 from probes.codec import to_json
 from probes.model import Report, UsageError
 
@@ -85,6 +87,13 @@ class Work:
         self._slots = asyncio.Semaphore(_MOST_AT_ONCE)
         self._progress = Pace(1, _PROGRESS_EVERY_S)
         self._stepping: dict[tuple[str, str], asyncio.Lock] = {}
+        self._triage = Triaging(
+            history=history,
+            outbox=outbox,
+            checker=checker,
+            first_check=self._first_check,
+            quotable=self._quotable,
+        )
         self._running: set[str] = set()  # keys of headlines whose check runs
 
     def hand_over(self, intake: Intake) -> None:
@@ -121,6 +130,8 @@ class Work:
                 await self._changed(intake)
             case listing.OLDER:
                 await self._older(intake)
+            case str(action) if action in self._triage.acts():
+                await self._triage.acts()[action](intake)
             case explain.CHECK:
                 await self._check_named(intake)
             case _:
@@ -135,6 +146,8 @@ class Work:
                 await self._history_page(intake, word)
             case IdentityCommand():
                 await self._identity(intake, command)
+            case TriageCommand():
+                await self._triage.begin(intake, command)
             case ExplainText(text=text):
                 await self._explanation(intake, text)
             case Help() | NotYet() | Misread():

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from bot import manifest as packaged
-from bot.render import explain, identities, listing, repair, report
+from bot.render import explain, identities, listing, repair, report, triage
 
 ROOT = Path(__file__).parent.parent
 Json = dict[str, Any]
@@ -130,6 +130,11 @@ _NAMES = {
     "OLDER": listing.OLDER,
     "ADD": identities.ADD,
     "FORM": identities.FORM,
+    "TRIAGE": report.TRIAGE,
+    "PRESSED": triage.PRESSED.pattern,
+    "HOST": triage.HOST,
+    "HOST_FORM": triage.HOST_FORM,
+    "SHORTCUT": triage.SHORTCUT,
 }
 
 

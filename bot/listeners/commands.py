@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import commands
 from bot.listeners import views
 from bot.listeners.gate import Gate
-from bot.model import Check, Content, ExplainText, HistoryQuery, IdentityCommand, Intake
+from bot.model import Content, Help, IdentityCommand, Intake, Misread, NotYet
 from bot.work import at_once
 
 
@@ -34,7 +34,7 @@ def tls(gate: Gate) -> Callable[..., Awaitable[None]]:
         opens_form = isinstance(asked, IdentityCommand) and asked.act == "add"
         if answer is None and opens_form:
             answer = await views.opened(client, gate, intake, str(body["trigger_id"]))
-        elif answer is None and not isinstance(asked, Check | HistoryQuery | ExplainText | IdentityCommand):
+        elif answer is None and isinstance(asked, Help | NotYet | Misread):
             answer = at_once(asked)
         verdict = "refused" if refusal else type(asked).__name__.lower()
         stored = await gate.take_in(intake, verdict=verdict, finished=answer is not None or opens_form)

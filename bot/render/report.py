@@ -29,6 +29,7 @@ from probes.compared import differences
 from probes.model import CertificateReport, EndpointReport, FindingReport, Report, Target
 
 AGAIN, RAW, CHANGED = "check.again", "check.raw", "check.changed"
+TRIAGE = "triage.begin"
 _ROWS = 15
 _EVIDENCE = 8
 _ALSO = 6
@@ -53,7 +54,7 @@ def checking(target: Target, user: str, *, before: Report | None = None, progres
 def headline(check: PastCheck) -> Content:
     """The verdict: one line, one line of context, three buttons."""
     report = check.report
-    blocks = [section(_verdict(report)), context(_facts(check)), _buttons(check.id)]
+    blocks = [section(_verdict(report)), context(_facts(check)), _buttons(check)]
     return fit(_plain(_verdict_words(report)), blocks)
 
 
@@ -151,11 +152,14 @@ def _until(certificate: CertificateReport) -> datetime | None:
         return None
 
 
-def _buttons(number: int) -> Json:
+def _buttons(check: PastCheck) -> Json:
+    number = str(check.id)
+    triage = [button("Triage", TRIAGE, number)] if check.report.status == "broken" else []
     return actions(
-        button("Run again", AGAIN, str(number)),
-        button("Raw report", RAW, str(number)),
-        button("What changed", CHANGED, str(number)),
+        button("Run again", AGAIN, number),
+        button("Raw report", RAW, number),
+        button("What changed", CHANGED, number),
+        *triage,
     )
 
 

@@ -80,7 +80,8 @@ def test_a_dash_that_slack_made_of_two_hyphens_is_an_option_again() -> None:
         ("chekc api.example.com", "Did you mean `/tls check api.example.com`?"),
         ("api.example.com", "`/tls check api.example.com`"),
         ("frobnicate", "not a command"),
-        ("traige foo", "does not have it"),
+        ("traige foo", "Did you mean `/tls triage foo`?"),
+        ("digset now", "does not have it"),
         ("check " + "a" * 10_000, "10,006 characters"),
     ],
 )
