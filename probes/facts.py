@@ -217,9 +217,11 @@ class Facts:
         if not completed(seen):
             return self._refused(family, look, seen)
         verdict = self._by_certificate(family, look, seen.certificates or look.chain)
-        if verdict == Verdict(code=None) and family.alpn == ("http/1.1",) and look.refuses_http1:
+        if verdict is None or verdict.code is not None:
+            return verdict
+        if family.alpn == ("http/1.1",) and look.refuses_http1:
             return Verdict(code="negotiation.alpn")
-        if verdict == Verdict(code=None) and look.client_auth_fault is not None:
+        if look.client_auth_fault is not None:
             return Verdict(code=look.client_auth_fault)
         return verdict
 

@@ -211,17 +211,18 @@ def _detail(look: Look) -> str:
 def _clients(facts: Facts) -> tuple[tuple[ClientReport, ...], tuple[Gap, ...]]:
     if facts.evidence.resolution.failure is not None:
         return tuple(ClientReport(name=f.name, outcome="fail", code="reach.dns") for f in FAMILIES), ()
-    judged = {family: _client(facts, family) for family in FAMILIES}
-    unknown = [family.name for family, client in judged.items() if client is None]
+    looks = _tried_by_clients(facts)
+    judged = {family.name: _client(facts, family, looks) for family in FAMILIES}
+    unknown = [name for name, client in judged.items() if client is None]
     gaps: tuple[Gap, ...] = ()
     if unknown and facts.looks:
         gaps = (Gap(what=f"clients: {', '.join(unknown)}", why="no handshake tells how they would fare"),)
     return tuple(client for client in judged.values() if client is not None), gaps
 
 
-def _client(facts: Facts, family: Family) -> ClientReport | None:
+def _client(facts: Facts, family: Family, looks: tuple[Look, ...]) -> ClientReport | None:
     """Over all addresses: one that fails is enough, but an address that refuses TCP is passed over for the next."""
-    verdicts = [verdict for look in _tried_by_clients(facts) if (verdict := facts.verdict(family, look)) is not None]
+    verdicts = [verdict for look in looks if (verdict := facts.verdict(family, look)) is not None]
     if not verdicts:
         return None
     failed = next((verdict.code for verdict in verdicts if verdict.code is not None), None)

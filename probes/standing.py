@@ -169,6 +169,8 @@ class Standings:
 
     def client_fault(self, family: Family, look: Look, known: ChainFacts) -> str | None:
         """The revocation.* code by which *family* turns away from this chain, or None."""
+        if family.checks_revocation == "none" and not family.wants_staple:
+            return None
         trouble = self._trouble_of(look, known)
         if family.checks_revocation != "none" and trouble.revoked:
             return "revocation.revoked"

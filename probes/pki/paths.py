@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import assert_never
 
 from probes.pki import distinguished
@@ -77,7 +77,51 @@ def search(
     leaf: Certificate, pool: Iterable[Certificate], anchors: Anchors, at: datetime, *, view: View = MODERN
 ) -> Found:
     """`paths`, with what the search spent."""
-    builder = _Builder(leaf, pool, anchors, at, view)
+    pool = tuple(pool)
+    # A moment matters only by which certificates it falls within, so that names of one chain share its searches.
+    dated = tuple([_side(each, at) for each in _within_reach(leaf, pool, anchors)])
+    return _searched(leaf, pool, anchors, _Moment(at, dated), view)
+
+
+class _Moment:
+    """A moment, equal to every other one at which the same certificates are in their time."""
+
+    __slots__ = ("at", "sides")
+
+    def __init__(self, at: datetime, sides: tuple[int, ...]) -> None:
+        self.at, self.sides = at, sides
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Moment) and self.sides == other.sides
+
+    def __hash__(self) -> int:
+        return hash(self.sides)
+
+
+def _side(certificate: Certificate, at: datetime) -> int:
+    """Before the certificate's time, within it, or after it; notAfter means to the end of its second."""
+    if at < certificate.not_before:
+        return -1
+    return 0 if at <= certificate.not_after or at.replace(microsecond=0) <= certificate.not_after else 1
+
+
+@lru_cache(maxsize=256)
+def _within_reach(leaf: Certificate, pool: tuple[Certificate, ...], anchors: Anchors) -> tuple[Certificate, ...]:
+    """Every certificate whose dates a search may ask for: what was sent, and the anchors above, for some lead on."""
+    found = dict.fromkeys((leaf, *pool))
+    waiting = list(found)
+    while waiting:
+        each = waiting.pop()
+        above = (a.certificate for name in (each.subject_der, each.issuer_der) for a in anchors.named(name))
+        new = [anchor for anchor in above if anchor not in found]
+        found.update(dict.fromkeys(new))
+        waiting += new
+    return tuple(found)
+
+
+@lru_cache(maxsize=512)
+def _searched(leaf: Certificate, pool: tuple[Certificate, ...], anchors: Anchors, moment: _Moment, view: View) -> Found:
+    builder = _Builder(leaf, pool, anchors, moment.at, view)
     match view.search:
         case "full":
             builder.full()

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from probes.pki.anchors import Anchors
 from probes.pki.checks import FaultKind
-from probes.pki.paths import DEPTH, PATHS, SIGNATURES, Found, Path, paths, search
+from probes.pki.paths import DEPTH, PATHS, SIGNATURES, Found, Path, _Moment, _searched, paths, search
 from probes.pki.views import MODERN, SERVER_ORDER, STRICT, TRUSTED_FIRST, View
 from tests.pki_tests.issuing import (
     AT,
@@ -289,3 +289,17 @@ def test_a_chain_deeper_than_any_honest_one_is_cut() -> None:
         assert path.has("path_length") and not path.ok
     for view in (SERVER_ORDER, STRICT):
         assert not found(server(chain[-1]), tuple(reversed(chain)), store(top), view=view)[0].ok
+
+
+@pytest.mark.parametrize("view", [MODERN, TRUSTED_FIRST, SERVER_ORDER, STRICT], ids=lambda view: view.name)
+def test_what_is_remembered_of_one_moment_is_told_of_no_other(view: View) -> None:
+    """Every date on the way counts: the leaf's, an issuer's, a store member's that leads on, the root's above it."""
+    top = root(end=AT + 9 * DAY)
+    held = authority("Held", top, end=AT + 7 * DAY)
+    issuing = authority("Issuing", held, start=AT - 5 * DAY, end=AT + 5 * DAY)
+    leaf = server(issuing, start=AT - 3 * DAY, end=AT + 3 * DAY)
+    anchors = store(top, held)
+    moments = [AT + (days + part) * DAY for days in (-5, -3, 0, 3, 5, 7, 9) for part in (-1e-5, 0, 1e-6, 1e-5)]
+    for at in moments:
+        fresh = _searched.__wrapped__(leaf.value, (issuing.value,), anchors, _Moment(at, ()), view)
+        assert search(leaf.value, [issuing.value], anchors, at, view=view) == fresh
