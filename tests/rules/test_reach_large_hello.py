@@ -35,7 +35,7 @@ def test_where_whole_hellos_are_shed_as_well_the_second_segment_is_not_to_blame(
     """A limit of a few connections a second drops whatever comes next, a hello in two segments among it."""
     from tests.evidence import untouched
 
-    seen = facts(healthy(split=dropped("rst"), small=(untouched, dropped("rst"))))
+    seen = facts(healthy(split=dropped("rst"), small=(dropped("rst"), untouched)))
     assert silent("reach.large-hello", seen)
 
 
