@@ -57,7 +57,7 @@ def _other(match: Match) -> str:
 
 
 def _percent(match: Match) -> str:
-    return f"{match.likelihood:.0%}".replace("%", " %")
+    return f"{match.likelihood:.0%}".replace("%", "\u00a0%")
 
 
 def _button(target: Target) -> Json:

@@ -73,10 +73,11 @@ def prose(text: str, limit: int = SECTION) -> str:
 
 
 def advice(text: str, limit: int = SECTION) -> str:
-    """`prose` with the code spans that a rule's own advice has; what stands in them is as harmless as elsewhere."""
+    """`prose` with the code spans that a rule's own advice has; what stands in them is copied, so it stays as it is."""
     if text.count("`") % 2:
         return prose(text, limit)
-    return cut("`".join(prose(part, limit) for part in text.split("`")), limit)
+    parts = (foreign(part, limit) if spot % 2 else prose(part, limit) for spot, part in enumerate(text.split("`")))
+    return cut("`".join(parts), limit)
 
 
 _FORMATTING = str.maketrans({"*": "∗", "~": "∼"})

@@ -148,6 +148,7 @@ def _overview(word: str) -> Content:
         "`/tls check api.example.com:8443`  the root cause, in a thread\n"
         "`/tls explain x509: certificate signed by unknown authority`  what an error message means\n"
         "`/tls history api.example.com`  what was seen there before\n"
+        "`/tls identity add`  a client certificate for checks of servers that ask for one\n"
         "`/tls help check`  more about one command"
     )
     note = (
@@ -155,6 +156,6 @@ def _overview(word: str) -> Content:
         f"Not in this version yet: {', '.join(PLANNED)}."
     )
     return fit(
-        "/tls check HOST[:PORT], /tls explain TEXT, /tls history [HOST or word], /tls help [WORD]",
+        "/tls check HOST[:PORT], /tls explain TEXT, /tls history [HOST or word], /tls identity add, /tls help [WORD]",
         [section(lines), context(note)],
     )

@@ -52,10 +52,8 @@ def chain_file(report: Report, chain: Repair) -> Content:
 
 def in_place(check: PastCheck, chain: Repair, again: str) -> Content:
     """Beside the file: what to do with it, and the button (action *again*) that proves that it was done."""
-    text = (
-        f"*Corrected chain* · {prose(_first_line(chain.text), 300)} Serve {code(chain_name(check.report))} "
-        "in the place of the chain served now, reload, and then:"
-    )
+    name = code(chain_name(check.report))
+    text = f"Serve {name} in the place of the chain served now, reload, and see whether that was all:"
     plain = f"Serve {chain_name(check.report)}, reload, then run the check again."
     return fit(foreign(plain, 300), [section(text), actions(button("Run again", again, str(check.id)))])
 

@@ -114,8 +114,11 @@ def _facts(check: PastCheck) -> str:
     if "addresses" not in people:  # "fails at 1 of 2 addresses" has said it
         parts.append(_addresses(report.endpoints))
     parts += [words.elapsed(report.elapsed_ms), f"asked by <@{check.user}>"]
-    if report.gaps and report.status == "ok":  # a verdict of "healthy" says where it did not look
-        parts.append(f"not looked at: {foreign(words.listed((gap.what for gap in report.gaps), 3), 200)}")
+    unlooked = dict.fromkeys(gap.what for gap in words.unlooked(report))
+    if unlooked and report.status == "ok":  # a verdict of "healthy" says where it did not look
+        parts.append(f"not looked at: {foreign(words.listed(unlooked, 3), 200)}")
+    if report.status == "ok" and (remarks := dict(words.remarks(report))):
+        parts.append(f"see the thread about: {words.listed(remarks, 3)}")
     return " · ".join(part for part in parts if part)
 
 
@@ -241,13 +244,19 @@ def _also(report: Report, cause: FindingReport | None) -> list[Json]:
 
 def _footer(report: Report, cause: FindingReport | None) -> list[Json]:
     blocks = []
-    if report.gaps:
-        gaps = "; ".join(f"{prose(gap.what, 60)} ({prose(gap.why, 160)})" for gap in report.gaps[:_GAPS])
-        more = f"; and {len(report.gaps) - _GAPS} more" if len(report.gaps) > _GAPS else ""
+    if remarks := words.remarks(report):
+        blocks.append(context("\n".join(f"{_capital(of)}: {prose(said, 300)}" for of, said in remarks[:_GAPS])))
+    if unlooked := words.unlooked(report):
+        gaps = "; ".join(f"{prose(gap.what, 60)} ({prose(gap.why, 160)})" for gap in unlooked[:_GAPS])
+        more = f"; and {len(unlooked) - _GAPS} more" if len(unlooked) > _GAPS else ""
         blocks.append(context(f"Not looked at: {gaps}{more}"))
     if cause is not None and cause.source:
         blocks.append(context(f"Source: {foreign(cause.source, 200)} · failure mode {cause.mode}"))
     return blocks
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 _HEADER = ("Address", "Result", "TLS", "Expires", "Time")
@@ -273,12 +282,28 @@ def _more_addresses(report: Report) -> list[Json]:
 
 
 def _differences(report: Report) -> list[Json]:
-    """What the addresses differ in, side by side; a message holds one table, so this one is text."""
+    """What the addresses differ in; a message holds one table, so this is text: side by side where a thread's width
+    allows it, else a line for each thing that differs."""
     found = differences(report.endpoints)
     if found is None:
         return []
     header, rows = found
-    return [section(f"*What differs between them*\n{code_block(aligned(header, rows[:_ROWS]), 2800)}")]
+    beside = aligned(header, rows[:_ROWS])
+    if max(map(len, beside.splitlines())) > _THREAD_WIDTH:
+        lines = (_unlike(name, rows, column) for column, name in enumerate(header[1:], 1))
+        return [section("*What differs between them*\n" + "\n".join(lines))]
+    return [section(f"*What differs between them*\n{code_block(beside, 2800)}")]
+
+
+_THREAD_WIDTH = 46  # characters of a code block before it wraps and columns fall apart
+
+
+def _unlike(name: str, rows: Sequence[Sequence[str]], column: int) -> str:
+    places: dict[str, list[str]] = {}
+    for row in rows:
+        places.setdefault(row[column], []).append(row[0])
+    values = (f"{code(value, 80)} at {prose(words.listed(at, 3), 200)}" for value, at in places.items())
+    return f"• {name}: {words.listed(values, 4)}"
 
 
 def _rows(report: Report) -> list[tuple[str, ...]]:
@@ -299,13 +324,14 @@ def _row(report: Report, endpoint: EndpointReport) -> tuple[str, ...]:
 
 
 def _faults(report: Report, endpoint: EndpointReport) -> list[str]:
-    """What is wrong at one address; that it differs from the others only where nothing says how."""
+    """What is wrong at one address; how it stands to the others only where that is the cause and all there is."""
     found = [
         finding.code
         for finding in report.findings
         if finding.severity != "notice" and endpoint.address in finding.addresses
     ]
-    return [each for each in found if not each.startswith("balancer.")] or found
+    own = [each for each in found if not each.startswith("balancer.") and each != "resumption.tickets-not-shared"]
+    return own or [each for each in found if each == report.cause]
 
 
 _STAGES = {

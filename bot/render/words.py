@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from bot.model import Content
 from bot.render.limits import code, fit, foreign, section
-from probes.model import DEFAULT_PORT, Report, Status, Target
+from probes.model import DEFAULT_PORT, Gap, Report, Status, Target
 
 FAMILIES = {
     "chrome": "Chrome",
@@ -27,6 +27,7 @@ FAMILIES = {
     "embedded-tls1.0": "embedded TLS 1.0",
 }
 OLD = frozenset({"android-7", "openssl-1.0", "java-8", "embedded-tls1.0"})  # the catalogue's: not "current clients"
+_OF_ONE = frozenset({"mtls.certificate-rejected", "mtls.unknown-ca"})  # of the certificate shown, not of the clients
 BROWSERS = ("chrome", "firefox", "safari")
 
 SIGN: dict[Status, str] = {"ok": "🟢", "warning": "🟠", "broken": "🔴"}
@@ -89,7 +90,21 @@ _ARTICLES = frozenset(
         "Some",
         "The",
     )
-) | {"This", "There", "Two", "Three", "Old", "Older", "Current", "Clients", "Connections", "Certificates", "Addresses"}
+) | {
+    "This",
+    "There",
+    "Two",
+    "Three",
+    "Old",
+    "Older",
+    "Current",
+    "Clients",
+    "Connections",
+    "Certificates",
+    "Addresses",
+    "Browsers",
+    "Session",
+}
 
 
 def clause(sentence: str) -> str:
@@ -114,18 +129,20 @@ def who(report: Report) -> str:
     passing_now = any(name not in OLD for name in passing)
     if part := _part(report):
         return f"{part} for {_grouped(current)}; {_others(passing)}" if current and passing_now else part
-    if not failing:
+    if not failing and report.cause != "resumption.broken":
         return "all kinds of clients pass" if passing else ""
     if not passing:
-        return "fails for every client"
+        return "fails for " + ("whoever shows this client certificate" if report.cause in _OF_ONE else "every client")
     if not passing_now:
         return "fails for all current clients"
     if not current:
-        # That a client of 2008 fails is no news about a healthy endpoint; the raw report has it.
-        is_worth_a_word = report.status != "ok" or set(failing) - {"embedded-tls1.0"}
-        return "all current clients pass" + (
-            f" (old ones fail: {listed(map(family, failing))})" if is_worth_a_word else ""
+        # The handshakes of the families are first visits, each of them.
+        start = (
+            "first visits pass, later ones fail" if report.cause == "resumption.broken" else "all current clients pass"
         )
+        # That a client of 2008 fails is no news about any endpoint; the raw report has it.
+        is_worth_a_word = set(failing) - {"embedded-tls1.0"}
+        return start + (f" (old ones fail: {listed(map(family, failing))})" if is_worth_a_word else "")
     return f"fails for {_grouped(current)}; {_others(passing)}"
 
 
@@ -152,6 +169,34 @@ def _others(passing: Sequence[str]) -> str:
     if all(browser in current for browser in BROWSERS):
         return "browsers pass" if len(current) > 4 else f"{_grouped(current)} pass"
     return f"{listed(map(family, current), 4)} {'passes' if len(current) == 1 else 'pass'}"
+
+
+# ── gaps that are none ──────────────────────────────────────────────────────────
+
+# What was looked at and is worth a line, though no fault; everything else among the gaps was not looked at.
+_REMARKS = {
+    "client certificate": "client certificate",
+    "dane": "DANE",
+    "http3": "HTTP/3",
+    "simultaneous connections": "simultaneous connections",
+}
+
+
+def unlooked(report: Report) -> list[Gap]:
+    """What was not looked at."""
+    return [gap for gap in report.gaps if gap.what not in _REMARKS]
+
+
+def remarks(report: Report) -> list[tuple[str, str]]:
+    """What was seen beside the verdict: of what, and the remark."""
+    seen = [(_REMARKS[gap.what], gap.why) for gap in report.gaps if gap.what in _REMARKS]
+    welcome = [endpoint for endpoint in report.endpoints if endpoint.client_auth == "optional"]
+    if welcome and "client certificate" not in dict(seen):
+        where = f" at {listed((e.address for e in welcome), 3)}" if len(welcome) < len(report.endpoints) else ""
+        authorities = listed(dict.fromkeys(name for e in welcome for name in e.ca_names), 2)
+        named = f"; accepted CAs: {authorities}" if authorities else ""
+        seen.append(("client certificate", f"asked for{where}, not needed{named}"))
+    return seen
 
 
 # ── small answers ───────────────────────────────────────────────────────────────
