@@ -22,6 +22,7 @@ from tests.bench.ground import Ground, NoServer, ground
 from tests.bench.page import page
 from tests.bench.path import ROOT
 from tests.bench.results import Machine, Results, Section
+from tests.bench.sweeps import sweeps
 from tests.bench.tools import rivals
 
 BENCHMARKS: dict[str, Callable[[Ground], Awaitable[Section]]] = {
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[Ground], Awaitable[Section]]] = {
     "far": far,
     "cold": cold,
     "dead": dead,
+    "sweep": sweeps,
     "compared": compared,
     "parts": parts,
     "acks": acks,

@@ -74,7 +74,7 @@ async def warm(ground: Ground) -> Section:
         ),
         aims=(
             Aim(what="time to verdict, warm, loopback, median", limit=40, measured=wall.median, unit="ms"),
-            Aim(what="CPU per check, median", limit=15, measured=cpu.median, unit="ms"),
+            Aim(what="CPU per check, median", limit=12, measured=cpu.median, unit="ms"),
             Aim(what="connections per address, healthy endpoint, most", limit=24, measured=connections.most, unit=""),
         ),
     )

@@ -57,7 +57,7 @@ def ground(*, repeats: float) -> Iterator[Ground]:
     bench = Bench()
     try:
         hierarchy = bench.hierarchy
-        chain = (hierarchy.leaf(NAME), hierarchy.intermediate)
+        chain = (hierarchy.leaf(NAME, f"*.{NAME}"), hierarchy.intermediate)
         if program("nginx"):
             software = "nginx"
             address, port = bench.nginx(Vhost(names=(NAME,), chains=(chain,)))

@@ -16,7 +16,6 @@ _NOT_MEASURED = (
     "DNS: addresses are given, as with `--resolve`. A look-up adds its own time.",
     "IPv6, and names with more than one address.",
     "The server's own CPU, which shares the cores with the program that is measured.",
-    "Memory.",
 )
 
 
@@ -56,8 +55,12 @@ def _aims(results: Results) -> str:
         return ""
     missed = sum(not aim.met for aim in aims)
     verdict = "All aims are met." if not missed else f"{missed} of {len(aims)} aims are **not met**."
-    rows = [(aim.what, _with_unit(aim.measured, aim), f"≤ {_with_unit(aim.limit, aim)}", _met(aim)) for aim in aims]
+    rows = [(aim.what, _with_unit(aim.measured, aim), _limit(aim), _met(aim)) for aim in aims]
     return f"## Aims\n\n{verdict}\n\n" + table(("aim", "measured", "limit", ""), rows)
+
+
+def _limit(aim: Aim) -> str:
+    return f"{'≥' if aim.at_least else '≤'} {_with_unit(aim.limit, aim)}"
 
 
 def _met(aim: Aim) -> str:

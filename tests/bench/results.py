@@ -45,16 +45,20 @@ Cell: TypeAlias = str | float | Spread
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aim:
-    """A promise and what was measured for it, both in `unit`; met when the measurement is not above the limit."""
+    """A promise and what was measured for it, both in `unit`.
+
+    Met when the measurement is not above the limit; with `at_least`, when it is not below.
+    """
 
     what: str
     limit: float
     measured: float
     unit: str
+    at_least: bool = False
 
     @property
     def met(self) -> bool:
-        return self.measured <= self.limit
+        return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

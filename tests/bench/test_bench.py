@@ -12,6 +12,7 @@ from tests.bench.ground import Ground, NoServer, ground
 from tests.bench.page import page, table
 from tests.bench.path import DelayedPath
 from tests.bench.results import Aim, Machine, Results, Section, Spread
+from tests.bench.sweeps import sweeps
 from tests.bench.timing import timed_check
 
 MACHINE = Machine(
@@ -47,6 +48,8 @@ def test_a_spread_gives_median_and_nearest_rank_percentiles() -> None:
 def test_an_aim_is_met_up_to_its_limit_and_no_further() -> None:
     assert Aim(what="", limit=40, measured=40, unit="ms").met
     assert not Aim(what="", limit=40, measured=40.1, unit="ms").met
+    assert Aim(what="", limit=40, measured=40, unit="", at_least=True).met
+    assert not Aim(what="", limit=40, measured=39.9, unit="", at_least=True).met
 
 
 def test_the_page_shows_median_least_and_most() -> None:
@@ -85,6 +88,12 @@ async def test_a_warm_check_is_measured(healthy: Ground) -> None:
 async def test_each_part_of_a_check_is_measured(healthy: Ground) -> None:
     section = await parts(healthy)
     assert [row for row in section.rows if not isinstance(row[1], Spread)] == []
+
+
+async def test_a_sweep_is_measured(healthy: Ground) -> None:
+    section = await sweeps(healthy)
+    assert all(isinstance(value, float) and value > 0 for row in section.rows for value in row[1:])
+    assert [aim.at_least for aim in section.aims] == [True, True, False]
 
 
 async def test_the_far_path_takes_its_round_trips(healthy: Ground) -> None:

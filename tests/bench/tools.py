@@ -19,12 +19,16 @@ Words: TypeAlias = Callable[[Ground, str, int], list[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """`words(ground, address, port)` is the command line; `does` says what a run of it finds out."""
+    """`words(ground, address, port)` is the command line; `does` says what a run of it finds out.
+
+    What takes a minute is run `once` where others are run in every round.
+    """
 
     name: str
     does: str
     version: str
     words: Words
+    once: bool = False
 
 
 def tls() -> list[str]:
@@ -59,20 +63,36 @@ def _sslyze(program: str) -> Words:
     return words
 
 
+def _testssl(program: str) -> Words:
+    def words(ground: Ground, address: str, port: int) -> list[str]:
+        quiet = ["--color", "0", "--quiet", "--warnings", "off", "--ip", address, "--add-ca", str(ground.root_file)]
+        return [program, *quiet, f"{NAME}:{port}"]
+
+    return words
+
+
+def _testssl_version(program: str | None) -> str:
+    if program is None:
+        return ""
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    said = re.search(r"testssl\S*\s+(?:version\s+)?(\d[\w.]*)", done.stdout)
+    return f"testssl.sh {said[1]}" if said else "testssl.sh"
+
+
 def rivals() -> tuple[tuple[Tool, ...], tuple[str, ...]]:
     """The tools that are here, and a line for each that is not.
 
-    sslyze is run when it is on PATH or the variable SSLYZE names its program. It is no dependency: its licence is
-    the AGPL.
+    sslyze and testssl.sh are run when they are on PATH, or the variables SSLYZE and TESTSSL name their programs.
+    They are no dependencies: their licences are the AGPL and the GPL.
     """
     found: list[Tool] = []
     lacking: list[str] = []
 
-    def add(name: str, does: str, program: str | None, version: str, words: Words) -> None:
+    def add(name: str, does: str, program: str | None, version: str, words: Words, *, once: bool = False) -> None:
         if program is None:
             lacking.append(f"{name}: not installed")
         else:
-            found.append(Tool(name=name, does=does, version=version, words=words))
+            found.append(Tool(name=name, does=does, version=version, words=words, once=once))
 
     openssl, curl, scan = shutil.which("openssl"), shutil.which("curl"), shutil.which("sslscan")
     add("openssl s_client", "one handshake", openssl, " ".join(first_line("openssl", "version").split()[:2]), s_client)
@@ -81,6 +101,8 @@ def rivals() -> tuple[tuple[Tool, ...], tuple[str, ...]]:
     add("sslscan", "versions, suites, groups, certificate", scan, scan_version, _sslscan)
     lyze = os.environ.get("SSLYZE") or shutil.which("sslyze")
     add("sslyze", "all its default commands", lyze, _sslyze_version(lyze), _sslyze(lyze or ""))
+    script = os.environ.get("TESTSSL") or shutil.which("testssl.sh") or shutil.which("testssl")
+    add("testssl.sh", "all its default checks", script, _testssl_version(script), _testssl(script or ""), once=True)
     return tuple(found), tuple(lacking)
 
 
