@@ -141,6 +141,12 @@ NO_ISSUER_FURTHER_UP = Claim(
     at_server=_REFUSED_CA,
     weight=PRECISE,
 )
+CROSS_SIGN = Claim(
+    says="The chain runs to an old root that has expired; clients that hold the newer root pass, others fail.",
+    causes=(("chain.cross-sign", 0.45), ("chain.expired-intermediate", 0.35), ("validity.expired", 0.08)),
+    raised_by="client",
+    weight=PRECISE,
+)
 MISORDERED = Claim(
     says="The certificates of the chain stand in the wrong order, or strays are among them.",
     causes=(("chain.misordered", 0.6), ("chain.wrong-intermediate", 0.2), ("chain.incomplete", 0.1)),
@@ -162,6 +168,12 @@ WRONG_USAGE = Claim(
 BAD_CA = Claim(
     says="A certificate that signed another one may not do so: it is not marked as a CA, or its limits forbid it.",
     causes=(("chain.wrong-usage", 0.5), ("chain.wrong-intermediate", 0.2), ("chain.untrusted", 0.15)),
+    at_server=_REFUSED,
+    weight=PRECISE,
+)
+CA_AS_SERVER = Claim(
+    says="The server shows a CA certificate as its own: a self-signed one made without limits, most often.",
+    causes=(("chain.wrong-usage", 0.45), ("chain.self-signed", 0.4)),
     at_server=_REFUSED,
     weight=PRECISE,
 )
@@ -509,6 +521,12 @@ CLIENT_REFUSED = Claim(
     raised_by="server",
     weight=PRECISE,
 )
+CLIENT_BAD = Claim(
+    says="The server did not accept the client certificate, or got none; the alert is the same.",
+    causes=(("mtls.certificate-rejected", 0.46), ("mtls.certificate-required", 0.3), ("mtls.unknown-ca", 0.18)),
+    raised_by="server",
+    weight=PRECISE,
+)
 CLIENT_OUT_OF_TIME = Claim(
     says="The server refused the client certificate: it has expired, is revoked or may not be used for this.",
     causes=(("mtls.certificate-rejected", 0.9),),
@@ -553,6 +571,12 @@ CRL_DOWN = Claim(
 STAPLE_MISSING = Claim(
     says="The certificate demands a stapled OCSP response (must-staple), and the server sent none.",
     causes=(("revocation.staple-missing", 0.88), ("revocation.staple-invalid", 0.06)),
+    weight=PRECISE,
+)
+CANNOT_STAPLE = Claim(
+    says="The certificate names no OCSP responder, so the server cannot staple an answer.",
+    causes=(("revocation.ocsp-unreachable", 0.48), ("revocation.staple-missing", 0.4)),
+    raised_by="server",
     weight=PRECISE,
 )
 STAPLE_BAD = Claim(
@@ -652,6 +676,11 @@ SOME_ADDRESSES = Claim(
     says="Some of the addresses or back ends behind the name fail while others work.",
     causes=(("balancer.address-down", 0.6), ("balancer.intermittent", 0.2)),
     weight=PRECISE,
+)
+OTHER_ADDRESS_WORKS = Claim(
+    says="One address of the name failed, and the connection was then made to another.",
+    causes=(("balancer.address-down", 0.6), ("reach.refused", 0.12), ("reach.timeout", 0.08)),
+    raised_by="client",
 )
 LARGE_HELLO = Claim(
     says="A ClientHello larger than one packet (post-quantum key share) does not get through.",

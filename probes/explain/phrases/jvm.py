@@ -41,6 +41,7 @@ PHRASES: tuple[Said, ...] = (
          "peer not authenticated",
          "peer not verified", "certificateexception", "general opensslengine problem", "general sslengine problem",
          "sslhandshakeexception: general"),
+    said("java", c.ALPN, "alpn callback dropped"),
     said_within_tls("java", c.WRONG_ISSUER, "certpathvalidatorexception: signature check failed",
          "signature check failed",
          "subject/issuer name chaining check failed", "signature does not match",

@@ -168,7 +168,7 @@ PHRASES: tuple[Said, ...] = (
          "0x80131505", "the semaphore timeout period has expired"),
     said("mssql", c.HANDSHAKE, "ssl provider", "ssl security error", "pre login handshake",
          "error occurred during the login process"),
-    said("mssql", c.NOT_TRUSTED, "ssl provider…certificate chain was issued by an authority that is not trusted"),
+    said("mssql", c.SELF_OR_UNTRUSTED, "ssl provider…certificate chain was issued by an authority that is not trusted"),
     said("mssql", c.VERSION_OR_CIPHER, "encryption not supported on the client", "ssl security error",
          "the driver could not establish a secure connection to sql server by using secure sockets layer",
          "encryption(ssl/tls) handshake failed"),

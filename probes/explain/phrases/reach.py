@@ -6,6 +6,10 @@ from probes.explain import claims as c
 from probes.explain.claims import Said, said, said_within_tls
 
 PHRASES: tuple[Said, ...] = (
+    said("curl", c.ALPN, "server did not agree on a protocol…http2 framing layer"),
+    said("curl", c.OTHER_ADDRESS_WORKS, "failed: connection refused trying…connected to",
+         "failed: connection timed out trying…connected to"),
+
     said("", c.TLS_TO_PLAIN, "tls record bytes", "bad request version…tls record bytes"),
     said("", c.NOT_TLS, "malformed http response tls record bytes", "cleartext communication",
          "cleartext not permitted"),

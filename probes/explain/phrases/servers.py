@@ -55,7 +55,7 @@ _NGINX = (
          "while requesting certificate status", "ocsp responder…while requesting certificate status",
          "ocsp stapling ignored, host not found in ocsp responder", "host not found in ocsp responder",
          "no resolver defined to resolve…while requesting certificate status",
-         "ssl stapling ignored, no ocsp responder url", "ocsp stapling ignored", "ssl stapling ignored"),
+         "ocsp stapling ignored", "ssl stapling ignored"),
     said("nginx", c.STAPLE_BAD, "ocsp basic verify() failed", "ocsp response not successful",
          "certificate status not found in the ocsp response", "ocsp check validity() failed", "staple…expired"),
     said("nginx", c.NO_PATH, "ssl stapling ignored, issuer certificate not found",
@@ -233,7 +233,11 @@ _MAIL = (
     said("caddy", c.UNKNOWN_NAME, "no certificate available for", "tls: no matching certificate",
          "no matching certificates and no custom selection logic", "decision func: subject not allowed",
          "certificate is not allowed for server name"),
+    said("nginx", c.CANNOT_STAPLE, "ssl stapling ignored, no ocsp responder url"),
+    said("nginx", c.NO_NAME_SENT, "proxy ssl server name is off", "proxy ssl server name off",
+         "without proxy ssl server name"),
     said("caddy", c.NO_NAME_SENT, "no server name"),
+    said_within_tls("haproxy", c.GARBLED, "does not look like a proxy protocol header"),
     said_within_tls("", c.EXPIRING, "certificate will expire", "certificate expires in",
          "certificate is about to expire",
          "certificate is expiring", "expires soon", "certificate expiry warning", "certificate is going to expire",
@@ -246,7 +250,9 @@ _MAIL = (
          "clienthello…two packets", "clienthello…multiple packets", "clienthello…multiple tcp segments",
          "disable…post quantum", "disabling…post quantum", "post quantum key…fails", "post quantum key agreement",
          "enable tls kyber", "postquantumkeyagreementenabled", "enable tls 1.3 hybridized kyber",
-         "without…mlkem", "disable…mlkem", "disabling…mlkem", "without…kyber", "disable…kyber", "disabling…kyber"),
+         "without…mlkem", "x25519mlkem768…hangs", "x25519mlkem768…times out", "not with x25519mlkem768",
+         "hangs…x25519mlkem768", "fails with x25519mlkem768", "disable…mlkem", "disabling…mlkem",
+         "without…kyber", "disable…kyber", "disabling…kyber"),
 )  # fmt: skip
 
 _DATABASES = (

@@ -146,6 +146,7 @@ _MBEDTLS = (
     said("mbedtls", c.NO_PATH, "the certificate is not correctly signed by the trusted ca",
          "not correctly signed by the trusted ca", "certificate not trusted"),
     said("mbedtls", c.VERIFY, "mbedtls err x509 cert verify failed", "0x2700", "x509 certificate verification failed",
+         "x509 - certificate verification failed, e.g. crl, ca or signature check failed",
          "x509 certificate verify failed", "-9984",
          "x509 certificate verification failed, e.g. crl, ca or signature check failed"),
     said("mbedtls", c.EXPIRED, "the certificate validity has expired", "certificate validity has expired",
