@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from probes.clients import TLS12, TLS13
-from probes.model import Completed, Endpoint, Handshake, Offer, Unreached
+from probes.model import Completed, Dropped, Endpoint, Handshake, Offer, Stalled, Unreached
 from probes.observed import SESSION_ID_LENGTH, Session
 from probes.plan import COALESCING, EARLY, FRESH, MAX_PER_ADDRESS, RESUME
 
 ROUNDS = 3
 TRIES = 3  # a session that was refused so often, each time another one, is not honoured
 FAILURES = 2  # a resumed handshake that broke so often is broken
+LOSSES = 3  # the same, where the server never said a word of TLS: connections are lost for other reasons, too
 RETRY_LATER = 425  # Too Early (RFC 8470 section 5.2)
 
 
@@ -59,7 +60,16 @@ class Answer:
     def breaks(self) -> bool:
         """It failed again and again, where the same offer passes without a session."""
         passed = any(isinstance(shake.outcome, Completed) for shake in self.beside)
-        return len(self.failed) >= FAILURES and passed and not self.honoured
+        return len(self.failed) >= self.enough and passed and not self.honoured
+
+    @property
+    def enough(self) -> int:
+        """How many failures mean something. Tickets with early data are few, and what they break hurts few."""
+        return FAILURES if self.question.early or any(map(_spoke, self.failed)) else LOSSES
+
+
+def _spoke(shake: Handshake) -> bool:
+    return shake.version is not None or not isinstance(shake.outcome, Dropped | Stalled)
 
 
 def is_handle(session: Session) -> bool:
@@ -165,12 +175,13 @@ def _again(known: tuple[Answer, ...], stock: _Stock, seen: tuple[Handshake, ...]
         if not _is_at_home(question) and (question.home in refusing or not answer.by_ticket):
             continue  # what its own address does not honour, or keeps in its own cache, says nothing of another
         missing = _missing(answer)
-        for _ in range(missing):
-            wanted += stock.ask(question)
-        if answer.failed and not answer.beside and missing:
+        lacks_contrast = bool(answer.failed) and not answer.beside and missing > 0
+        if lacks_contrast:  # first, for without it the failures mean nothing, however many there is room for
             contrast = (question.place, _fresh(answer.failed[0].offer))
             wanted += [contrast] if contrast not in wanted else []
-        elif missing and not wanted and question.home not in supplied:
+        for _ in range(missing):
+            wanted += stock.ask(question)
+        if missing and not lacks_contrast and not wanted and question.home not in supplied:
             source = stock.left[answer.sessions[0]]
             wanted.append((question.home, _fresh(source.offer)))
     return wanted
@@ -182,7 +193,7 @@ def _is_at_home(question: Question) -> bool:
 
 def _missing(answer: Answer) -> int:
     if answer.failed:
-        return max(0, FAILURES - answer.tries)
+        return max(0, answer.enough - answer.tries)
     # Early data is a question of its own: whether the session resumes is asked without it.
     return max(0, TRIES - answer.tries) if answer.refused and not answer.question.early else 0
 

@@ -118,15 +118,33 @@ def test_a_refusal_is_asked_again_until_three_were_refused() -> None:
     assert {(a.question.version, len(a.refused), a.tries) for a in known} == {(TLS13, 3, 3), (TLS12, 3, 3)}
 
 
-def test_a_failure_is_asked_again_beside_a_fresh_handshake_of_the_same_offer() -> None:
+@pytest.mark.parametrize(("ending", "failures"), [(alerted(80), 2), (dropped("rst"), 3), (stalled(), 3)])
+def test_a_failure_is_asked_again_beside_a_fresh_handshake_of_the_same_offer(ending: Outcome, failures: int) -> None:
+    """An alert is the server's word; a lost connection has to be lost once more."""
+
     def breaks(shake: Handshake) -> Handshake:
-        return ended(shake, dropped("rst")) if shake.offer.session else shake
+        return ended(shake, ending) if shake.offer.session else shake
 
     [newest, older] = answers(revisited(healthy(), change=breaks))
+    assert len(newest.failed) == failures and newest.breaks
+    assert 2 <= len(older.failed) <= failures  # as many as there are connections left for
     for answer in (newest, older):
-        assert len(answer.failed) == 2 and answer.breaks
         fresh, failed = answer.beside[0].offer, answer.failed[0].offer
         assert replace(fresh, purpose="", session=None) == replace(failed, purpose="", session=None)
+
+
+def test_two_lost_connections_break_nothing() -> None:
+    """Of twenty connections some are lost on many a path: two resumed ones beside a fresh one that was not."""
+    lost: dict[int, int] = {}
+
+    def twice(shake: Handshake) -> Handshake:
+        version = shake.offer.session.version if shake.offer.session else 0
+        lost[version] = lost.get(version, 0) + 1
+        return ended(shake, dropped("rst")) if version and lost[version] <= 2 else shake
+
+    newest, older = answers(revisited(healthy(), change=twice))
+    assert (len(newest.failed), len(newest.honoured)) == (2, 1) and not newest.breaks
+    assert len(older.failed) == 2 and older.beside and not older.breaks
 
 
 def test_an_address_that_refuses_its_own_is_not_asked_about_others() -> None:

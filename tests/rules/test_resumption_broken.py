@@ -38,11 +38,13 @@ def breaks(version: int, outcome: Outcome, *, purpose: str = RESUME) -> Callable
     return change
 
 
-@pytest.mark.parametrize("outcome", [alerted(INTERNAL_ERROR), dropped("fin"), dropped("rst"), stalled()])
-def test_a_resumed_handshake_that_breaks_twice_beside_a_fresh_one_that_passes(outcome: Outcome) -> None:
+@pytest.mark.parametrize(
+    ("outcome", "times"), [(alerted(INTERNAL_ERROR), 2), (dropped("fin"), 3), (dropped("rst"), 3), (stalled(), 3)]
+)
+def test_a_resumed_handshake_that_breaks_beside_a_fresh_one_that_passes(outcome: Outcome, times: int) -> None:
     seen = facts(revisited(healthy(), change=breaks(TLS13, outcome)))
     finding = fires("resumption.broken", seen, severity="critical")
-    assert f"{ADDRESS}: 2 of 2 resumed fail; fresh, 1 of 1 pass" in finding.evidence
+    assert f"{ADDRESS}: {times} of {times} resumed fail; fresh, 1 of 1 pass" in finding.evidence
     assert "chrome" in finding.fails_for and "openssl-1.0" not in finding.fails_for
     assert judge(seen).cause == finding and judge(seen).status == "broken"
 
