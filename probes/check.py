@@ -234,9 +234,10 @@ async def _surveyed(
         return replace(evidence, light=True, handshakes=await glance(evidence.target, asked, shake=one))
     seen = await survey(evidence.target, asked, shake=one, on_progress=tell, identify=signer is not None)
     at_addresses = tuple(each for each in seen.handshakes if each.endpoint in endpoints)
+    half = max(1, plan.crowd(evidence.target) // 2)  # two of a kind share what an address bears
     repeated, resumed, misdirected = await asyncio.gather(
-        sample(evidence.target, at_addresses, shake=one, at_once=plan.crowd(evidence.target)),
-        resume(at_addresses, shake=one, at_once=plan.crowd(evidence.target)),
+        sample(evidence.target, at_addresses, shake=one, at_once=half),
+        resume(at_addresses, shake=one, at_once=half),
         misdirections(at_addresses, _route(evidence, options, deadline)),
     )
     evidence = replace(

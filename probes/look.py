@@ -29,6 +29,9 @@ from probes.pki.views import MODERN, View
 from probes.plan import IMPLICIT, NO_APPLICATION_PROTOCOL, completed
 
 UNRECOGNIZED_NAME, PROTOCOL_VERSION = 112, 70
+_SETTLED = frozenset(
+    {40, 47, 70, 71, 109, 112, 120}
+)  # settled by settings (RFC 8446 section 6.2); not 80, internal_error
 INTERNAL_ERROR = 80
 
 Chain = tuple[bytes, ...]
@@ -178,20 +181,31 @@ class Look:
     @cached_property
     def flaps(self) -> bool:
         """Equal offers were answered differently, for no reason of theirs."""
-        return max(map(len, (self.chains, self.agreed_versions, self.agreed_protocols))) > 1 or bool(self.outages)
+        ways = (self.chains, self.agreed_versions, self.agreed_protocols, self.agreed_demands)
+        return max(map(len, ways)) > 1 or bool(self.outages)
 
     @cached_property
     def agreed_versions(self) -> tuple[tuple[int, int], ...]:
         """The distinct versions that offers of the same ones came to, with how often: one server keeps to one."""
-        alike = self.passed("modern", "small", "http", "alone", "again")
+        alike = self.passed("modern", "small", "http", "alone", "again", "sample")
         return tuple(Counter(shake.version for shake in alike if shake.version is not None).most_common())
 
     @cached_property
     def agreed_protocols(self) -> tuple[tuple[str | None, int], ...]:
         """The distinct application protocols that equal offers came to, with how often."""
         # Where no certificate was read, TLS 1.3 has not shown its encrypted extensions either, ALPN among them.
-        alike = (shake for shake in self.passed("modern", "small", "alone", "again") if shake.certificates)
+        alike = (shake for shake in self.passed("modern", "small", "alone", "again", "sample") if shake.certificates)
         return tuple(Counter(shake.alpn for shake in alike).most_common())
+
+    @cached_property
+    def agreed_demands(self) -> tuple[tuple[bool, int], ...]:
+        """Whether like offers that came to one version were asked for a client certificate, with how often each."""
+        alike = [shake for shake in (*self.passed(*ALIKE), *self.passed(*ALIKE_BY_KEY)) if shake.certificates]
+        by_version: dict[int | None, Counter[bool]] = {}
+        for shake in alike:
+            by_version.setdefault(shake.version, Counter())[shake.certificate_request is not None] += 1
+        mixed = next((counted for counted in by_version.values() if len(counted) > 1), Counter[bool]())
+        return tuple(mixed.most_common())
 
     @cached_property
     def outages(self) -> tuple[Handshake, ...]:
@@ -202,17 +216,17 @@ class Look:
         """
         broken = [
             shake
-            for shake in self.tries("modern", "small", "http", "tls12", "again", "sample")
+            for shake in self.tries("modern", "small", "http", "tls12", "again", "sample", "sample12")
             if not completed(shake)
             and isinstance(shake.outcome, Dropped | Stalled | Unreached | NotTls | Alerted)
             and any(completed(other) for other in self.handshakes if _equal(other, shake))
         ]
-        return tuple(broken) if any(shake.crowd <= QUIET for shake in broken) else ()
+        return tuple(broken) if any(shake.crowd <= QUIET or _is_settled(shake) for shake in broken) else ()
 
     @cached_property
     def shed(self) -> int:
         """Connections of a crowd that were dropped by an endpoint which answers when asked more quietly."""
-        plain = self.tries("modern", "small", "http", "tls12", "again", "sample")
+        plain = self.tries("modern", "small", "http", "tls12", "again", "sample", "sample12")
         broken = [shake for shake in plain if isinstance(shake.outcome, Dropped | Stalled | Unreached)]
         equal = any(completed(other) for shake in broken for other in self.handshakes if _equal(other, shake))
         return len(broken) if equal and not self.outages else 0
@@ -276,8 +290,8 @@ class Look:
         return self.connected and self.obstacle is None
 
 
-ALIKE = ("modern", "small", "http", "alone", "again", "identity", "no-alpn")
-ALIKE_BY_KEY = ("tls12", "sample", "tls13", "identity12")
+ALIKE = ("modern", "small", "http", "alone", "again", "sample", "identity", "no-alpn")
+ALIKE_BY_KEY = ("tls12", "sample12", "tls13", "identity12")
 QUIET = 1  # connections open at once that no server is excused from
 
 
@@ -287,6 +301,11 @@ def _equal(one: Handshake, other: Handshake) -> bool:
     return replace(first, purpose="", until="certificate", ask_http=False) == replace(
         second, purpose="", until="certificate", ask_http=False
     )
+
+
+def _is_settled(shake: Handshake) -> bool:
+    """Refused for what was offered, which no crowd is the reason of."""
+    return isinstance(shake.outcome, Alerted) and shake.outcome.code in _SETTLED
 
 
 def _key_kind(chain: Chain) -> str | None:

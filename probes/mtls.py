@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 from probes.model import Alerted, CertificateRequest, Completed, Dropped, Handshake, HttpAnswer
 from probes.observed import Identity
 from probes.pki.identity import OF_THE_CA, Doubt, Kind, predict
+from probes.plan import IDLE
 
 Auth: TypeAlias = Literal["none", "optional", "required"]
 Reason: TypeAlias = Kind | Literal["revoked", "untold"]
@@ -30,7 +31,7 @@ _AFTER_OURS = frozenset({"application_data", "change_cipher_spec", "finished", "
 # ── what HTTP says of it ────────────────────────────────────────────────────────
 
 HttpWord: TypeAlias = Literal["required", "rejected"]
-_BAD_REQUEST, _FORBIDDEN = 400, frozenset({401, 403})
+_DENIALS, _UNSURE = frozenset({400, 403}), frozenset({401})
 _CLIENT_ERRORS = frozenset({400, 401, 403, 421, 495, 496})  # 495 and 496 are nginx's own, as error_page may show them
 _TELLING: tuple[tuple[HttpWord, re.Pattern[bytes]], ...] = (
     ("required", re.compile(rb"no required ssl certificate", re.I)),  # nginx 496 (and what is built on it)
@@ -74,26 +75,29 @@ def requests(shakes: tuple[Handshake, ...]) -> tuple[CertificateRequest, ...]:
 def demanding(shakes: tuple[Handshake, ...]) -> tuple[Handshake, ...]:
     """The exchanges that were asked for a certificate and refused for lack of one; () where none is demanded."""
     asked = tuple(s for s in shakes if s.offer.purpose in PLAIN and s.offer.until == "finished" and _asked(s))
-    told = tuple(s for s in asked if isinstance(s.outcome, Alerted) or word_of(s.http) is not None or _bad(s.http))
+    told = tuple(s for s in asked if isinstance(s.outcome, Alerted) or word_of(s.http) is not None or denies(s.http))
     if told:
         return told
     # Hung up on, every time: one alone may have another reason (a service that is no HTTP, a flapping back end).
     if len(asked) > 1 and all(_hung_up(shake) for shake in asked):
         return asked
+    idle = tuple(s for s in shakes if s.offer.purpose == IDLE and _asked(s) and _hung_up(s))
+    if idle:
+        return idle  # nothing was asked of it that it might not have understood
     # One that agreed to speak HTTP owes an answer to a request; none, twice, and it is the certificate that it missed.
     requested = tuple(s for s in asked if s.offer.ask_http and s.alpn == "http/1.1")
     return requested if len(requested) > 1 and all(map(_hung_up, requested)) else ()
 
 
-def _bad(answer: HttpAnswer | None) -> bool:
-    """400 to a request that is as plain as can be: nginx's answer for want of a certificate, whatever page it shows."""
-    return answer is not None and answer.status == _BAD_REQUEST
+def denies(answer: HttpAnswer | None) -> bool:
+    """400 or 403 to as plain a request as can be, from a server that asked for a certificate, whatever its page."""
+    return answer is not None and answer.status in _DENIALS
 
 
 def forbidding(shakes: tuple[Handshake, ...]) -> HttpAnswer | None:
     """The answer of a server that asks for a certificate and, without one, forbids in words that do not say why."""
     answers = (s.http for s in shakes if s.offer.purpose in PLAIN and _asked(s) and s.http is not None)
-    return next((each for each in answers if each.status in _FORBIDDEN and word_of(each) is None), None)
+    return next((each for each in answers if each.status in _UNSURE and word_of(each) is None), None)
 
 
 def auth(shakes: tuple[Handshake, ...]) -> Auth | None:

@@ -25,14 +25,13 @@ from probes.clients import (
 )
 from probes.model import Alerted, Completed, Dropped, Handshake, Malformed, NotTls, Offer, Stalled, Target, Unreached
 
-MAX_PER_ADDRESS = 24
+MAX_PER_ADDRESS = 26  # repeats come on top
 _CROWD, _STARTTLS_CROWD = 12, 4
 COALESCING = 5  # of these, where h2 is spoken: one connection that names share, and one each for four of them
 SAMPLES = 6
-SAMPLE, REPEATS = (
-    "sample",
-    4,
-)  # with the first wave's, eight like handshakes: a back end in four shows with odds of 90 %
+SAMPLE, OLD_SAMPLE = "sample", "sample12"
+REPEATS = 4  # with the first wave's, eight like handshakes: a back end in four shows with odds of 90 %
+IDLE = "idle"  # a whole handshake and then nothing: does the server, which asked for a certificate, hang up?
 RESUME, EARLY, FRESH = "resume", "early-data", "resume-fresh"  # what `resuming` asks, after all of the others
 NO_APPLICATION_PROTOCOL = 120  # the one alert that naming http/1.1 alone may earn (RFC 7301 section 3.2)
 _PQ, _X25519 = 0x11EC, 0x001D
@@ -141,6 +140,16 @@ def _identified_elsewise(seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
     )
 
 
+def _left_waiting(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
+    """A request was met by hanging up where a certificate was asked for: would the server have done so anyway?"""
+    hung_up = [
+        shake
+        for shake in seen
+        if shake.offer.ask_http and shake.certificate_request is not None and isinstance(shake.outcome, Dropped)
+    ]
+    return (replace(modern(target), purpose=IDLE, alpn=()),) if hung_up else ()
+
+
 def _family(target: Target, family: Family) -> Offer:
     offer = family.offer(target.server_name)
     if target.starttls is None:
@@ -188,7 +197,12 @@ def following(target: Target, seen: tuple[Handshake, ...], *, identify: bool = F
         waiting = tuple(offer for offer in _first(target, identify=identify) if offer.purpose not in asked)
         if waiting:
             return waiting
-    new = (*_identified_elsewise(seen), *_why_modern_fails(target, seen), *_undecided_families(target, seen))
+    new = (
+        *_identified_elsewise(seen),
+        *_left_waiting(target, seen),
+        *_why_modern_fails(target, seen),
+        *_undecided_families(target, seen),
+    )
     fresh = tuple(dict.fromkeys(offer for offer in new if offer.purpose not in asked))
     offers = (*_repeats(seen), *fresh, *_samples(target, seen, asked))
     return offers[: max(0, MAX_PER_ADDRESS - len(seen))]
@@ -197,20 +211,25 @@ def following(target: Target, seen: tuple[Handshake, ...], *, identify: bool = F
 def sampling(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
     """The same once more, for an address that works: a back end unlike the others shows in a few tries.
 
-    TLS 1.2 where it is spoken, whose certificate comes in clear and costs no key exchange.
+    Half of them in TLS 1.2, whose certificate comes in clear and costs no key exchange, half as current clients are.
     """
-    for purpose in ("tls12", "small"):
-        made = next((shake for shake in reversed(seen) if shake.offer.purpose == purpose and shake.certificates), None)
-        if made is not None and completed(made):
-            like = replace(made.offer, purpose=SAMPLE, until="certificate", ask_http=False)
-            repeats = REPEATS if target.starttls is None else REPEATS // 2  # mail servers count connections
-            return (like,) * max(0, min(repeats, MAX_PER_ADDRESS - len(seen)))
-    return ()
+    made = {shake.offer.purpose: shake for shake in seen if shake.certificates and completed(shake)}
+    if "tls12" not in made and any(shake.version == TLS12 for shake in made.values()):
+        made.update({shake.offer.purpose: shake for shake in seen if shake.offer.purpose == "tls12"})  # it contradicts
+    likes = tuple(
+        replace(made[purpose].offer, purpose=sample, until="certificate", ask_http=False)
+        for purpose, sample in (("tls12", OLD_SAMPLE), ("small", SAMPLE))
+        if purpose in made
+    )
+    repeats = REPEATS if target.starttls is None else REPEATS // 2  # mail servers count connections
+    repeats = min(repeats, MAX_PER_ADDRESS - len(seen)) if likes else 0
+    # Old, new, new, old: where two back ends take turns, each kind meets both.
+    return tuple(likes[(number + 1) // 2 % len(likes)] for number in range(repeats))
 
 
 def _samples(target: Target, seen: tuple[Handshake, ...], asked: set[str]) -> tuple[Offer, ...]:
     """Offers that should all work worked in part: is that the endpoint, or was it the crowd? Ask on, more quietly."""
-    plain = [shake for shake in seen if shake.offer.purpose in {"small", "http", "tls12", "modern", SAMPLE}]
+    plain = [shake for shake in seen if shake.offer.purpose in {"small", "http", "tls12", "modern", SAMPLE, OLD_SAMPLE}]
     mixed = any(completed(shake) for shake in plain) and any(
         not completed(shake) and shake.offer.purpose != "modern" and (_broke_off(shake) or _refused_oddly(shake))
         for shake in plain
@@ -310,15 +329,17 @@ def decided(family: Family, server_name: str | None, seen: tuple[Handshake, ...]
 
     Its own hello tells; else a choice that its hello admits; else a wider offer that found nothing in common.
     """
-    offer = family.offer(server_name)
-    own = [shake for shake in seen if shake.offer.purpose == offer.purpose]
-    if own:
-        return own[-1]
-    named = [shake for shake in seen if shake.offer.server_name == offer.server_name]
+    offer = family.offer(None)  # the name decides nothing below, and one offer does for all names of a sweep
+    name = server_name if family.sends_server_name else None
+    purpose, newest = offer.purpose, max(offer.versions)
+    for shake in reversed(seen):
+        if shake.offer.purpose == purpose:
+            return shake
+    named = [shake for shake in seen if shake.offer.server_name == name]
     for shake in named:
         # An exchange left at the ServerHello does not tell the group and signature of TLS 1.2.
         # And what came of TLS 1.2 alone says nothing of a hello that offers 1.3 as well: the server would take 1.3.
-        whole = shake.offer.until != "server_hello" and max(shake.offer.versions) >= max(offer.versions)
+        whole = shake.offer.until != "server_hello" and max(shake.offer.versions) >= newest
         if whole and not isinstance(shake.outcome, Malformed) and admits(offer, shake):
             return shake
     for shake in named:

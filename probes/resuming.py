@@ -162,6 +162,10 @@ def _first(homes: tuple[Endpoint, ...], stock: _Stock) -> list[Ask]:
             newest = Question(home=home, place=following, version=TLS13)
             older = Question(home=home, place=following, version=TLS12)
             wanted += stock.ask(newest) or stock.ask(older)
+    for home in homes:
+        # Once more: of two back ends that take turns, one visit may meet the very one that gave the ticket.
+        older, newest = (Question(home=home, place=home, version=version) for version in (TLS12, TLS13))
+        wanted += stock.ask(older) or stock.ask(newest)
     return wanted
 
 
@@ -175,7 +179,7 @@ def _again(known: tuple[Answer, ...], stock: _Stock, seen: tuple[Handshake, ...]
         if not _is_at_home(question) and (question.home in refusing or not answer.by_ticket):
             continue  # what its own address does not honour, or keeps in its own cache, says nothing of another
         missing = _missing(answer)
-        lacks_contrast = bool(answer.failed) and not answer.beside and missing > 0
+        lacks_contrast = bool(answer.failed) and not answer.beside and not answer.honoured
         if lacks_contrast:  # first, for without it the failures mean nothing, however many there is room for
             contrast = (question.place, _fresh(answer.failed[0].offer))
             wanted += [contrast] if contrast not in wanted else []

@@ -268,12 +268,17 @@ def test_versions_in_every_offer_descend() -> None:
         assert not (offer.key_shares and TLS13 not in offer.versions) or offer.purpose.startswith("family:")
 
 
-def test_what_works_is_repeated_in_the_version_whose_certificate_comes_in_clear() -> None:
+def test_what_works_is_repeated_as_current_clients_and_in_tls12() -> None:
     repeats = plan.sampling(TARGET, healthy())
-    assert len(repeats) == plan.REPEATS
-    assert {(offer.purpose, offer.versions, offer.until) for offer in repeats} == {("sample", (TLS12,), "certificate")}
+    assert [offer.purpose for offer in repeats] == ["sample12", "sample", "sample", "sample12"]
+    assert {offer.until for offer in repeats} == {"certificate"}
     newer = plan.sampling(TARGET, healthy(server=replace(HEALTHY, versions=(TLS13,))))
-    assert {offer.versions for offer in newer} == {(TLS13, TLS12)}
+    assert {(offer.purpose, offer.versions) for offer in newer} == {("sample", (TLS13, TLS12))}
+
+
+def test_a_refusal_that_another_answer_contradicts_is_repeated() -> None:
+    repeats = plan.sampling(TARGET, healthy(server=OLD_AND_NEW, tls12=alerted(70)))
+    assert [offer.purpose for offer in repeats].count("sample12") == 2
 
 
 def test_what_does_not_work_is_not_repeated() -> None:

@@ -45,8 +45,16 @@ def asked(*looks: tuple[Handshake, ...]) -> list[tuple[str, str, int]]:
 # the first round ----------------------------------------------------------------------------------------------------
 
 
-def test_one_address_is_asked_once_a_version() -> None:
-    assert asked(healthy()) == [(ADDRESS, RESUME, TLS13), (ADDRESS, RESUME, TLS12)]
+def test_one_address_is_asked_once_a_version_and_once_more() -> None:
+    """Of two back ends that take turns, each is met."""
+    assert asked(healthy()) == [(ADDRESS, RESUME, TLS13), (ADDRESS, RESUME, TLS12), (ADDRESS, RESUME, TLS12)]
+
+
+def test_without_tls12_the_second_visit_shows_another_ticket() -> None:
+    seen = healthy(server=replace(HEALTHY, versions=(TLS13,)))
+    assert asked(seen) == [(ADDRESS, RESUME, TLS13)] * 2
+    shown = [offer.session for _, offer in next_offers(seen)]
+    assert shown[0] != shown[1]
 
 
 def test_early_data_is_asked_for_where_a_ticket_allows_it() -> None:
@@ -68,7 +76,7 @@ def test_each_address_is_shown_a_ticket_of_the_one_before_it_around_the_ring() -
 def test_session_ids_do_not_leave_their_address() -> None:
     old = replace(HEALTHY, versions=(TLS12,), gives="handles")
     looks = (healthy(server=old), healthy(OTHER, server=old))
-    assert asked(*looks) == [(ADDRESS, RESUME, TLS12), (OTHER, RESUME, TLS12)]
+    assert set(asked(*looks)) == {(ADDRESS, RESUME, TLS12), (OTHER, RESUME, TLS12)}
 
 
 @pytest.mark.parametrize("ending", [REFUSED, dropped("rst"), alerted(40), stalled()])
@@ -85,7 +93,7 @@ def test_a_ticket_to_be_discarded_at_once_is_not_offered() -> None:
     seen = tuple(
         replace(shake, sessions=tuple(replace(s, lifetime_s=0) for s in shake.sessions)) for shake in healthy()
     )
-    assert asked(seen) == [(ADDRESS, RESUME, TLS12)]
+    assert set(asked(seen)) == {(ADDRESS, RESUME, TLS12)}
 
 
 def test_a_session_is_offered_with_the_very_hello_it_came_of() -> None:
@@ -109,7 +117,7 @@ def test_the_share_that_the_server_asked_for_is_sent_at_once() -> None:
 
 
 def test_what_passed_is_not_asked_again() -> None:
-    assert len(revisited(healthy())) == len(healthy()) + 2
+    assert len(revisited(healthy())) == len(healthy()) + 3
 
 
 def test_a_refusal_is_asked_again_until_three_were_refused() -> None:
@@ -126,9 +134,8 @@ def test_a_failure_is_asked_again_beside_a_fresh_handshake_of_the_same_offer(end
         return ended(shake, ending) if shake.offer.session else shake
 
     [newest, older] = answers(revisited(healthy(), change=breaks))
-    assert len(newest.failed) == failures and newest.breaks
-    assert 2 <= len(older.failed) <= failures  # as many as there are connections left for
     for answer in (newest, older):
+        assert len(answer.failed) == failures and answer.breaks
         fresh, failed = answer.beside[0].offer, answer.failed[0].offer
         assert replace(fresh, purpose="", session=None) == replace(failed, purpose="", session=None)
 
@@ -142,9 +149,8 @@ def test_two_lost_connections_break_nothing() -> None:
         lost[version] = lost.get(version, 0) + 1
         return ended(shake, dropped("rst")) if version and lost[version] <= 2 else shake
 
-    newest, older = answers(revisited(healthy(), change=twice))
-    assert (len(newest.failed), len(newest.honoured)) == (2, 1) and not newest.breaks
-    assert len(older.failed) == 2 and older.beside and not older.breaks
+    for answer in answers(revisited(healthy(), change=twice)):
+        assert (len(answer.failed), len(answer.honoured)) == (2, 1) and not answer.breaks
 
 
 def test_an_address_that_refuses_its_own_is_not_asked_about_others() -> None:

@@ -21,7 +21,7 @@ from probes.net.connect import SYN_TIMEOUT_S, begin, is_connected, not_connected
 from probes.net.egress import Permit, refusal
 from probes.net.http import http_answer, is_whole, request
 from probes.net.seen import Seen
-from probes.plan import keeps_sessions
+from probes.plan import IDLE, keeps_sessions
 from probes.wire import events
 from probes.wire.client import ClientHandshake, ClientIdentity, Resumption
 from probes.wire.hello import Hello, draw_secrets
@@ -375,6 +375,8 @@ class _Exchange:
             # A server that wanted a certificate may take none and then say so in words, as nginx does (400).
             self._asked, patience_s = "GET" if seen.certificate_request is not None else "HEAD", HTTP_PATIENCE_S
             self._client.send_application(request(self._asked, self._authority))
+        elif offer.purpose == IDLE:
+            patience_s = LATE_ALERT_MAX_S
         elif seen.version == TLS13 and (seen.certificate_request is not None or self._wants_tickets()):
             patience_s = self._grace_s()
         if not patience_s:
@@ -405,7 +407,7 @@ class _Exchange:
         if self._asked:
             over = is_whole(seen.application, with_body=self._asked == "GET")
         else:  # tickets follow the server's verdict on our Finished and certificate, and come before what it sends
-            over = bool(seen.sessions or seen.application)
+            over = bool(seen.application or (seen.sessions and self._offer.purpose != IDLE))
         if over:
             self._end(seen.completed())
         else:
@@ -419,7 +421,8 @@ class _Exchange:
             return
         seen, client = self._seen, self._client
         awaiting, received = client.stage, client.bytes_received
-        rejected = seen.certificate_request is not None and not seen.application and not seen.close_notify
+        parted = seen.close_notify and self._offer.purpose != IDLE
+        rejected = seen.certificate_request is not None and not seen.application and not parted
         if self._afterwards and not rejected:
             self._end(seen.completed())
         elif seen.warning is not None and seen.warning.awaiting == awaiting:

@@ -11,7 +11,7 @@ from probes.plan import completed
 from probes.rules.phrase import addresses, line, many, odds, rotation, s_client, subject, where
 from probes.wire.registry import version_name
 
-_SAMPLES = ("modern", "small", "http", "again", "alone")
+_SAMPLES = ("modern", "small", "http", "again", "alone", "sample", "sample12", "tls12")
 
 
 def _evidence(look: Look) -> Iterator[str]:
@@ -28,6 +28,10 @@ def _evidence(look: Look) -> Iterator[str]:
     if len(look.agreed_protocols) > 1:
         yield f"{look.address}: like handshakes chose by ALPN " + _counted(
             (protocol or "nothing", count) for protocol, count in look.agreed_protocols
+        )
+    if look.agreed_demands:
+        yield f"{look.address}: like handshakes were asked for a client certificate " + _counted(
+            ("yes" if asked else "no", count) for asked, count in look.agreed_demands
         )
     if len(look.chains) > 1:
         total = sum(count for _, count in look.chains)

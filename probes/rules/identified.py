@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from probes.facts import Facts
 from probes.look import Look
 from probes.model import Alerted, Dropped, Finding, Handshake, shown
-from probes.mtls import Presented, word_of
+from probes.mtls import Presented, denies, word_of
 from probes.pki.certificate import Certificate, parse
 from probes.pki.identity import accepted_names
 from probes.rules.phrase import addresses, line, listed, many, s_client, where
@@ -28,7 +28,7 @@ def exchange_lines(shakes: Iterable[Handshake], *, limit: int = 3) -> tuple[str,
 
 def _exchange(shake: Handshake) -> str:
     said = line(shake, at=True)
-    if word_of(shake.http) is None or shake.http is None:
+    if shake.http is None or (word_of(shake.http) is None and not denies(shake.http)):
         return said
     title = _TITLE.search(shake.http.body)
     text = (title[1] if title else shake.http.body[:120]).decode("utf-8", "replace")

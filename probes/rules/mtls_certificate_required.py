@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from probes.facts import Facts
 from probes.look import Look
 from probes.model import Alerted, Dropped, Finding, Rule
+from probes.mtls import denies, word_of
 from probes.rules.identified import accepted, exchange_lines
 from probes.rules.phrase import addresses, s_client, where
 
@@ -44,6 +45,8 @@ def _how(look: Look) -> str:
 def _contrast(look: Look) -> Iterator[str]:
     if any(isinstance(shake.outcome, Dropped) for shake in look.refused_without_certificate):
         yield "our reading: no word came, but every exchange that was asked for a certificate and had none ended so"
+    elif any(denies(shake.http) and word_of(shake.http) is None for shake in look.refused_without_certificate):
+        yield "our reading: the answer does not say why, but a certificate was asked for and none given"
 
 
 RULE = Rule(code=CODE, source="RFC 8446 section 4.4.2.4", check=check)

@@ -109,7 +109,7 @@ def test_other_servers_words_are_known(status: int, body: bytes) -> None:
     fires("mtls.certificate-required", seen, severity="critical")
 
 
-@pytest.mark.parametrize("status", [200, 401, 403])
+@pytest.mark.parametrize("status", [200, 401, 404])
 def test_an_answer_without_such_words_is_no_demand(status: int) -> None:
     seen = facts(healthy(server=ASKS, http=_answers(status, b"<title>Forbidden</title>")))
     assert silent("mtls.certificate-required", seen)
@@ -141,12 +141,21 @@ def test_one_that_agreed_to_speak_http_owes_an_answer() -> None:
     assert silent("mtls.certificate-required", facts(healthy(server=ASKS, http=(hung_up, untouched))))
 
 
-def test_bad_request_is_the_demand_whatever_page_it_shows() -> None:
-    fires("mtls.certificate-required", facts(healthy(server=ASKS, http=_answers(400, b"who?"))), severity="critical")
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_denial_of_a_plain_request_is_the_demand_whatever_page_it_shows(status: int) -> None:
+    seen = facts(healthy(server=ASKS, http=_answers(status, b"who?")))
+    finding = fires("mtls.certificate-required", seen, severity="critical")
+    assert any(f"HTTP {status}" in line for line in finding.evidence)
 
 
-@pytest.mark.parametrize(("status", "unsure"), [(403, True), (401, True), (200, False), (404, False)])
-def test_forbidden_without_a_reason_is_told_as_not_seen(status: int, unsure: bool) -> None:
-    seen = facts(healthy(server=ASKS, http=_answers(status, b"<title>Forbidden</title>")))
+def test_hanging_up_on_an_idle_connection_is_the_demand() -> None:
+    hung_up = then(dropped("fin", received=3000, awaiting="application_data"))
+    quiet = replace(ASKS, alpn=())
+    fires("mtls.certificate-required", facts(healthy(server=quiet, http=hung_up, idle=hung_up)), severity="critical")
+
+
+@pytest.mark.parametrize(("status", "unsure"), [(401, True), (200, False), (404, False)])
+def test_a_denial_that_may_mean_a_password_is_told_as_not_seen(status: int, unsure: bool) -> None:
+    seen = facts(healthy(server=ASKS, http=_answers(status, b"<title>Sign in</title>")))
     gaps = report(seen, judge(seen), elapsed_ms=1.0).gaps
     assert any(gap.what == "client certificate" and str(status) in gap.why for gap in gaps) is unsure
