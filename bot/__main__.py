@@ -23,10 +23,11 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config import ConfigurationError, HttpMode, LocalMode, Settings, SocketMode, read
-from bot.history import History, InUse
+from bot.history import History
 from bot.manifest import COMMAND, MANIFEST
 from bot.prober import Prober
 from bot.service import EVENTS_PATH, serving
+from bot.store import InUse
 
 LOG = logging.getLogger("bot")
 LAB_PORT = 8443

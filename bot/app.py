@@ -27,6 +27,7 @@ async def authorized(client: AsyncWebClient) -> AuthorizeResult:
         bot_user_id=answer["user_id"],
         bot_id=answer.get("bot_id"),
         bot_token=client.token,
+        url=answer.get("url"),
     )
 
 

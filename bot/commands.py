@@ -11,11 +11,23 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bot.model import Check, Command, ExplainText, Help, HistoryQuery, IdentityCommand, Misread, NotYet, TriageCommand
+from bot.model import (
+    Check,
+    Command,
+    ExplainText,
+    Help,
+    HistoryQuery,
+    IdentityCommand,
+    Misread,
+    NotYet,
+    TimelineNote,
+    TriageCommand,
+)
 from probes.model import DEFAULT_PORT, Endpoint, Target, UsageError, ip_literal, shown
 
 LONGEST = 1000  # characters; no command but `explain` needs more, and what is longer was pasted by mistake
 LONGEST_TEXT = 20_000  # characters to explain; Slack itself cuts messages at 40,000
+LONGEST_NOTE = 3_000
 _WORD_LIMIT = 253  # a name is not longer (RFC 1035 section 2.3.4)
 
 AVAILABLE: Mapping[str, str] = MappingProxyType(
@@ -23,6 +35,7 @@ AVAILABLE: Mapping[str, str] = MappingProxyType(
         "check": "check HOST[:PORT] [--ip ADDR] [--sni NAME] [--starttls PROTO] [--origin ADDR] [--identity NAME]",
         "explain": "explain TEXT",
         "history": "history [HOST or word]",
+        "note": "note TEXT",
         "triage": "triage [HOST[:PORT]] [error text]",
         "identity": "identity add | list | remove NAME",
         "help": "help [WORD]",
@@ -32,7 +45,6 @@ WHAT_WORKS = "`/tls check HOST[:PORT]`, `/tls explain TEXT`, `/tls history [HOST
 # In the grammar, but not in this version.
 PLANNED: Mapping[str, str] = MappingProxyType(
     {
-        "note": "a line in the timeline of an incident",
         "watch": "looking at endpoints regularly",
         "ct": "watching Certificate Transparency",
         "digest": "a channel's digest",
@@ -53,6 +65,8 @@ def parse(text: str) -> Command:
     verb, *pasted = plain(text[:LONGEST_TEXT]).split(None, 1) or [""]
     if _verb(verb) == "explain":
         return _explain("".join(pasted))
+    if _verb(verb) == "note":
+        return _note("".join(pasted))
     if len(text) > LONGEST:
         return Misread(
             answer=f"I read {len(text):,} characters, beginning “{shown(text.strip(), 40)}”. A command has at most "
@@ -75,6 +89,17 @@ def _explain(text: str) -> ExplainText | Misread:
         answer="I read `explain` without a text. It wants an error message, as in "
         "`/tls explain x509: certificate signed by unknown authority`."
     )
+
+
+def _note(text: str) -> TimelineNote | Misread:
+    said = text.strip()
+    if not said:
+        return Misread(
+            answer="I read `note` without a text. It wants one, as in `/tls note failover to eu-west began`."
+        )
+    if len(said) > LONGEST_NOTE:
+        return Misread(answer=f"I read a note of {len(said):,} characters. A note has at most {LONGEST_NOTE:,}.")
+    return TimelineNote(text=said)
 
 
 def plain(text: str) -> str:

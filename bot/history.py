@@ -1,48 +1,23 @@
-"""The memory, and the only SQL of the bot. One thread owns the connection; every method is one short job on it.
-
-Durability: WAL with synchronous=FULL. NORMAL would survive the death of the process, but not of the machine, and what
-was acknowledged to a person is to survive both. It costs one fsync a transaction, measured well below the time that
-an acknowledgement has.
-
-One process owns the file: `open` takes a lock beside it, so that during a deploy the new bot waits for the old one to
-finish instead of running its requests a second time. The kernel drops the lock with the process, however it died.
-"""
+"""The memory: requests, checks, the outbox and identities, above the incidents of `bot.casebook`. Every method is one
+short job on the one thread that owns the connection (`bot.store`)."""
 
 from __future__ import annotations
 
-import asyncio
-import fcntl
 import json
-import os
-import sqlite3
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import IO, Any, TypeVar
 
-from sqlite_utils import Database
-
-from bot import migrations
-from bot.model import CheckLine, Incident, Intake, Note, Owed, PastCheck, StoredIdentity, Transition
+from bot.casebook import KEEP, Casebook, Say, Watching
+from bot.model import Intake, Note, Owed, PastCheck, StoredIdentity, Transition, Vigil
 from bot.rows import (
     identity_row,
-    incident_of,
     intake_of,
-    like,
-    moment,
     owed_of,
     past_check_of,
     stamp,
     stored_identity_of,
 )
 from probes.codec import to_json
-
-Result = TypeVar("Result")
-
 
 # What is owed, with the place where it belongs; and what has to stand before it in the same thread and does not yet.
 _OWED = (
@@ -68,83 +43,8 @@ _OLD_NOTES = (
 _OLD_AUDIT = "delete from audit where id in (select id from audit where at < :text limit :most)"
 
 
-class InUse(Exception):
-    """Another bot process holds the database."""
-
-
-class History:
+class History(Casebook):
     """The bot's memory. Make it with `History.open`; `close` it when done."""
-
-    def __init__(self, database: Database, thread: ThreadPoolExecutor, lock: IO[str]) -> None:
-        self._db = database
-        self._thread = thread
-        self._lock = lock
-        self._waiting: deque[tuple[Callable[..., Any], tuple[Any, ...], Future[Any]]] = deque()
-
-    @classmethod
-    async def open(cls, path: Path) -> History:
-        """Open the file at *path*, made and migrated if need be. Raises InUse while another process holds it."""
-        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history")
-        loop = asyncio.get_running_loop()
-        try:
-            lock = await loop.run_in_executor(thread, _locked, path)
-            try:
-                database = await loop.run_in_executor(thread, _opened, path)
-            except BaseException:
-                lock.close()
-                raise
-        except BaseException:
-            thread.shutdown(wait=False)
-            raise
-        return cls(database, thread, lock)
-
-    async def close(self) -> None:
-        await self._run(self._db.close)
-        self._thread.shutdown(wait=True)
-        self._lock.close()
-
-    async def _run(self, job: Callable[..., Result], *arguments: Any) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, job, *arguments)
-
-    async def _write(self, job: Callable[..., Result], *arguments: Any) -> Result:
-        """Do *job* in a transaction; back when it is on the disk.
-
-        Writes that come while the disk is busy share the next transaction: a burst of requests waits for two
-        commits, not for one each. Each has a savepoint of its own, so that one that fails undoes itself alone.
-        """
-        written: Future[Result] = Future()
-        self._waiting.append((job, arguments, written))
-        self._thread.submit(self._write_waiting)
-        return await asyncio.wrap_future(written)
-
-    def _write_waiting(self) -> None:
-        batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        if not batch:
-            return
-        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
-        try:
-            with self._db.atomic():
-                for job, arguments, written in batch:
-                    outcomes.append((written, *self._attempted(job, arguments)))
-        except BaseException as error:
-            outcomes = [(written, None, error) for _, _, written in batch]
-        for written, result, failure in outcomes:
-            if not written.set_running_or_notify_cancel():
-                continue  # nobody waits any more; it is written all the same
-            if failure is None:
-                written.set_result(result)
-            else:
-                written.set_exception(failure)
-
-    def _attempted(self, job: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
-        try:
-            with self._db.atomic():
-                return job(*arguments), None
-        except Exception as error:
-            return None, error
-
-    def _rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
-        return list(self._db.query(sql, values))
 
     # ── requests ────────────────────────────────────────────────────────────────
 
@@ -182,7 +82,8 @@ class History:
         if number is not None:
             self._note(notes)
         self._db.execute(
-            "insert into audit (at, team, channel, user, action, text, verdict) values (?, ?, ?, ?, ?, ?, ?)",
+            "insert into audit (at, team, channel, user, action, text, verdict, intake)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 stamp(intake.received_at),
                 intake.team,
@@ -191,6 +92,7 @@ class History:
                 intake.action or intake.kind,
                 intake.text,
                 verdict if number is not None else "duplicate",
+                number,
             ),
         )
         return number
@@ -212,17 +114,28 @@ class History:
         """The request is done; what it still has to say is noted in the same transaction."""
         await self._write(self._finish, intake_id, now, notes, error)
 
-    def _finish(self, intake_id: int, now: datetime, notes: Sequence[Note], error: str | None) -> None:
-        self._db.execute("update intakes set finished_at = ?, error = ? where id = ?", (stamp(now), error, intake_id))
-        self._note(notes)
-
     # ── checks and incidents ────────────────────────────────────────────────────
 
-    async def record(self, check: PastCheck, transition: Transition, notes: Sequence[Note], now: datetime) -> None:
-        """One transaction: the check, what it does to the incidents, what is to be said, and the request is done."""
-        await self._write(self._record, check, transition, notes, now)
+    async def record(
+        self,
+        check: PastCheck,
+        transition: Transition,
+        say: Say,
+        now: datetime,
+        *,
+        vigil: Watching = KEEP,
+    ) -> None:
+        """One transaction: the check, what it does to the incident, what is to be said, and the request is done."""
+        await self._write(self._record, check, transition, say, now, vigil)
 
-    def _record(self, check: PastCheck, transition: Transition, notes: Sequence[Note], now: datetime) -> None:
+    def _record(
+        self,
+        check: PastCheck,
+        transition: Transition,
+        say: Say,
+        now: datetime,
+        vigil: Watching,
+    ) -> None:
         report = check.report
         self._db.table("checks").insert(
             {
@@ -245,33 +158,38 @@ class History:
                 "report": json.dumps(to_json(report), ensure_ascii=False, separators=(",", ":")),
             }
         )
-        self._step(check, transition, now)
-        self._finish(check.id, now, notes, None)
+        self._index("check", check.id, 0, _words_of(check))
+        self._finish(check.id, now, self._step(check, transition, say, vigil), None)
 
-    def _step(self, check: PastCheck, transition: Transition, now: datetime) -> None:
-        if transition.ended is not None:
-            self._db.execute(
-                "update incidents set state = ?, ended_at = ?, last_check = ? where id = ?",
-                (transition.kind, stamp(now), check.id, transition.ended.id),
+    async def look(self, vigil: Vigil, intake: Intake) -> int | None:
+        """A look begins: its request is stored, and the vigil waits for it; None when that was done already."""
+
+        def begun() -> int | None:
+            cursor = self._db.execute(
+                "update vigils set next_at = null, looks = looks + 1 where incident = ? and looks = ?",
+                (vigil.incident, vigil.looks),
             )
-        if transition.seen is not None:
-            self._db.execute(
-                "update incidents set checks = checks + 1, last_check = ? where id = ?", (check.id, transition.seen.id)
-            )
-        if transition.opened is not None:
-            self._db.table("incidents").insert(
-                {
-                    "team": check.team,
-                    "channel": check.channel,
-                    "target": str(check.report.target),
-                    "cause": transition.opened,
-                    "state": "open",
-                    "opened_at": stamp(now),
-                    "first_check": check.id,
-                    "last_check": check.id,
-                    "checks": 1,
-                }
-            )
+            return self._take_in(intake, "accepted", False, ()) if cursor.rowcount else None
+
+        return await self._write(begun)
+
+    async def looked(self, intake_id: int, vigil: Vigil | None, notes: Sequence[Note], now: datetime) -> None:
+        """A look that saw nothing new is over. None: the vigil was ended meanwhile."""
+
+        def done() -> None:
+            if vigil is not None:
+                self._db.execute(
+                    "update vigils set looked_at = ?, next_at = ? where incident = ? and started_at = ?",
+                    (
+                        stamp(vigil.looked_at) if vigil.looked_at else None,
+                        stamp(vigil.next_at) if vigil.next_at else None,
+                        vigil.incident,
+                        stamp(vigil.started_at),
+                    ),
+                )
+            self._finish(intake_id, now, notes, None)
+
+        await self._write(done)
 
     async def check(self, number: int) -> PastCheck | None:
         """The check of request *number*, if it is remembered."""
@@ -299,13 +217,6 @@ class History:
         newest: int | None = rows[0]["id"]
         return newest
 
-    async def standing(self, channel: str, target: str) -> list[Incident]:
-        """The open incidents of *target* in *channel*."""
-        rows = await self._run(
-            self._rows, "select * from incidents where channel = ? and target = ? and state = 'open'", channel, target
-        )
-        return [incident_of(row) for row in rows]
-
     async def channels(self, team: str, *, limit: int) -> list[str]:
         """The channels in which *team* made checks, those with the newest first."""
         rows = await self._run(
@@ -316,67 +227,7 @@ class History:
         )
         return [row["channel"] for row in rows]
 
-    async def lines(
-        self, team: str, word: str, *, seen_in: Sequence[str], before: int | None, limit: int
-    ) -> list[CheckLine]:
-        """The newest checks in channels *seen_in*, before check *before*, whose target, cause, status or summary
-        holds *word*."""
-        rows = await self._run(
-            self._rows,
-            "select id, target, at, status, cause, summary, user from checks where team = ? and id < ?"
-            " and channel in (select value from json_each(?))"
-            " and (target like ? escape '\\' or cause like ? escape '\\' or summary like ? escape '\\' or status = ?)"
-            " order by id desc limit ?",
-            team,
-            before if before is not None else 1 << 62,
-            json.dumps(list(seen_in)),
-            *(like(word),) * 3,
-            word.lower(),
-            limit,
-        )
-        return [CheckLine(**row | {"at": moment(row["at"])}) for row in rows]
-
-    async def incidents(self, team: str, word: str, *, seen_in: Sequence[str], limit: int) -> list[Incident]:
-        """The incidents in channels *seen_in*, open ones first and then the newest, whose target or cause holds
-        *word*."""
-        rows = await self._run(
-            self._rows,
-            "select * from incidents where team = ? and channel in (select value from json_each(?))"
-            " and (target like ? escape '\\' or cause like ? escape '\\') order by state != 'open', id desc limit ?",
-            team,
-            json.dumps(list(seen_in)),
-            like(word),
-            like(word),
-            limit,
-        )
-        return [incident_of(row) for row in rows]
-
     # ── the outbox ──────────────────────────────────────────────────────────────
-
-    def _note(self, notes: Sequence[Note]) -> None:
-        for note in notes:
-            self._db.execute(
-                "insert into outbox (key, kind, team, channel, parent, thread_ts, user, response_url, replace_original,"
-                " filename, file_text, content, noted_at, revision, sent_revision, attempts, retry_at, state)"
-                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, 'live')"
-                " on conflict (key) do update set content = excluded.content, revision = revision + 1,"
-                " attempts = 0, retry_at = 0, state = 'live' where content != excluded.content or state = 'dead'",
-                (
-                    note.key,
-                    note.kind,
-                    note.team,
-                    note.channel,
-                    note.parent,
-                    note.thread_ts,
-                    note.user,
-                    note.response_url,
-                    int(note.replace_original),
-                    note.filename,
-                    note.file_text,
-                    json.dumps(asdict(note.content), ensure_ascii=False, separators=(",", ":")),
-                    time.time(),
-                ),
-            )
 
     async def note(self, notes: Sequence[Note]) -> None:
         """Owe *notes* to Slack."""
@@ -517,29 +368,12 @@ class History:
         return frozenset(row["team"] for row in await self._run(self._rows, "select team from refusals"))
 
 
-def _locked(path: Path) -> IO[str]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(path.name + ".lock").open("a+", encoding="ascii")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        holder = lock.read(20).strip()
-        lock.close()
-        raise InUse(f"{path} is in use by another bot process" + (f" (pid {holder})" if holder else "")) from None
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")  # for people: the lock itself is the kernel's
-    lock.flush()
-    return lock
-
-
-def _opened(path: Path) -> Database:
-    connection = sqlite3.connect(path, timeout=10.0)
-    # sqlite-utils begins and ends transactions itself (`Database.atomic`).
-    connection.isolation_level = None
-    database = Database(connection)
-    database.enable_wal()
-    database.execute("pragma synchronous = full")
-    database.execute("pragma foreign_keys = on")
-    migrations.apply(database)
-    return database
+def _words_of(check: PastCheck) -> str:
+    """What a check is found by."""
+    report = check.report
+    names = {
+        name for endpoint in report.endpoints for each in endpoint.chain[:1] for name in (each.subject, each.issuer)
+    }
+    parts = [str(report.target), report.target.server_name or "", report.status, report.cause or "", report.summary]
+    parts += [f"{finding.code} {finding.title} {finding.explanation}" for finding in report.findings]
+    return " ".join([*parts, *sorted(names), *(endpoint.address for endpoint in report.endpoints)])

@@ -32,6 +32,12 @@ def _identities(db: Database) -> None:
     )
 
 
+@STEPS(name="0004_incident_rooms")
+def _incident_rooms(db: Database) -> None:
+    for statement in _ROOMS:
+        db.execute(statement)
+
+
 @STEPS(name="0005_walkthroughs")
 def _walkthroughs(db: Database) -> None:
     # Triage. `id` is that of the request that began it, `state` the rest of `bot.triage.Walkthrough` as JSON.
@@ -87,4 +93,54 @@ _FIRST = (
         id integer primary key, at text not null, team text not null, channel text not null,
         user text not null, action text not null, text text not null, verdict text not null)""",
     "create table refusals (team text primary key, at text not null)",
+)
+
+# An incident is one endpoint's, whatever its cause, with one message that shows it, until somebody resolves it.
+_ROOMS = (
+    "drop index incidents_open",
+    "drop index incidents_target",
+    "alter table incidents add column endpoint text not null default ''",
+    "alter table incidents add column host text not null default ''",
+    "alter table incidents add column issuer text not null default ''",
+    "alter table incidents add column root text not null default ''",
+    "alter table incidents add column thread_ts text",
+    "alter table incidents add column severity text not null default 'sev2'",
+    "alter table incidents add column commander text",
+    "alter table incidents add column opened_by text not null default ''",
+    "alter table incidents add column asked_at text",
+    "alter table incidents add column cause_at text",
+    "alter table incidents add column recovered_at text",
+    "alter table incidents add column ended_by text",
+    """update incidents set cause_at = opened_at, (root, opened_by, host, thread_ts, asked_at, endpoint) = (
+        select c.headline, c.user, c.host, i.thread_ts, i.received_at, c.target
+            || case when c.server_name is null or c.server_name = c.host then '' else ' sni=' || c.server_name end
+            || case when c.starttls is null then '' else ' starttls=' || c.starttls end
+        from checks c join intakes i on i.id = c.id where c.id = incidents.first_check)
+        where first_check in (select c.id from checks c join intakes i on i.id = c.id)""",
+    "update incidents set recovered_at = ended_at where state = 'recovered'",
+    """update incidents set state = 'resolved', ended_at = coalesce(ended_at, opened_at)
+        where state != 'open' or id not in (
+            select max(id) from incidents where state = 'open' group by team, channel, endpoint)""",
+    "create unique index incidents_standing on incidents (team, channel, endpoint) where state != 'resolved'",
+    "create index incidents_root on incidents (root)",
+    "create index incidents_host on incidents (host, id)",
+    """create table timeline (
+        id integer primary key, incident integer not null references incidents (id), key text not null,
+        kind text not null, at text not null, user text not null, text text not null, check_id integer,
+        source_ts text, added_by text, edited_ts text, state text not null, unique (incident, key))""",
+    "create index timeline_source on timeline (source_ts) where source_ts is not null",
+    """create table vigils (
+        incident integer primary key references incidents (id), user text not null, started_at text not null,
+        looks integer not null, looked_at text, next_at text)""",
+    # What can be searched for; `bot.fulltext` keeps an index over it where SQLite has FTS5.
+    """create table texts (
+        id integer primary key, kind text not null, ref integer not null, part integer not null, body text not null,
+        unique (kind, ref, part))""",
+    """insert into texts (kind, ref, part, body) select 'check', id, 0,
+        target || ' ' || status || ' ' || coalesce(cause, '') || ' ' || summary from checks""",
+    """insert into texts (kind, ref, part, body) select 'incident', id, 0,
+        'INC ' || id || ' ' || target || ' ' || cause || ' ' || state from incidents""",
+    "alter table audit add column intake integer",
+    "alter table audit add column target text not null default ''",
+    "create index audit_intake on audit (intake)",
 )

@@ -60,6 +60,13 @@ class HistoryQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineNote:
+    """`note TEXT`; never empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TriageCommand:
     """`triage [HOST …] [error text]`: the check of its host, if it names one, and what else was said."""
 
@@ -95,7 +102,9 @@ class Misread:
     answer: str
 
 
-Command: TypeAlias = Check | IdentityCommand | HistoryQuery | ExplainText | TriageCommand | Help | NotYet | Misread
+Command: TypeAlias = (
+    Check | IdentityCommand | HistoryQuery | ExplainText | TimelineNote | TriageCommand | Help | NotYet | Misread
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +116,7 @@ class Intake:
     """
 
     key: str
-    kind: Literal["command", "mention", "action"]
+    kind: Literal["command", "mention", "action", "event", "look"]
     team: str
     channel: str
     user: str
@@ -116,7 +125,7 @@ class Intake:
     thread_ts: str | None = None
     response_url: str | None = None
     action: str | None = None
-    message_ts: str | None = None  # the message that carries the pressed button
+    message_ts: str | None = None  # the message that carries the pressed button, or that is spoken of
     ephemeral_button: bool = False  # that message is visible to one person only
     id: int = 0
     attempts: int = 0
@@ -203,25 +212,82 @@ class CheckLine:
     user: str
 
 
+Severity: TypeAlias = Literal["sev1", "sev2", "sev3"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """One target failing for one cause in one channel, from its first sight until it recovered or changed."""
+    """One endpoint failing in one channel, from the first broken verdict until somebody calls it resolved.
+
+    `root` is the key of the message that shows it, `thread_ts` the thread in which that message itself stands, if it
+    does. `recovered`: the newest check was not broken, and nobody has resolved it yet. `ended_at`: when it was.
+    """
 
     id: int
     channel: str
     target: str
     cause: str
-    state: Literal["open", "changed", "recovered"]
+    state: Literal["open", "recovered", "resolved"]
     opened_at: datetime
+    team: str = ""
+    endpoint: str = ""  # the target, its server name and STARTTLS: one incident at a time for each in a channel
+    host: str = ""
+    issuer: str = ""
+    root: str = ""
+    thread_ts: str | None = None
+    severity: Severity = "sev1"
+    commander: str | None = None
+    opened_by: str = ""
+    asked_at: datetime | None = None  # when the first check was asked for
+    cause_at: datetime | None = None  # when the present cause was named
+    recovered_at: datetime | None = None
     ended_at: datetime | None = None
+    ended_by: str | None = None  # a person, or None: it was healthy for long, and nobody said anything
+    first_check: int = 0
+    last_check: int = 0
     checks: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """What a check means for the incidents of its target. `ended` closes one, `opened` is the cause of a new one."""
+    """What a check means for the incident of its endpoint. `was`: as it stood; `now`: as it stands.
 
-    kind: Literal["opened", "changed", "recovered", "unchanged", "healthy"]
-    ended: Incident | None = None
-    opened: str | None = None
-    seen: Incident | None = None  # the open incident that this check confirms
+    An incident that opens has no id yet: the memory gives it one.
+    """
+
+    kind: Literal["opened", "changed", "recovered", "relapsed", "unchanged", "healthy"]
+    was: Incident | None = None
+    now: Incident | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of an incident's timeline. `key` says what it stems from: the same thing twice is one line.
+
+    `at` is when it happened; `text` is ours where `kind` is an act, and a person's own words where it is a note.
+    `source_ts` is the message a note was taken from: what happens to that message happens to the note.
+    """
+
+    key: str
+    kind: Literal["verdict", "act", "note"]
+    at: datetime
+    user: str
+    text: str
+    check: int | None = None
+    source_ts: str | None = None
+    added_by: str | None = None
+    edited_ts: str | None = None
+    state: Literal["live", "deleted", "withdrawn"] = "live"
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vigil:
+    """*Watch until fixed*: who asked for it, and where it stands. `next_at`: None while a look is under way."""
+
+    incident: int
+    user: str
+    started_at: datetime
+    looks: int = 0
+    looked_at: datetime | None = None
+    next_at: datetime | None = None

@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.model import Content, Incident, Intake, Note, Owed, PastCheck, StoredIdentity
+from bot.model import CheckLine, Content, Entry, Incident, Intake, Note, Owed, PastCheck, StoredIdentity, Vigil
 from probes.codec import from_json
 
 
@@ -41,17 +41,52 @@ def past_check_of(row: dict[str, Any]) -> PastCheck:
     return PastCheck(**kept, at=moment(row["at"]), report=report)
 
 
+def _maybe(text: str | None) -> datetime | None:
+    return moment(text) if text else None
+
+
+def _columns(value: Any, *left_out: str) -> dict[str, Any]:
+    """The fields of *value* as a row holds them."""
+    fields = {name: getattr(value, name) for name in value.__dataclass_fields__ if name not in left_out}
+    return {name: stamp(each) if isinstance(each, datetime) else each for name, each in fields.items()}
+
+
+def incident_row(incident: Incident) -> dict[str, Any]:
+    return _columns(incident, "id")
+
+
 def incident_of(row: dict[str, Any]) -> Incident:
-    return Incident(
-        id=row["id"],
-        channel=row["channel"],
-        target=row["target"],
-        cause=row["cause"],
-        state=row["state"],
-        opened_at=moment(row["opened_at"]),
-        ended_at=moment(row["ended_at"]) if row["ended_at"] else None,
-        checks=row["checks"],
+    times = ("asked_at", "cause_at", "recovered_at", "ended_at")
+    kept = {name: row[name] for name in Incident.__dataclass_fields__}
+    return Incident(**kept | {name: _maybe(row[name]) for name in times} | {"opened_at": moment(row["opened_at"])})
+
+
+def entry_row(entry: Entry) -> dict[str, Any]:
+    return _columns(entry, "id", "check") | {"check_id": entry.check}
+
+
+def entry_of(row: dict[str, Any]) -> Entry:
+    kept = {name: row[name] for name in Entry.__dataclass_fields__ if name not in {"check", "at"}}
+    return Entry(**kept, check=row["check_id"], at=moment(row["at"]))
+
+
+def vigil_row(vigil: Vigil) -> dict[str, Any]:
+    return _columns(vigil)
+
+
+def vigil_of(row: dict[str, Any]) -> Vigil:
+    return Vigil(
+        incident=row["incident"],
+        user=row["user"],
+        started_at=moment(row["started_at"]),
+        looks=row["looks"],
+        looked_at=_maybe(row["looked_at"]),
+        next_at=_maybe(row["next_at"]),
     )
+
+
+def check_line_of(row: dict[str, Any]) -> CheckLine:
+    return CheckLine(**row | {"at": moment(row["at"])})
 
 
 def identity_row(identity: StoredIdentity) -> dict[str, Any]:

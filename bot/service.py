@@ -21,11 +21,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.admins import Admins
 from bot.app import authorized, build_app
 from bot.config import HttpMode, SocketMode
-from bot.history import History, InUse
+from bot.history import History
 from bot.identities import Identities
 from bot.listeners.gate import MOST_A_MINUTE, Gate
+from bot.messages import Messages
 from bot.notify import Outbox
 from bot.rooms import Rooms
+from bot.store import InUse
 from bot.supervisor import Supervisor
 from bot.work import Checker, Work
 
@@ -63,9 +65,9 @@ async def serving(
                 rooms=Rooms(client),
                 supervisor=supervisor,
                 checker=checker,
-                identities=Identities(
-                    history=history, secret_key=secret_key, admins=Admins(client, admin_usergroups)
-                ),
+                identities=Identities(history=history, secret_key=secret_key, admins=Admins(client, admin_usergroups)),
+                messages=Messages(client),
+                url=identity.get("url") or "",
             )
             gate = Gate(
                 history=history,
@@ -82,6 +84,7 @@ async def serving(
             beside = (
                 asyncio.create_task(outbox.run(), name="outbox"),
                 asyncio.create_task(_forgetting(history), name="forgetting"),
+                asyncio.create_task(work.keep_watch(), name="keep watch"),
             )
             try:
                 await work.recover()

@@ -11,29 +11,39 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, assert_never
 
 from bot import commands, incidents
+from bot.casebook import KEEP, Watching
 from bot.history import History
 from bot.identities import Identities
+from bot.messages import Messages
 from bot.model import (
     Check,
     Content,
+    Entry,
     ExplainText,
     Help,
     HistoryQuery,
     IdentityCommand,
+    Incident,
     Intake,
     Misread,
     Note,
     NotYet,
     PastCheck,
+    TimelineNote,
+    Transition,
     TriageCommand,
+    Vigil,
 )
 from bot.notify import Outbox, Pace
 from bot.render import changes, explain, listing, repair, report, words
 from bot.render import identities as identity
+from bot.render import incident as room
+from bot.response import Response, below, reply, root_note
 from bot.rooms import Rooms
 from bot.supervisor import Supervisor
 from bot.triage_work import Triaging
@@ -48,6 +58,7 @@ _MOST_ROOMS = 40  # other channels that a page of history looks into; conversati
 # is killed again and again for other reasons is to finish what it was asked.
 _MOST_ATTEMPTS = 10
 _TRIED_LONG_ENOUGH = timedelta(hours=1)
+LOOK = "incident.look"
 _QUIET_S = 1.5  # most checks end before; what takes longer says how far it is
 _PROGRESS_EVERY_S = 2.0  # over all checks: edits are few (Slack's Tier 3), and verdicts need them more
 
@@ -77,8 +88,11 @@ class Work:
         supervisor: Supervisor,
         checker: Checker,
         identities: Identities,
+        messages: Messages,
+        url: str = "",
     ) -> None:
         self.identities = identities
+        self.response = Response(history=history, outbox=outbox, messages=messages, quotable=self._quotable, url=url)
         self._history = history
         self._rooms = rooms
         self._outbox = outbox
@@ -86,7 +100,6 @@ class Work:
         self._checker = checker
         self._slots = asyncio.Semaphore(_MOST_AT_ONCE)
         self._progress = Pace(1, _PROGRESS_EVERY_S)
-        self._stepping: dict[tuple[str, str], asyncio.Lock] = {}
         self._triage = Triaging(
             history=history,
             outbox=outbox,
@@ -95,6 +108,19 @@ class Work:
             quotable=self._quotable,
         )
         self._running: set[str] = set()  # keys of headlines whose check runs
+        # What each button, shortcut and event does.
+        self._acts: dict[str, Callable[[Intake], Awaitable[None]]] = {
+            report.AGAIN: self._again,
+            report.RAW: self._raw,
+            repair.ALL: self._repairs,
+            report.CHANGED: self._changed,
+            listing.OLDER: self._turned,
+            listing.NEWER: self._turned,
+            explain.CHECK: self._check_named,
+            LOOK: self._look,
+            **self.response.acts(),
+            **self._triage.acts(),
+        }
 
     def hand_over(self, intake: Intake) -> None:
         """Begin a request that is stored. Never raises: it is called after the acknowledgement."""
@@ -117,25 +143,12 @@ class Work:
         if attempts >= _MOST_ATTEMPTS and now() - intake.received_at > _TRIED_LONG_ENOUGH:
             await self._tell_fault(intake, f"request-{intake.id}")
             return
-        match intake.action:
-            case None:
-                await self._command(intake)
-            case report.AGAIN:
-                await self._again(intake)
-            case report.RAW:
-                await self._raw(intake)
-            case repair.ALL:
-                await self._repairs(intake)
-            case report.CHANGED:
-                await self._changed(intake)
-            case listing.OLDER:
-                await self._older(intake)
-            case str(action) if action in self._triage.acts():
-                await self._triage.acts()[action](intake)
-            case explain.CHECK:
-                await self._check_named(intake)
-            case _:
-                await self._answer(intake, words.unknown_button())
+        if intake.action is None:
+            await self._command(intake)
+        elif (act := self._acts.get(intake.action)) is not None:
+            await act(intake)
+        else:
+            await self._answer(intake, words.unknown_button())
 
     async def _command(self, intake: Intake) -> None:
         command = commands.parse(intake.text)
@@ -150,6 +163,8 @@ class Work:
                 await self._triage.begin(intake, command)
             case ExplainText(text=text):
                 await self._explanation(intake, text)
+            case TimelineNote(text=text):
+                await self.response.note(intake, text)
             case Help() | NotYet() | Misread():
                 await self._answer(intake, at_once(command))
             case _:
@@ -159,7 +174,40 @@ class Work:
 
     async def _first_check(self, intake: Intake, check: Check) -> None:
         headline = _headline(intake, report.checking(check.target, intake.user))
-        await self._check(intake, check, headline, before=None)
+        standing = None
+        if not await self._history.is_noted(headline.key):  # else it was begun before, and goes on where it stands
+            standing = await self._to_be_joined(intake, check)
+        if standing is None:
+            await self._check(intake, check, headline, before=None)
+        else:
+            await self._further_check(intake, check, standing)
+
+    async def _to_be_joined(self, intake: Intake, check: Check) -> Incident | None:
+        """The incident that a check of the same endpoint belongs to, if its message can be seen."""
+        endpoint = incidents.endpoint_of(check.target)
+        found = await self.response.standing(intake.team, intake.channel, endpoint)
+        if found is None:
+            return None
+        _, is_given_up = await self._history.posted_as(found.root)
+        return None if is_given_up else found
+
+    async def _further_check(self, intake: Intake, check: Check, standing: Incident) -> None:
+        """A check of what has an incident here: in its thread, and whoever asked gets the way there."""
+        link = await self.response.link(standing)
+        old = await self._history.check(standing.last_check)
+        is_the_same = old is not None and commands.written(check) == old.command
+        if not is_the_same and not incidents.speaks_for(check):
+            await self._noted(reply(intake, room.linked(standing, link)))
+            content = report.checking(check.target, intake.user)
+            headline = replace(below(standing, "", content), key=_headline_key(intake))
+            await self._check(intake, check, headline, before=None)
+            return
+        if standing.root in self._running:
+            await self._answer(intake, room.linked(standing, link, is_running=True))
+            return
+        await self._noted(reply(intake, room.linked(standing, link)))
+        content = report.checking(check.target, intake.user, before=old.report if old else None)
+        await self._check(intake, check, root_note(standing, content), before=old)
 
     async def _again(self, intake: Intake) -> None:
         old = await self._known(intake)
@@ -174,11 +222,16 @@ class Work:
         if old.headline in self._running:
             await self._answer(intake, words.running_already(old.report.target))
             return
+        standing = await self._to_be_joined(intake, check)
+        if standing is not None and standing.root != old.headline and incidents.speaks_for(check):
+            await self._further_check(intake, check, standing)
+            return
         headline = Note(
             key=old.headline,
             kind="message",
             team=intake.team,
             channel=intake.channel,
+            thread_ts=intake.thread_ts,
             content=report.checking(check.target, intake.user, before=old.report),
         )
         await self._check(intake, check, headline, before=old)
@@ -192,9 +245,7 @@ class Work:
                     # Unsealed for this one call: what is kept and shown of the check has the name alone.
                     seen = await self._checker(await self.identities.armed(intake.team, check), on_progress)
             except UsageError as error:
-                await self._history.finish(
-                    intake.id, now(), (_saying(headline, report.declined(check.target, str(error))),)
-                )
+                await self._declined(intake, headline, report.declined(check.target, str(error)), before)
             else:
                 await self._conclude(intake, check, headline, seen, before)
         finally:
@@ -233,8 +284,30 @@ class Work:
             editing.cancel()
             await asyncio.gather(editing, return_exceptions=True)
 
+    async def _declined(self, intake: Intake, headline: Note, why: Content, before: PastCheck | None) -> None:
+        """The check was not made. What the message said of an earlier one stands; the asker learns why."""
+        if before is None:
+            await self._history.finish(intake.id, now(), (_saying(headline, why),))
+        else:
+            await self._finish(intake, *await self._as_before(before), reply(intake, why))
+
+    async def _as_before(self, old: PastCheck) -> list[Note]:
+        """The message that shows *old*, as it was before it said "checking"."""
+        incident = await self._history.rooted(old.headline)
+        if incident is not None:
+            return await self.response.root(incident)
+        key, team, channel = old.headline, old.team, old.channel
+        return [Note(key=key, kind="message", team=team, channel=channel, content=report.headline(old))]
+
     async def _conclude(
-        self, intake: Intake, check: Check, headline: Note, seen: Report, before: PastCheck | None
+        self,
+        intake: Intake,
+        check: Check,
+        headline: Note,
+        seen: Report,
+        before: PastCheck | None,
+        *,
+        is_a_look: bool = False,
     ) -> None:
         done = PastCheck(
             id=intake.id,
@@ -246,65 +319,116 @@ class Work:
             at=now(),
             report=seen,
         )
-        target = str(seen.target)
-        async with self._stepping_alone(intake.channel, target):
-            transition = incidents.step(await self._history.standing(intake.channel, target), seen.cause)
-            notes = [_saying(headline, report.headline(done))]
-            if before is not None:
-                notes.append(self._below(done, intake, "outcome", report.outcome(done, transition)))
-            if before is None or (before.report.status, before.report.cause) != (seen.status, seen.cause):
-                notes += self._details(done, intake)
-            await self._history.record(done, transition, notes, now())
+        endpoint = incidents.endpoint_of(check.target)
+        async with self.response.alone(intake.channel, endpoint):
+            transition, vigil = await self._stepped(intake, check, headline, done, endpoint)
+            told = await self._told_with(intake, done, transition)
+            details = before is None or (before.report.status, before.report.cause) != (seen.status, seen.cause)
+
+            def say(incident: Incident | None) -> tuple[list[Entry], list[Note]]:
+                notes = self._verdict(headline, done, incident, vigil, transition)
+                if is_a_look and incident is not None:
+                    notes.append(below(incident, f"look:{done.id}", room.looked_again(done, transition)))
+                elif before is not None:
+                    notes.append(self._below(done, headline, "outcome", report.outcome(done, transition)))
+                if details and not (incident is not None and headline.key != incident.root and not headline.parent):
+                    notes += self._details(done, headline)
+                if incident is None:
+                    return [], notes
+                if transition.kind == "recovered" and vigil is not None:
+                    notes.append(below(incident, f"recovered:{done.id}", room.recovered(incident, done, vigil)))
+                if told is not None:
+                    notes.append(below(incident, "context", told))
+                return [_verdict_entry(done, transition)], notes
+
+            await self._history.record(
+                done, transition, say, now(), vigil=_vigil_after(transition, vigil, done, is_a_look)
+            )
         LOG.info(
             "checked request=%s target=%s status=%s cause=%s elapsed_ms=%.0f incident=%s",
-            intake.id, target, seen.status, seen.cause, seen.elapsed_ms, transition.kind,
+            intake.id, seen.target, seen.status, seen.cause, seen.elapsed_ms, transition.kind,
         )  # fmt: skip
 
-    @asynccontextmanager
-    async def _stepping_alone(self, channel: str, target: str) -> AsyncIterator[None]:
-        """Two checks of one target that end together step its incidents one after the other."""
-        lock = self._stepping.setdefault((channel, target), asyncio.Lock())
-        async with lock:
-            yield
-        if not lock.locked():
-            self._stepping.pop((channel, target), None)
+    async def _stepped(
+        self, intake: Intake, check: Check, headline: Note, done: PastCheck, endpoint: str
+    ) -> tuple[Transition, Vigil | None]:
+        """What the check means for the incident of its endpoint, and who watches that."""
+        standing = await self._history.standing(intake.team, intake.channel, endpoint)
+        if standing is None:
+            standing = await self._history.rooted(headline.key)
+        if standing is None:
+            asked = intake.received_at
+            return incidents.step(None, done, asked_at=asked, thread_ts=headline.thread_ts), None
+        vigil = await self._history.vigil(standing.id)
+        if headline.key != standing.root:
+            if headline.parent == standing.root or not incidents.speaks_for(check):
+                # It tells of one address, or of one client: the incident is about more.
+                return Transition(
+                    kind="healthy", was=standing, now=replace(standing, checks=standing.checks + 1)
+                ), vigil
+            _, is_given_up = await self._history.posted_as(standing.root)
+            if is_given_up:  # nobody can see that message: from here on it is this one
+                standing = replace(standing, root=headline.key, thread_ts=headline.thread_ts)
+        return incidents.step(standing, done, asked_at=intake.received_at), vigil
 
-    def _details(self, check: PastCheck, intake: Intake) -> list[Note]:
+    async def _told_with(self, intake: Intake, done: PastCheck, transition: Transition) -> Content | None:
+        """What a new incident brings with it from the past."""
+        if transition.kind != "opened" or transition.now is None:
+            return None
+        seen_in = await self._quotable(intake)
+        good = await self._history.last_good(done, seen_in=seen_in)
+        newest = replace(transition.now, id=1 << 62)  # it has no number yet: all others are earlier
+        # In a burst of failures, what opened a moment before says nothing yet.
+        known = await self.response.alike(newest, seen_in)
+        alike = [(each, link) for each, link in known if each.host == newest.host or each.state == "resolved"]
+        return room.context_of(newest, done, good, alike, now())
+
+    def _verdict(
+        self,
+        headline: Note,
+        done: PastCheck,
+        incident: Incident | None,
+        vigil: Vigil | None,
+        transition: Transition,
+    ) -> list[Note]:
+        """The message that was asked for, and the root where that is another one."""
+        if incident is None:
+            return [_saying(headline, report.headline(done))]
+        shown = None if transition.kind == "recovered" else vigil
+        if headline.key == incident.root:
+            return [_saying(headline, room.root(incident, done, shown))]
+        if transition.kind == "healthy" and incident.last_check != done.id:
+            return [_saying(headline, report.headline(done))]
+        own = room.belonging(report.headline(done), incident)
+        return [_saying(headline, own), root_note(incident, room.root(incident, done, shown))]
+
+    def _details(self, check: PastCheck, headline: Note) -> list[Note]:
         """Why, after it what to do, and then the corrected chain; the outbox keeps that order."""
         remedy = report.what_to_do(check)
-        why = self._below(check, intake, "why", report.why(check))
-        notes = [why] if remedy is None else [why, self._below(check, intake, "remedy", remedy)]
+        why = self._below(check, headline, "why", report.why(check))
+        notes = [why] if remedy is None else [why, self._below(check, headline, "remedy", remedy)]
         chain = repair.chain_of(check.report)
         if chain is None:
             return notes
         name, content = repair.chain_name(check.report), repair.chain_file(check.report, chain)
-        file = self._file(check, intake, "chain", content, filename=name, text=chain.pem)
-        return [*notes, file, self._below(check, intake, "in-place", repair.in_place(check, chain, report.AGAIN))]
+        file = self._file(check, headline, "chain", content, filename=name, text=chain.pem)
+        return [*notes, file, self._below(check, headline, "in-place", repair.in_place(check, chain, report.AGAIN))]
 
-    @staticmethod
-    def _file(check: PastCheck, intake: Intake, what: str, content: Content, *, filename: str, text: str) -> Note:
+    def _file(
+        self, check: PastCheck, place: Intake | Note, what: str, content: Content, *, filename: str, text: str
+    ) -> Note:
         """A file in the same place as `_below`."""
-        return Note(
-            key=f"check:{check.id}:{what}",
-            kind="file",
-            team=check.team,
-            channel=check.channel,
-            parent=check.headline,
-            thread_ts=intake.thread_ts,
-            content=content,
-            filename=filename,
-            file_text=text,
-        )
+        return replace(self._below(check, place, what, content), kind="file", filename=filename, file_text=text)
 
-    def _below(self, check: PastCheck, intake: Intake, what: str, content: Content) -> Note:
+    def _below(self, check: PastCheck, place: Intake | Note, what: str, content: Content) -> Note:
         """A message in the thread of the check's headline, or beside it when that stands in a thread itself."""
         return Note(
             key=f"check:{check.id}:{what}",
             kind="message",
             team=check.team,
             channel=check.channel,
-            parent=check.headline,
-            thread_ts=intake.thread_ts,
+            parent=(place.parent if isinstance(place, Note) else None) or check.headline,
+            thread_ts=place.thread_ts,
             content=content,
         )
 
@@ -350,7 +474,9 @@ class Work:
         check = await self._known(intake)
         if check is None:
             return
-        old = await self._history.check_before(check, seen_in=await self._quotable(intake))
+        seen_in = await self._quotable(intake)
+        good = await self._history.last_good(check, seen_in=seen_in) if check.report.status == "broken" else None
+        old = good or await self._history.check_before(check, seen_in=seen_in)
         content = changes.first_look(check) if old is None else changes.changed(old, check)
         key = f"check:{check.id}:changed"
         if old is None or await self._history.is_noted(key):
@@ -398,29 +524,40 @@ class Work:
     # ── history ─────────────────────────────────────────────────────────────────
 
     async def _history_page(self, intake: Intake, word: str) -> None:
-        await self._answer_as_asked(intake, "history", await self._page(intake, word, before=None))
+        await self._answer_as_asked(intake, "history", await self._page(intake, word))
 
-    async def _older(self, intake: Intake) -> None:
+    async def _turned(self, intake: Intake) -> None:
+        """A page on, or back."""
         try:
             value = json.loads(intake.text)
-            word, before = str(value["word"]), int(value["before"])
+            word, number = str(value["word"]), int(value["before" if intake.action == listing.OLDER else "after"])
         except (ValueError, KeyError, TypeError):
             await self._answer(intake, words.unknown_button())
             return
-        content = await self._page(intake, word, before=before)
+        if intake.action == listing.OLDER:
+            content = await self._page(intake, word, before=number)
+        else:
+            content = await self._page(intake, word, after=number)
         await self._answer(intake, content)
 
-    async def _page(self, intake: Intake, word: str, *, before: int | None) -> Content:
+    async def _page(self, intake: Intake, word: str, *, before: int | None = None, after: int | None = None) -> Content:
         seen_in = await self._quotable(intake)
-        checks = await self._history.lines(intake.team, word, seen_in=seen_in, before=before, limit=listing.PAGE + 1)
+        most = listing.PAGE
+        lines = await self._history.lines(
+            intake.team, word, seen_in=seen_in, before=before, after=after, limit=most + 1
+        )
+        has_further = len(lines) > most
+        lines = lines[:most] if after is None else lines[-most:]
+        is_first = before is None and not (after is not None and has_further)
         standing = await self._history.incidents(intake.team, word, seen_in=seen_in, limit=listing.OPEN_INCIDENTS)
         return listing.history(
             word,
-            checks[: listing.PAGE],
+            lines,
             standing,
             now(),
-            has_older=len(checks) > listing.PAGE,
-            is_later_page=before is not None,
+            has_older=has_further if after is None else True,
+            is_later_page=not is_first,
+            is_by_words=bool(word) and not self._history.has_index,
         )
 
     async def _quotable(self, intake: Intake) -> list[str]:
@@ -432,7 +569,8 @@ class Work:
 
     async def _answer(self, intake: Intake, content: Content) -> None:
         """Tell whoever asked, and nobody else; the request is done."""
-        await self._finish(intake, reply(intake, content))
+        turns = intake.action in {listing.OLDER, listing.NEWER}
+        await self._finish(intake, reply(intake, content, replaces=turns))
 
     async def _answer_as_asked(self, intake: Intake, what: str, content: Content) -> None:
         """Asked aloud, answered aloud: in a thread it becomes part of the incident. A command's answer is private."""
@@ -459,27 +597,140 @@ class Work:
         self._outbox.wake()
 
     async def _tell_fault(self, intake: Intake, error_id: str) -> None:
+        if intake.action == LOOK:
+            await self._history.finish(intake.id, now(), (), error=error_id)
+            await self._look_again(intake)
+            return
         command = commands.parse(intake.text) if intake.action is None else None
-        if isinstance(command, Check):
+        own = _headline_key(intake)
+        incident = await self._root_of(intake, command) if isinstance(command, Check) else None
+        if isinstance(command, Check) and (
+            await self._history.is_noted(own) or not await self._root_of(intake, command)
+        ):
             content = report.unfinished(command.target, error_id)
             note = _headline(intake, content)
             await self._history.finish(intake.id, now(), (note,), error=error_id)
         else:
             notes = [reply(intake, words.fault(error_id, what="That"))]
             old = await self._history.check(_number(intake.text)) if intake.action == report.AGAIN else None
+            if incident is not None:
+                old = await self._history.check(incident.last_check)
             if old is not None:
                 # The headline said "checking again": it goes back to what is known.
-                notes.append(
-                    Note(
-                        key=old.headline,
-                        kind="message",
-                        team=old.team,
-                        channel=old.channel,
-                        content=report.headline(old),
-                    )
-                )
+                notes += await self._as_before(old)
             await self._history.finish(intake.id, now(), notes, error=error_id)
         self._outbox.wake()
+
+    async def _root_of(self, intake: Intake, check: Check) -> Incident | None:
+        return await self._history.standing(intake.team, intake.channel, incidents.endpoint_of(check.target))
+
+    # ── watching until it is fixed ──────────────────────────────────────────────
+
+    async def _look(self, intake: Intake) -> None:
+        """One look of *Watch until fixed*: news is recorded and told, the same as before is not."""
+        incident = await self._history.incident(_number(intake.text))
+        vigil = await self._history.vigil(incident.id) if incident is not None else None
+        old = await self._history.check(incident.last_check) if incident is not None else None
+        check = commands.parse(old.command) if old is not None else None
+        if incident is None or vigil is None or old is None or not isinstance(check, Check):
+            await self._history.looked(intake.id, None, (), now())
+            return
+        _, is_given_up = await self._history.posted_as(incident.root)
+        if is_given_up:  # archived, or we were sent away: nobody would read what comes of it
+            await self._end_vigil(intake, incident, vigil, None)
+            return
+        if now() - vigil.started_at > incidents.WATCHED_FOR:
+            await self._end_vigil(intake, incident, vigil, room.gave_up_watching(incident, vigil))
+            return
+        try:
+            async with self._slots:
+                seen = await self._checker(await self.identities.armed(intake.team, check), lambda _: None)
+        except UsageError as error:
+            await self._end_vigil(intake, incident, vigil, room.gave_up_watching(incident, vigil, str(error)))
+            return
+        if (seen.status, seen.cause) != (old.report.status, old.report.cause):
+            root = root_note(incident, Content(text="-"))
+            await self._conclude(intake, check, root, seen, old, is_a_look=True)
+            self._outbox.wake()
+        else:
+            async with self.response.alone(incident.channel, incident.endpoint):
+                after = _looked(vigil, now())
+                await self._history.looked(intake.id, after, (), now())
+        self.response.vigil_begun.set()
+
+    async def _look_again(self, intake: Intake) -> None:
+        """A look that failed by our own fault is over; the next one is due."""
+        vigil = await self._history.vigil(_number(intake.text))
+        if vigil is not None:
+            await self._history.looked(intake.id, _looked(vigil, vigil.looked_at), (), now())
+            self.response.vigil_begun.set()
+
+    async def _end_vigil(self, intake: Intake, incident: Incident, vigil: Vigil, told: Content | None) -> None:
+        async with self.response.alone(incident.channel, incident.endpoint):
+            current = await self._history.incident(incident.id) or incident
+            check = await self._history.check(current.last_check)
+            notes = [] if told is None else [below(current, f"vigil:{vigil.started_at:%s}", told)]
+            if told is not None and check is not None:
+                notes.append(root_note(current, room.root(current, check, None)))
+            entry = Entry(
+                key=f"request:{intake.id}", kind="verdict", at=now(), user=vigil.user, text="the watching ended"
+            )
+            await self._history.act(intake, current, [entry], notes, now(), vigil=None)
+        self._outbox.wake()
+
+    async def keep_watch(self) -> None:
+        """Begin each look when it is due. Runs until it is cancelled."""
+        while True:
+            self.response.vigil_begun.clear()
+            vigil = await self._history.next_look()
+            wait = None if vigil is None or vigil.next_at is None else (vigil.next_at - now()).total_seconds()
+            if vigil is not None and wait is not None and wait <= 0:
+                await self._begin_look(vigil)
+                continue
+            try:
+                await asyncio.wait_for(self.response.vigil_begun.wait(), wait)
+            except TimeoutError:
+                continue
+
+    async def _begin_look(self, vigil: Vigil) -> None:
+        incident = await self._history.incident(vigil.incident)
+        assert incident is not None  # a vigil refers to its incident
+        intake = Intake(
+            key=f"look:{vigil.incident}:{vigil.started_at.timestamp():.3f}:{vigil.looks}",
+            kind="look",
+            team=incident.team,
+            channel=incident.channel,
+            user=vigil.user,
+            text=str(vigil.incident),
+            action=LOOK,
+            received_at=now(),
+            thread_ts=incident.thread_ts,
+        )
+        number = await self._history.look(vigil, intake)
+        if number is not None:
+            self.hand_over(replace(intake, id=number))
+
+
+def _looked(vigil: Vigil, looked_at: datetime | None) -> Vigil:
+    return replace(vigil, looked_at=looked_at, next_at=now() + incidents.pause_after(vigil.looks))
+
+
+def _vigil_after(transition: Transition, vigil: Vigil | None, done: PastCheck, is_a_look: bool) -> Watching:
+    if vigil is None:
+        return KEEP
+    if transition.kind == "recovered":
+        return None
+    return _looked(vigil, done.at) if is_a_look else KEEP
+
+
+def _verdict_entry(check: PastCheck, transition: Transition) -> Entry:
+    """What the timeline says of a check."""
+    seen = check.report
+    first = "opened: " if transition.kind == "opened" else ""
+    cause = f", {seen.cause}" if seen.cause else ""
+    summary = f": {words.clause(seen.summary)}" if seen.status != "ok" else ""
+    text = f"{words.SIGN[seen.status]} {first}{words.STATUS[seen.status]}{cause}{summary} ({check.command})"
+    return Entry(key=f"check:{check.id}", kind="verdict", at=check.at, user=check.user, text=text, check=check.id)
 
 
 def at_once(command: Help | NotYet | Misread) -> Content:
@@ -508,7 +759,7 @@ def _number(text: str) -> int:
 def _headline(intake: Intake, content: Content) -> Note:
     """The message that a check answers with, to be edited in place; one for each request."""
     return Note(
-        key=f"check:{intake.id}",
+        key=_headline_key(intake),
         kind="message",
         team=intake.team,
         channel=intake.channel,
@@ -519,30 +770,10 @@ def _headline(intake: Intake, content: Content) -> Note:
     )
 
 
+def _headline_key(intake: Intake) -> str:
+    return f"check:{intake.id}"
+
+
 def _saying(note: Note, content: Content) -> Note:
     """*note* with other words."""
-    return Note(
-        key=note.key,
-        kind=note.kind,
-        team=note.team,
-        channel=note.channel,
-        thread_ts=note.thread_ts,
-        user=note.user,
-        response_url=note.response_url,
-        content=content,
-    )
-
-
-def reply(intake: Intake, content: Content) -> Note:
-    """*content* for whoever asked, and for nobody else."""
-    return Note(
-        key=f"reply:{intake.key}",
-        kind="reply",
-        team=intake.team,
-        channel=intake.channel,
-        user=intake.user,
-        response_url=intake.response_url,
-        thread_ts=intake.thread_ts,
-        replace_original=intake.action == listing.OLDER and intake.ephemeral_button,
-        content=content,
-    )
+    return replace(note, content=content)

@@ -46,7 +46,7 @@ def intake_of(body: dict[str, Any]) -> Intake:
         team=str((body.get("team") or {}).get("id") or ""),
         channel=str((body.get("channel") or {}).get("id") or container.get("channel_id") or ""),
         user=user,
-        text=str(action.get("value") or ""),
+        text=str(action.get("value") or (action.get("selected_option") or {}).get("value") or ""),
         action=str(action.get("action_id") or ""),
         received_at=datetime.now(UTC),
         message_ts=message_ts or None,

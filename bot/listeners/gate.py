@@ -11,7 +11,8 @@ from bot.history import History
 from bot.model import Content, Intake
 from bot.notify import Outbox
 from bot.render import words
-from bot.work import Work, reply
+from bot.response import reply
+from bot.work import Work
 
 MOST_A_MINUTE = 120
 

@@ -11,16 +11,15 @@ from bot.commands import AVAILABLE, PLANNED, WHAT_WORKS
 from bot.model import CheckLine, Content, Incident, Json
 from bot.render import words
 from bot.render.limits import actions, button, code, context, fit, foreign, prose, section
-from probes.catalogue import CATALOGUE
 
-OLDER = "history.older"
+OLDER, NEWER = "history.older", "history.newer"
 PAGE = 8
 OPEN_INCIDENTS = 6
 
 
-def page_value(word: str, before: int) -> str:
-    """What the *Older* button carries."""
-    return json.dumps({"word": word, "before": before}, ensure_ascii=False)
+def page_value(word: str, **place: int) -> str:
+    """What the *Older* (before) and *Newer* (after) buttons carry."""
+    return json.dumps({"word": word, **place}, ensure_ascii=False)
 
 
 def history(
@@ -31,8 +30,9 @@ def history(
     *,
     has_older: bool,
     is_later_page: bool = False,
+    is_by_words: bool = False,
 ) -> Content:
-    """One page of checks, newest first; the first page begins with the incidents."""
+    """One page of checks, newest first; the first page begins with the incidents. *is_by_words*: without an index."""
     subject = f" of {code(word, 100)}" if word else ""
     if not checks and not incidents:
         text = (
@@ -43,33 +43,35 @@ def history(
         return fit(foreign(f"No checks{' of ' + word if word else ''}", 200), [section(text)])
     blocks: list[Json] = []
     if incidents and not is_later_page:
-        blocks.append(
-            section(f"*Incidents{subject}*\n" + "\n".join(_incident(incident, now) for incident in incidents))
-        )
+        blocks.append(section(f"*Incidents{subject}*\n" + "\n".join(_incident(each, now) for each in incidents)))
     if checks:
         older = ", older" if is_later_page else ""
         blocks.append(section(f"*Checks{subject}*{older}\n" + "\n".join(_line(line, now) for line in checks)))
-    if has_older:
-        blocks.append(actions(button("Older", OLDER, page_value(word, checks[-1].id))))
+    turning = [button("Newer", NEWER, page_value(word, after=checks[0].id))] if is_later_page and checks else []
+    if has_older and checks:
+        turning.append(button("Older", OLDER, page_value(word, before=checks[-1].id)))
     elif checks:
         blocks.append(context("That is all I remember."))
+    if turning:
+        blocks.append(actions(*turning))
+    if is_by_words:
+        blocks.append(
+            context("Each word was looked for by itself: the SQLite I run on has no full-text search (FTS5).")
+        )
     return fit(foreign(f"History{' of ' + word if word else ''}: {words.counted(len(checks), 'check')}", 200), blocks)
 
 
 def _incident(incident: Incident, now: datetime) -> str:
+    name = f"{code(incident.target, 120)} {code(incident.cause, 60)} INC-{incident.id}"
     if incident.state == "open":
-        entry = CATALOGUE.get(incident.cause)
-        sign = "🟠" if entry is not None and entry.severity != "critical" else "🔴"
-        return (
-            f"{sign} {code(incident.target, 120)} {code(incident.cause, 60)} open for "
-            f"{words.span(now - incident.opened_at)}, {words.counted(incident.checks, 'check')}"
-        )
+        checks = words.counted(incident.checks, "check")
+        return f"🔴 {name} open for {words.span(now - incident.opened_at)}, {checks}"
+    if incident.state == "recovered":
+        since = words.span(now - (incident.recovered_at or incident.opened_at))
+        return f"🟢 {name} recovered {since} ago, not resolved yet"
     ended = incident.ended_at or incident.opened_at
-    sign, how = ("🟢", "recovered") if incident.state == "recovered" else ("⚪", "became another cause")
-    return (
-        f"{sign} {code(incident.target, 120)} {code(incident.cause, 60)} {how} after "
-        f"{words.span(ended - incident.opened_at)} ({words.clock(ended)})"
-    )
+    who = f" by <@{incident.ended_by}>" if incident.ended_by else ""
+    return f"⚪ {name} resolved{who} after {words.span(ended - incident.opened_at)} ({words.clock(ended)})"
 
 
 def _line(line: CheckLine, now: datetime) -> str:
@@ -110,6 +112,12 @@ _TEACHING = MappingProxyType(
                 ("history chain.incomplete", "one cause"),
                 ("history broken", "one verdict"),
             ),
+        ),
+        "note": (
+            "Writes a line into the timeline of an incident: in its thread by a mention, in a channel for its newest "
+            "open one. The shortcut *Add to timeline* and the reaction :pushpin: take a message into it, with its own "
+            "time; edits and deletions follow.",
+            (("note failover to eu-west began", "in a channel, or after a mention in the incident's thread"),),
         ),
         "identity": (
             "Client certificates that a check shows to servers which ask for one. Each is bound to host patterns and "

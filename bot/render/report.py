@@ -366,20 +366,23 @@ def _time(endpoint: EndpointReport) -> str:
 def outcome(check: PastCheck, transition: Transition) -> Content:
     """One line in the thread after *Run again*."""
     report = check.report
-    text = f"Checked again by <@{check.user}>: {words.SIGN[report.status]} {_news(report, transition, check.at)}."
+    text = f"Checked again by <@{check.user}>: {words.SIGN[report.status]} {news(report, transition, check.at)}."
     return fit(_plain(f"Checked again: {words.STATUS[report.status]}"), [section(text)])
 
 
-def _news(report: Report, transition: Transition, at: datetime) -> str:
+def news(report: Report, transition: Transition, at: datetime) -> str:
+    """What a check means for the incident of its endpoint, as half a sentence."""
     status = words.STATUS[report.status]
     cause = f" ({code(report.cause)})" if report.cause else ""
-    match transition.kind, transition.ended or transition.seen:
-        case "recovered", Incident() as ended:
-            return f"*recovered* after {words.span(at - ended.opened_at)} (was {code(ended.cause)})"
-        case "changed", Incident() as ended:
-            return f"*changed*: {status}{cause}, it was {code(ended.cause)}"
-        case "unchanged", Incident() as seen:
-            return f"still {status}{cause}, for {words.span(at - seen.opened_at)} now"
+    match transition.kind, transition.was:
+        case "recovered", Incident() as was:
+            return f"*recovered* after {words.span(at - was.opened_at)} (was {code(was.cause)})"
+        case "changed", Incident() as was:
+            return f"*changed*: {status}{cause}, it was {code(was.cause)}"
+        case "relapsed", Incident():
+            return f"*broken again*: {status}{cause}"
+        case "unchanged", Incident() as was:
+            return f"still {status}{cause}, for {words.span(at - was.opened_at)} now"
         case "opened", _:
             return f"*new*: {status}{cause}"
     return f"{status}{cause}"

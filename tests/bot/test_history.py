@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.history import History
-from bot.incidents import step
+from bot.incidents import endpoint_of, step
 from bot.model import Content, Intake, Note, PastCheck
 from probes.model import Report
 from tests.bot import reports
@@ -43,8 +43,9 @@ async def recorded(history: History, key: str, report: Report) -> PastCheck:
         id=number, team="T1", channel="C1", user="U1", command="check api.example.com", headline=f"check:{number}",
         at=NOW, report=report,
     )  # fmt: skip
-    transition = step(await history.standing("C1", str(report.target)), report.cause)
-    await history.record(check, transition, [note(check.headline)], NOW)
+    standing = await history.standing("T1", "C1", endpoint_of(report.target))
+    transition = step(standing, check, asked_at=NOW)
+    await history.record(check, transition, lambda _: ([], [note(check.headline)]), NOW)
     return check
 
 
@@ -64,8 +65,8 @@ async def test_a_recorded_check_comes_back_without_loss_and_finishes_its_request
 async def test_a_conclusion_that_fails_leaves_nothing_behind(history: History) -> None:
     check = await recorded(history, "command:1", reports.broken())
     with pytest.raises(Exception, match="UNIQUE"):
-        await history.record(check, step((), "chain.incomplete"), [note("other")], NOW)
-    assert len(await history.standing("C1", "api.example.com:443")) == 1
+        await history.record(check, step(None, check, asked_at=NOW), lambda _: ([], [note("other")]), NOW)
+    assert [found.id for found in await history.incidents("T1", "", seen_in=["C1"], limit=9)] == [1]
     assert [owed.note.key for owed in await history.unsent(1e12)] == ["check:1"]
 
 
@@ -81,15 +82,12 @@ async def test_the_check_before_is_that_of_the_same_endpoint(history: History) -
 async def test_incidents_open_repeat_change_and_recover(history: History) -> None:
     await recorded(history, "c:1", reports.broken())
     await recorded(history, "c:2", reports.broken())
-    [standing] = await history.standing("C1", "api.example.com:443")
-    assert (standing.cause, standing.checks) == ("validity.expired", 2)
+    standing = await history.standing("T1", "C1", "api.example.com:443")
+    assert standing is not None and (standing.cause, standing.checks) == ("validity.expired", 2)
     await recorded(history, "c:3", reports.broken(code="chain.incomplete"))
-    [standing] = await history.standing("C1", "api.example.com:443")
-    assert standing.cause == "chain.incomplete"
     await recorded(history, "c:4", reports.healthy())
-    assert await history.standing("C1", "api.example.com:443") == []
-    states = [(found.cause, found.state) for found in await history.incidents("T1", "", seen_in=["C1"], limit=9)]
-    assert states == [("chain.incomplete", "recovered"), ("validity.expired", "changed")]
+    [found] = await history.incidents("T1", "", seen_in=["C1"], limit=9)
+    assert (found.cause, found.state, found.checks) == ("chain.incomplete", "recovered", 4)
 
 
 async def test_an_edit_of_a_note_is_one_more_revision_and_the_same_words_are_none(history: History) -> None:

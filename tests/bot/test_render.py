@@ -137,7 +137,8 @@ def test_of_many_addresses_those_with_a_fault_come_first_and_the_rest_is_counted
 def test_a_recovery_is_told_with_what_it_was() -> None:
     opened = reports.TAKEN_AT - timedelta(minutes=14)
     standing = Incident(id=1, channel="C1", target="a:443", cause="chain.incomplete", state="open", opened_at=opened)
-    text = shown(report.outcome(past(reports.healthy()), step([standing], None)))
+    seen = past(reports.healthy())
+    text = shown(report.outcome(seen, step(standing, seen, asked_at=seen.at)))
     assert "🟢 *recovered* after 14 minutes (was `chain.incomplete`)." in text
 
 
@@ -344,7 +345,7 @@ def test_headline_and_replies_of_any_report_keep_slacks_limits(seen: Report) -> 
         assert_within_limits(repair.chain_file(seen, chain))
         assert_within_limits(repair.in_place(past(seen), chain, report.AGAIN))
     assert repair.everything(seen)
-    assert_within_limits(report.outcome(past(seen), Transition(kind="opened", opened=seen.cause)))
+    assert_within_limits(report.outcome(past(seen), Transition(kind="opened")))
     assert_within_limits(report.checking(seen.target, "U1", before=seen))
 
 

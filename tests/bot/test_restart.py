@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from bot.history import History, InUse
+from bot.history import History
 from bot.local import UNLIMITED, Workspace, serve
 from bot.manifest import MANIFEST
 from bot.model import Content, Intake, Note
 from bot.render import report
+from bot.store import InUse
 from tests.bot.conftest import Desk, said
 
 

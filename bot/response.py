@@ -1,0 +1,445 @@
+"""What people do with an incident: clicks, notes, the timeline, the post-mortem. One step at a time for each incident.
+
+A click is judged by `bot.incidents` against the incident as it is now, not as the pressed button showed it; what comes
+of it, the root's new words and the timeline are one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from bot import commands, incidents
+from bot.casebook import KEEP, Watching
+from bot.history import History
+from bot.incidents import Done, Refused
+from bot.messages import Message, Messages
+from bot.model import Content, Entry, Incident, Intake, Note, PastCheck, TimelineNote, Vigil
+from bot.notify import Outbox
+from bot.render import incident as render
+from bot.render import postmortem, words
+
+PIN, UNPIN = "incident.pin", "incident.unpin"
+EDITED, DELETED = "incident.edited", "incident.deleted"
+PUSHPIN = "pushpin"
+_ALIKE = 4
+Quotable = Callable[[Intake], Awaitable[list[str]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """A message that becomes a note, and by whom."""
+
+    ts: str
+    thread_ts: str | None
+    user: str
+    text: str
+    edited_ts: str | None = None
+
+
+def reply(intake: Intake, content: Content, *, replaces: bool = False) -> Note:
+    """*content* for whoever asked, and for nobody else. *replaces*: in the place of the message that was pressed."""
+    return Note(
+        key=f"reply:{intake.key}",
+        kind="reply",
+        team=intake.team,
+        channel=intake.channel,
+        user=intake.user,
+        response_url=intake.response_url,
+        thread_ts=intake.thread_ts,
+        replace_original=replaces and intake.ephemeral_button,
+        content=content,
+    )
+
+
+class Response:
+    """The incidents of all channels, as people act on them. `url` is the workspace's own address, for links."""
+
+    def __init__(self, *, history: History, outbox: Outbox, messages: Messages, quotable: Quotable, url: str) -> None:
+        self._history = history
+        self._outbox = outbox
+        self._messages = messages
+        self._quotable = quotable
+        self._url = url
+        self._stepping: dict[tuple[str, str], asyncio.Lock] = {}
+        self.vigil_begun = asyncio.Event()
+
+    def acts(self) -> dict[str, Callable[[Intake], Awaitable[None]]]:
+        """What each button, shortcut and event of an incident does."""
+        marks = {PIN: self.pinned, UNPIN: self.mirrored, EDITED: self.mirrored, DELETED: self.mirrored}
+        return {**dict.fromkeys(render.ACTIONS, self.pressed), render.ADD_TO_TIMELINE: self.shortcut, **marks}
+
+    # ── which, and where ────────────────────────────────────────────────────────
+
+    @asynccontextmanager
+    async def alone(self, channel: str, endpoint: str) -> AsyncIterator[None]:
+        """What happens to one incident happens one after the other."""
+        lock = self._stepping.setdefault((channel, endpoint), asyncio.Lock())
+        async with lock:
+            yield
+        if not lock.locked():
+            self._stepping.pop((channel, endpoint), None)
+
+    async def standing(self, team: str, channel: str, endpoint: str) -> Incident | None:
+        """The incident of *endpoint* that further checks belong to; one that is over for long ends here."""
+        async with self.alone(channel, endpoint):
+            found = await self._history.standing(team, channel, endpoint)
+            ended = incidents.lapsed(found, _now()) if found is not None else None
+            if found is None or ended is None:
+                return found
+            text = "🟢 ended by itself: not broken for a day, and nobody resolved it"
+            entry = Entry(key="lapsed", kind="verdict", at=_now(), user="", text=text)
+            await self._history.settle(ended, [entry], await self._root(ended, vigil=None))
+            self._outbox.wake()
+            return None
+
+    async def link(self, incident: Incident) -> str:
+        """Where the root stands; empty while it stands nowhere, or where the workspace did not say its address."""
+        ts, _ = await self._history.posted_as(incident.root)
+        if ts is None or not self._url:
+            return ""
+        thread = f"?thread_ts={incident.thread_ts}&cid={incident.channel}" if incident.thread_ts else ""
+        return f"{self._url.rstrip('/')}/archives/{incident.channel}/p{ts.replace('.', '')}{thread}"
+
+    async def _root(self, incident: Incident, *, vigil: Vigil | None, check: PastCheck | None = None) -> list[Note]:
+        check = check or await self._history.check(incident.last_check)
+        return [root_note(incident, render.root(incident, check, vigil))] if check is not None else []
+
+    async def root(self, incident: Incident) -> list[Note]:
+        """The root's message as it is to be now."""
+        return await self._root(incident, vigil=await self._history.vigil(incident.id))
+
+    async def alike(self, incident: Incident, seen_in: Sequence[str]) -> list[tuple[Incident, str]]:
+        """Earlier incidents like this one, each with its link."""
+        found = await self._history.alike(incident, seen_in=seen_in, limit=_ALIKE)
+        return [(each, await self.link(each)) for each in found]
+
+    # ── clicks ──────────────────────────────────────────────────────────────────
+
+    async def pressed(self, intake: Intake) -> None:
+        """A button or a choice of the root."""
+        number, rest = render.pressed_value(intake.text)
+        incident = await self._history.incident(number)
+        if incident is None or (incident.team, incident.channel) != (intake.team, intake.channel):
+            await self._decline(intake, "unknown", render.gone(), "")
+            return
+        async with self.alone(incident.channel, incident.endpoint):
+            incident = await self._history.incident(number)
+            assert incident is not None
+            match intake.action:
+                case render.COMMAND:
+                    shown = render.commander_shown(rest)
+                    await self._act(intake, incident, incidents.commanded(incident, intake.user, instead_of=shown))
+                case render.SEVERITY if (severity := render.severity_shown(rest)) is not None:
+                    await self._act(intake, incident, incidents.rated(incident, severity), is_told=False)
+                case render.RESOLVE:
+                    done = incidents.resolved(incident, intake.user, intake.received_at)
+                    await self._act(intake, incident, done, vigil=None)
+                case render.REOPEN:
+                    other = await self._history.standing(incident.team, incident.channel, incident.endpoint)
+                    await self._act(intake, incident, incidents.reopened(incident, other=other))
+                case render.WATCH:
+                    await self._watch(intake, incident)
+                case render.UNWATCH:
+                    await self._unwatch(intake, incident)
+                case render.POSTMORTEM:
+                    await self._postmortem(intake, incident)
+                case render.MORE:
+                    await self._more(intake, incident, rest)
+                case _:
+                    await self._decline(intake, "unknown", words.unknown_button(), incident.target)
+
+    async def _act(
+        self,
+        intake: Intake,
+        incident: Incident,
+        outcome: Done | Refused,
+        *,
+        vigil: Watching = KEEP,
+        is_told: bool = True,
+    ) -> None:
+        if isinstance(outcome, Refused):
+            content = render.refused(outcome.why, incident, intake.user)
+            await self._decline(intake, outcome.why, content, incident.target)
+            return
+        now = outcome.incident
+        entry = Entry(
+            key=f"request:{intake.id}", kind="act", at=intake.received_at, user=intake.user, text=outcome.text
+        )
+        watched = await self._history.vigil(now.id) if vigil == KEEP else vigil
+        notes = await self._root(now, vigil=watched)
+        if is_told:
+            notes.append(below(now, f"act:{intake.id}", render.act(intake.user, outcome.text)))
+        await self._history.act(intake, now, [entry], notes, _now(), vigil=vigil)
+        self._outbox.wake()
+
+    async def _decline(self, intake: Intake, why: str, content: Content, target: str) -> None:
+        await self._history.decline(intake, why, target, (reply(intake, content),), _now())
+        self._outbox.wake()
+
+    async def _watch(self, intake: Intake, incident: Incident) -> None:
+        if await self._history.vigil(incident.id) is not None:
+            await self._act(intake, incident, Refused(why="watched"))
+        elif incident.state != "open":
+            await self._act(intake, incident, Refused(why="healthy" if incident.state == "recovered" else "resolved"))
+        else:
+            now = _now()
+            vigil = Vigil(
+                incident=incident.id, user=intake.user, started_at=now, next_at=now + incidents.pause_after(0)
+            )
+            await self._act(intake, incident, Done(incident=incident, text="asked to watch until fixed"), vigil=vigil)
+            self.vigil_begun.set()
+
+    async def _unwatch(self, intake: Intake, incident: Incident) -> None:
+        if await self._history.vigil(incident.id) is None:
+            await self._act(intake, incident, Refused(why="unwatched"))
+        else:
+            await self._act(intake, incident, Done(incident=incident, text="stopped the watching"), vigil=None)
+
+    async def _more(self, intake: Intake, incident: Incident, what: str) -> None:
+        check = await self._history.check(incident.last_check)
+        if what == render.TIMELINE:
+            content = render.timeline(incident, await self._history.timeline(incident.id))
+        elif what == render.BEFORE:
+            content = render.before(incident, await self.alike(incident, await self._quotable(intake)), _now())
+        elif what == render.WORKED and check is not None:
+            good = await self._history.last_good(check, seen_in=await self._quotable(intake))
+            content = render.worked(check, good)
+        else:
+            content = words.unknown_button()
+        await self._history.act(intake, incident, [], [reply(intake, content)], _now())
+        self._outbox.wake()
+
+    # ── notes ───────────────────────────────────────────────────────────────────
+
+    async def note(self, intake: Intake, text: str) -> None:
+        """`note TEXT`: for the incident of the thread it is said in, or the channel's newest."""
+        source = _Source(ts=intake.message_ts or "", thread_ts=intake.thread_ts, user=intake.user, text=text)
+        incident = await self._of(intake, source)
+        if incident is None:
+            await self._decline(intake, "no incident", render.no_incident(), "")
+            return
+        await self._noted(intake, incident, source, key=_note_key(intake, source))
+
+    async def shortcut(self, intake: Intake) -> None:
+        """*Add to timeline* on a message, whose words came with the request."""
+        given = json.loads(intake.text)
+        source = _Source(
+            ts=str(given["ts"]),
+            thread_ts=given.get("thread_ts"),
+            user=str(given.get("user") or intake.user),
+            text=str(given.get("text") or "(no text)"),
+            edited_ts=given.get("edited_ts"),
+        )
+        incident = await self._of(intake, source)
+        if incident is None:
+            await self._decline(intake, "no incident", render.no_incident(), "")
+            return
+        await self._noted(intake, incident, source, key=f"message:{source.ts}")
+
+    async def pinned(self, intake: Intake) -> None:
+        """📌 on a message of an incident's thread, or of a channel that has an incident; elsewhere it is not for us."""
+        message = await self._messages.read(intake.channel, intake.message_ts or "")
+        source = _source_of(message) if message is not None else None
+        incident = await self._of(intake, source) if source is not None else None
+        if source is None or incident is None:
+            await self._history.decline(intake, "no incident or no message", "", (), _now())
+            return
+        await self._noted(intake, incident, source, key=f"message:{source.ts}", is_answered=False)
+
+    async def _of(self, intake: Intake, source: _Source) -> Incident | None:
+        for ts in (source.thread_ts, source.ts):
+            found = await self._history.in_thread(intake.channel, ts) if ts else None
+            if found is not None:
+                return found
+        return await self._history.newest_standing(intake.channel)
+
+    async def _noted(
+        self, intake: Intake, incident: Incident, source: _Source, *, key: str, is_answered: bool = True
+    ) -> None:
+        async with self.alone(incident.channel, incident.endpoint):
+            known = await self._history.entry(incident.id, key)
+            entry = Entry(
+                key=key,
+                kind="note",
+                at=_moment(source.ts) or intake.received_at,
+                user=source.user,
+                text=source.text,
+                source_ts=source.ts or None,
+                added_by=intake.user,
+                edited_ts=source.edited_ts,
+            )
+            is_new = known is None or known.state == "withdrawn"
+            entries, notes = [], []
+            if is_new:
+                entries = [entry]
+                if not await self._is_in_its_thread(incident, source):
+                    notes.append(below(incident, f"note:{key}", render.noted(entry)))
+            if is_answered:
+                link = await self.link(incident)
+                notes.append(reply(intake, render.note_taken(incident, link, is_new=is_new)))
+            current = await self._history.incident(incident.id)
+            await self._history.act(intake, current or incident, entries, notes, _now())
+        self._outbox.wake()
+
+    async def _is_in_its_thread(self, incident: Incident, source: _Source) -> bool:
+        if not source.ts:
+            return False
+        ts, _ = await self._history.posted_as(incident.root)
+        return source.thread_ts in {ts, incident.thread_ts} - {None} or source.ts == ts
+
+    async def mirrored(self, intake: Intake) -> None:
+        """What happened to a message happens to the notes taken from it: an edit, a deletion, an unpinning."""
+        ts = intake.message_ts or ""
+        found = await self._history.taken_from(intake.channel, ts)
+        entries = []
+        for incident, known in found:
+            if intake.action == UNPIN and known.added_by != intake.user:
+                continue
+            after = incidents.merged(known, _news(intake, known))
+            if after is not None:
+                entries.append((incident, after))
+        if not entries:
+            await self._history.decline(intake, "nothing to mirror", "", (), _now())
+            return
+        for incident, after in entries:
+            async with self.alone(incident.channel, incident.endpoint):
+                current = await self._history.incident(incident.id) or incident
+                notes = []
+                if await self._history.is_noted(_below_key(incident, f"note:{after.key}")):
+                    notes.append(below(incident, f"note:{after.key}", _as_noted(after)))
+                await self._history.act(intake, current, [after], notes, _now())
+        self._outbox.wake()
+
+    # ── the post-mortem ─────────────────────────────────────────────────────────
+
+    async def _postmortem(self, intake: Intake, incident: Incident) -> None:
+        entries = await self._history.timeline(incident.id)
+        edition = _edition(incident, entries)
+        if await self._history.is_noted(_below_key(incident, f"post-mortem:{edition}:md")):
+            await self._decline(intake, "uploaded already", render.exported_already(incident), incident.target)
+            return
+        seen_in = await self._quotable(intake)
+        numbers = dict.fromkeys(
+            [incident.first_check, *(entry.check for entry in entries if entry.check), incident.last_check]
+        )
+        checks = [check for number in numbers if (check := await self._history.check(number)) is not None]
+        good = await self._history.last_good(checks[0], seen_in=seen_in) if checks else None
+        story = postmortem.Story(
+            incident=incident,
+            entries=entries,
+            checks=checks,
+            good=good,
+            alike=await self._history.alike(incident, seen_in=seen_in, limit=_ALIKE),
+            now=_now(),
+        )
+        stem = postmortem.stem(story)
+        written, data = await asyncio.to_thread(_exports, story)
+        notes = [
+            replace(
+                below(incident, f"post-mortem:{edition}:{kind}", render.exported(incident, title)),
+                kind="file",
+                filename=f"{stem}.{kind}",
+                file_text=text,
+            )
+            for kind, title, text in (("md", "Markdown", written), ("json", "JSON", data))
+        ]
+        await self._history.act(intake, incident, [], notes, _now())
+        self._outbox.wake()
+
+
+def _exports(story: postmortem.Story) -> tuple[str, str]:
+    return postmortem.as_markdown(story), json.dumps(postmortem.as_json(story), indent=2, ensure_ascii=False) + "\n"
+
+
+def _edition(incident: Incident, entries: Sequence[Entry]) -> str:
+    """Changes when what the post-mortem says does."""
+    parts = [str(len(entries)), str(max((entry.id for entry in entries), default=0))]
+    return "-".join([*parts, max((entry.edited_ts or "" for entry in entries), default=""), incident.state])
+
+
+# ── notes that belong to an incident ────────────────────────────────────────────
+
+
+def root_note(incident: Incident, content: Content) -> Note:
+    """The root's message."""
+    return Note(
+        key=incident.root,
+        kind="message",
+        team=incident.team,
+        channel=incident.channel,
+        thread_ts=incident.thread_ts,
+        content=content,
+    )
+
+
+def _below_key(incident: Incident, what: str) -> str:
+    return f"incident:{incident.id}:{what}"
+
+
+def below(incident: Incident, what: str, content: Content) -> Note:
+    """A message in the incident's thread."""
+    return Note(
+        key=_below_key(incident, what),
+        kind="message",
+        team=incident.team,
+        channel=incident.channel,
+        parent=incident.root,
+        thread_ts=incident.thread_ts,
+        content=content,
+    )
+
+
+def _source_of(message: Message) -> _Source:
+    return _Source(
+        ts=message.ts,
+        thread_ts=message.thread_ts,
+        user=message.user,
+        text=message.text or "(no text)",
+        edited_ts=message.edited_ts,
+    )
+
+
+def _note_key(intake: Intake, source: _Source) -> str:
+    return f"message:{source.ts}" if source.ts else f"request:{intake.id}"
+
+
+def _news(intake: Intake, known: Entry) -> Entry:
+    """*known* as the event says that it is now."""
+    given = json.loads(intake.text)
+    version = str(given.get("version") or "") or None
+    match intake.action:
+        case other if other == DELETED:
+            return replace(known, state="deleted", edited_ts=version)
+        case other if other == UNPIN:
+            return replace(known, state="withdrawn", edited_ts=known.edited_ts)
+        case _:
+            return replace(known, text=_without_command(str(given.get("text") or "")), edited_ts=version)
+
+
+def _without_command(text: str) -> str:
+    """The words of a note whose message began as a command to the bot."""
+    command = commands.parse(text)
+    return command.text if isinstance(command, TimelineNote) else text
+
+
+def _as_noted(entry: Entry) -> Content:
+    if entry.state == "live":
+        return render.noted(entry)
+    return render.note_gone(entry)
+
+
+def _moment(ts: str) -> datetime | None:
+    """A message's time. Slack's ts are Unix seconds."""
+    try:
+        return datetime.fromtimestamp(float(ts), UTC) if ts else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
