@@ -65,7 +65,7 @@ def _run(items: list[Any], depth: int) -> Iterator[tuple[str, bool]]:
     """The inline elements of rich text follow each other on one line."""
     inline = ""
     for item in items:
-        if isinstance(item, dict) and item.get("type") in {"text", "link"}:
+        if isinstance(item, dict) and item.get("type") in ("text", "link"):
             inline += _inline(item)
             continue
         if inline:

@@ -29,9 +29,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question(
         topic="hosts",
         asks="One host or many?",
-        choices=MappingProxyType(
-            {"one": "One host", "some": "One host, now and then or at some addresses", "many": "Many hosts"}
-        ),
+        choices=MappingProxyType({"one": "One host", "some": "One host, in part or at times", "many": "Many hosts"}),
     ),
     Question(
         topic="deploy",

@@ -149,7 +149,7 @@ def _deploy(known: Known) -> Hint | None:
         return None
     age = known.now - begun
     if timedelta(0) <= age < _RECENT:
-        return Hint(choice="new", why=f"the certificate is valid since {_ago(age)} ago")
+        return Hint(choice="new", why=f"the certificate is valid for {_ago(age)} only")
     if age < timedelta(0):
         return Hint(choice="new", why=f"the certificate becomes valid in {_ago(-age)}")
     return Hint(choice="steady", why=f"the certificate is {_ago(age)} old, and no later change is known")

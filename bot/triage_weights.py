@@ -46,12 +46,14 @@ _TABLE: Final[Mapping[str, tuple[float, ...]]] = MappingProxyType(
 )  # fmt: skip
 
 _PRIOR: Final[Mapping[str, float]] = MappingProxyType({"chain.incomplete": 0.3, "validity.expired": 0.4})
-_AS_CAUSE: Final[Mapping[Severity, float]] = MappingProxyType({"critical": 5.0, "warning": 3.0, "notice": 0.5})
+_AS_CAUSE: Final[Mapping[Severity, float]] = MappingProxyType({"critical": 5.0, "warning": 4.0, "notice": 0.5})
 _BESIDE: Final[Mapping[Severity, float]] = MappingProxyType({"critical": 1.5, "warning": 0.8, "notice": 0.1})
 # A check that finds nothing speaks against what it would have seen from here, not against what lies with others.
-_WOULD_BE_SEEN: Final = -2.5
+_WOULD_BE_SEEN: Final = -4.0
 _UNSEEN_FROM_HERE: Final = frozenset({"validity.clock-skew", "balancer.intermittent", "chain.untrusted"})
 _UNSEEN_FAMILIES: Final = frozenset({"mtls", "revocation", "resumption"})
+# Who confirms what the probes suggest adds little to what the report or the text has said already.
+_CONFIRMED: Final = 0.3
 _FAINTEST: Final = 0.05  # an error text's likelihood that says nothing either way
 
 
@@ -88,7 +90,11 @@ def _candidates(report: Report | None, clues: Iterable[Clue]) -> tuple[str, ...]
 
 def _by_answers(code: str, answers: Iterable[Answer]) -> float:
     row = dict(zip(_COLUMNS, _TABLE[_stand_in(code)], strict=True))
-    return sum(row.get((answer.topic, answer.choice), 0.0) for answer in answers)
+    return sum(row.get((answer.topic, answer.choice), 0.0) * _trust(answer) for answer in answers)
+
+
+def _trust(answer: Answer) -> float:
+    return _CONFIRMED if answer.choice == answer.suggested else 1.0
 
 
 def _stand_in(code: str) -> str:

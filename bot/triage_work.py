@@ -295,8 +295,8 @@ class Triaging:
         try:
             target = known.report.target
             seen = await asyncio.gather(*(self._sibling(name, target) for name in names))
-        except BaseException:
-            LOG.warning("siblings not asked request=%s", intake.id)
+        except Exception:  # the supervisor tells it; the button is there again for another try
+            await self._tell_siblings(intake, ())
             raise
         await self._tell_siblings(intake, tuple(seen))
 

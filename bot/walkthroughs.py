@@ -64,7 +64,7 @@ class Walkthroughs:
             walk.team,
         )
         for row in rows:
-            is_here = row["id"] == walk.id or (walk.parent is not None and row["parent"] == walk.parent)
+            is_here = walk.parent is not None and row["parent"] == walk.parent
             is_here = is_here or (walk.thread_ts is not None and row["place"] == walk.thread_ts)
             if is_here and walk.command in {None, row["command"]}:
                 return _walkthrough(row)

@@ -104,6 +104,18 @@ _TEACHING = MappingProxyType(
                 ("explain remote error: tls: bad certificate", "an alert, from a client's or a server's log"),
             ),
         ),
+        "triage": (
+            "Asks the four questions of triage in a thread, one after the other: one host or many, new deploy or "
+            "steady state, all clients or one family, before or after the first byte. The probes suggest each answer "
+            "and say why; anyone confirms or overrules them with one click. It ends with the likely cause, the first "
+            "command to run, and what would prove or refute it. On any message, also of other apps, *Diagnose TLS "
+            "here* does the same.",
+            (
+                ("triage api.example.com", "looks at it first, unless it was checked a moment ago"),
+                ("triage api.example.com x509: certificate has expired", "an error text weighs, too"),
+                ("triage", "of what was checked in this thread; elsewhere it asks for a host"),
+            ),
+        ),
         "history": (
             "Shows the incidents and checks that I remember: open ones first, then the newest.",
             (
@@ -155,6 +167,7 @@ def _overview(word: str) -> Content:
         f"{start}*Why does this TLS handshake fail?*\n"
         "`/tls check api.example.com:8443`  the root cause, in a thread\n"
         "`/tls explain x509: certificate signed by unknown authority`  what an error message means\n"
+        "`/tls triage api.example.com`  the four questions, answered together\n"
         "`/tls history api.example.com`  what was seen there before\n"
         "`/tls identity add`  a client certificate for checks of servers that ask for one\n"
         "`/tls help check`  more about one command"

@@ -10,7 +10,7 @@ from typing import Final
 from bot.model import Content, Json
 from bot.render import words
 from bot.render.limits import actions, advice, button, code, code_block, context, fit, foreign, prose, section
-from bot.triage import QUESTIONS, UNKNOWN, Answer, Question, Topic, Walkthrough
+from bot.triage import QUESTIONS, UNKNOWN, Answer, Question, Sibling, Topic, Walkthrough
 from bot.triage_hints import Hint, Known, siblings_to_ask
 from bot.triage_weights import Weighed, settled_by
 from probes.catalogue import CATALOGUE
@@ -147,12 +147,7 @@ def _siblings(walk: Walkthrough, known: Known) -> list[Json]:
     if walk.asking is not None:
         return [context("⏳ Asking the other hosts …")]
     if walk.siblings:
-        lines = [
-            f"{words.SIGN[sibling.status] if sibling.status else '⚪'} {code(sibling.host, 120)} "
-            + (code(sibling.cause, 60) if sibling.cause else words.STATUS[sibling.status] if sibling.status else "")
-            + (f" not asked: {prose(sibling.why, 160)}" if sibling.status is None else "")
-            for sibling in walk.siblings
-        ]
+        lines = [_sibling(sibling) for sibling in walk.siblings]
         return [section("*Other hosts of this certificate*\n" + "\n".join(lines))]
     names = siblings_to_ask(known.report)
     if not names:
@@ -169,6 +164,14 @@ def _siblings(walk: Walkthrough, known: Known) -> list[Json]:
         "deny": {"type": "plain_text", "text": "Not now"},
     }
     return [actions(pressed | {"confirm": confirm})]
+
+
+def _sibling(sibling: Sibling) -> str:
+    host = code(sibling.host, 120)
+    if sibling.status is None:
+        return f"⚪ {host} not asked: {prose(sibling.why, 160)}"
+    said = code(sibling.cause, 60) if sibling.cause else words.STATUS[sibling.status]
+    return f"{words.SIGN[sibling.status]} {host} {said}"
 
 
 def _footer(walk: Walkthrough) -> Json:

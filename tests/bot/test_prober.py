@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,13 @@ async def test_a_check_is_made_in_the_child(lab: Lab) -> None:
     async with Prober(options(lab)) as prober:
         report = await prober(asked(lab, "expired.lab"))
     assert report.cause == "validity.expired"
+
+
+async def test_a_light_check_is_a_light_look(lab: Lab) -> None:
+    async with Prober(options(lab)) as prober:
+        report = await prober(replace(asked(lab, "expired.lab"), light=True))
+    assert report.cause == "validity.expired"
+    assert [gap.what for gap in report.gaps] == ["light look"]
 
 
 async def test_the_child_tells_how_far_it_is(lab: Lab) -> None:
