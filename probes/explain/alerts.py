@@ -157,6 +157,19 @@ def _says(text: str, words: tuple[str, ...]) -> bool:
     return any(find(text, word) is not None for word in words)
 
 
+def certificate_request_unanswered(text: str, number: int) -> bool:
+    """Whether alert *number* came after the server asked for a certificate and the client sent none.
+
+    `openssl s_client` prints the request's CA names; `curl -v` prints each message, and a client that has a
+    certificate proves it with a CertificateVerify of its own (RFC 8446 section 4.4.3).
+    """
+    if number not in (40, 42):
+        return False
+    if "tls handshake, request cert" in text:
+        return "(out), tls handshake, cert verify" not in text
+    return number == 40 and "acceptable client certificate ca names" in text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What an alert points to, by who sent it."""

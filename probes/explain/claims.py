@@ -190,6 +190,13 @@ VERIFY = Claim(
     says_at_server=_SERVER_JUDGED + "it was refused, and the text does not say why.",
     weight=VAGUE,
 )
+NOT_AUTHENTICATED = Claim(
+    says="The other side showed no certificate that was accepted.",
+    causes=VERIFY.causes,
+    at_server=(("mtls.certificate-required", 0.6), ("mtls.unknown-ca", 0.2)),
+    says_at_server=_SERVER_JUDGED + "there was none, or it was not accepted.",
+    weight=VAGUE,
+)
 CHAIN_VALIDATION = Claim(
     says="Android refused the server's chain as a whole; most often a certificate is out of its time, or the device's "
     "clock is.",
@@ -353,6 +360,11 @@ LEGACY_RENEGOTIATION = Claim(
     says="The server knows only the old, unsafe renegotiation, which current libraries refuse.",
     causes=(("negotiation.legacy-only", 0.45), ("negotiation.protocol-version", 0.3), ("negotiation.cipher", 0.1)),
     raised_by="client",
+    weight=PRECISE,
+)
+LEGACY_ONLY = Claim(
+    says="The server offers nothing newer than TLS 1.1.",
+    causes=(("negotiation.legacy-only", 0.62), ("negotiation.protocol-version", 0.28)),
     weight=PRECISE,
 )
 MODERN_ONLY = Claim(

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from probes.catalogue import CATALOGUE
-from probes.explain import advice, hosts, vantage
-from probes.explain.alerts import ONLY_SERVERS, Seen, alerts, reading
-from probes.explain.claims import PLAIN, PRECISE, VAGUE, Causes, Claim, Said, Side
+from probes.explain import advice, chain_listing, hosts, vantage
+from probes.explain.alerts import ONLY_SERVERS, Seen, alerts, certificate_request_unanswered, reading
+from probes.explain.claims import CERTIFICATE_WANTED, PLAIN, PRECISE, VAGUE, Causes, Claim, Said, Side
+from probes.explain.openssl_codes import spelled_out
 from probes.explain.phrases import (
     apple,
     audits,
@@ -104,10 +105,10 @@ class _Hit:
 
 def explain(text: str) -> Explanation:
     """The causes that *text* points to. Any text is taken; none raises."""
-    read = canonical(text)
+    read = spelled_out(canonical(text))
     side = vantage.speaker(read)
     is_tls = any(word in read for word in _TLS_WORDS)
-    found = [*_phrase_hits(read, side, is_tls=is_tls), *(_alert_hits(read, side) if is_tls else ())]
+    found = [*_phrase_hits(read, side, is_tls=is_tls), *(_alert_hits(read, side) if is_tls else ()), *_listed(read)]
     hits = [hit for hit in _outermost(found) if hit.causes]  # what is about other matters covered words, no more
     if not hits:
         return Explanation(matches=(), target=None)
@@ -144,6 +145,22 @@ def _phrase_hit(entry: Said, place: tuple[int, int], side: Side) -> _Hit:
     )
 
 
+def _listed(read: str) -> Iterator[_Hit]:
+    found = chain_listing.misfit(read)
+    if found is not None:
+        begin, end, claim = found
+        yield _Hit(
+            begin=begin,
+            end=end,
+            weight=PRECISE + 1,  # the listing shows what the verify errors beside it only lack
+            library="openssl",
+            says=claim.says,
+            causes=claim.causes,
+            raised_by="client",
+            key=claim.says,
+        )
+
+
 def _raiser(claim: Claim, side: Side) -> Side:
     if claim.raised_by != "unknown":
         return claim.raised_by
@@ -155,14 +172,14 @@ def _raiser(claim: Claim, side: Side) -> Side:
 def _alert_hits(read: str, side: Side) -> Iterator[_Hit]:
     for seen in alerts(read):
         sender = _sender(seen, side)
-        causes = reading(seen.number, sender)
+        unanswered = sender != "client" and certificate_request_unanswered(read, seen.number)
         yield _Hit(
             begin=seen.begin,
             end=seen.end,
-            weight=PLAIN if seen.number in _SEQUELS else PRECISE,
+            weight=PRECISE if unanswered or seen.number not in _SEQUELS else PLAIN,
             library="",
             says=_alert_words(seen, sender),
-            causes=causes,
+            causes=CERTIFICATE_WANTED.causes if unanswered else reading(seen.number, sender),
             raised_by=sender,
             key=f"alert {seen.number} {sender}",
         )

@@ -67,7 +67,7 @@ PHRASES: tuple[Said, ...] = (
     said("aws", c.EDGE_EMPTY, "originerror…502", "elb 502", "502 bad gateway awselb"),
     said("aws", c.VERIFY, "endpointconnectionerror…ssl validation failed", "ssl validation failed for"),
     said("aws", c.REFUSED, "could not connect to the endpoint url"),
-    said("gcp", c.EDGE_HANDSHAKE, "failed to connect to backend", "failed to pick backend", "ssl handshake…backend",
+    said("gcp", c.EDGE_HANDSHAKE, "failed to connect to backend", "failed to pick backend", "ssl handshake‥backend",
          "backend ssl handshake failed"),
     said("gcp", c.CERTIFICATE_WANTED, "client cert not provided"),
     said("gcp", c.CLIENT_CA, "client cert chain invalid eku", "client cert validation failed",

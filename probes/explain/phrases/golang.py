@@ -7,6 +7,9 @@ from probes.explain.claims import Said, said
 
 PHRASES: tuple[Said, ...] = (
     said("go", c.NOT_TRUSTED, "certificate signed by unknown authority"),
+    said("go", c.BAD_CA,
+         "possibly because of…parent certificate cannot sign…while trying to verify candidate authority certificate",
+         "parent certificate cannot sign this kind of certificate"),
     said("go", c.WRONG_ISSUER, "possibly because of…while trying to verify candidate authority certificate",
          "crypto/rsa: verification error", "x509: ecdsa verification failure", "x509: ed25519 verification failure",
          "x509: signature check attempts limit"),

@@ -33,6 +33,7 @@ PHRASES: tuple[Said, ...] = (
     said("envoy", c.OTHER_MATTER, "secret is not supplied by sds", "tls error: secret is not supplied by sds"),
     said("openssl", c.OTHER_MATTER, "digital envelope routines…bad decrypt", "digital envelope routines…unsupported",
          "pem routines…bad end line", "pem routines…no start line", "pem routines…bad base64 decode"),
+    said("ssh", c.OTHER_MATTER, "ssh: handshake failed", "ssh: unable to authenticate"),
     said("ssh", c.OTHER_MATTER, "kex exchange identification: connection closed by remote host",
          "kex exchange identification: read: connection reset by peer", "kex exchange identification"),
     said("apache", c.OTHER_MATTER, "alpn, server did not agree to a protocol"),

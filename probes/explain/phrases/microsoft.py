@@ -15,6 +15,7 @@ def _code(number: int) -> tuple[str, ...]:
 
 
 PHRASES: tuple[Said, ...] = (
+    said("schannel", c.NAME, "certgetnamestring() failed to match", "failed to match connection hostname"),
     said("dotnet", c.SELF_OR_UNTRUSTED, "remotecertificatechainerrors", "errors in the certificate chain"),
     said("dotnet", c.NOT_TRUSTED, "untrustedroot", "remotecertificatechainerrors…untrustedroot",
          "errors in the certificate chain: untrustedroot",

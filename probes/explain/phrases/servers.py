@@ -34,7 +34,7 @@ _NGINX = (
     said("nginx", c.PRIVATE_ROOT, "upstream ssl certificate verify error: (19"),
     said("nginx", c.SELF_SIGNED, "upstream ssl certificate verify error: (18"),
     said("nginx", c.EXPIRED, "upstream ssl certificate verify error: (10"),
-    said("nginx", c.CLOSED, "peer closed connection in ssl handshake",
+    said("nginx", c.CLOSED, "closed connection while ssl handshaking", "peer closed connection in ssl handshake",
          "peer closed connection in ssl handshake…while ssl handshaking to upstream"),
     said("nginx", c.STALLED, "upstream timed out…while ssl handshaking to upstream",
          "client timed out…while ssl handshaking"),

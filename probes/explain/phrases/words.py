@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from probes.explain import claims as c
-from probes.explain.claims import Claim, Said, said_within_tls
+from probes.explain.claims import Claim, Said, said, said_within_tls
 
 _CERTIFICATE = ("certificate", "certificates", "cert")
 
@@ -68,7 +68,11 @@ PHRASES: tuple[Said, ...] = (
          "not permit‥server authentication", "key usage mismatch"),
     said_within_tls("", c.OCSP_DOWN, "ocsp‥unauthorized", "ocsp‥internal error", "ocsp‥malformed request",
          "ocsp‥try later", "ocsp‥unreachable", "ocsp‥refused"),
-    said_within_tls("", c.OCSP_SLOW, "ocsp‥timed out", "ocsp‥timeout"),
+    said_within_tls("", c.TICKET, "ticket keys‥differ", "ticket keys‥not shared", "ticket keys‥not synchron",
+         "different‥ticket keys", "ticket keys‥different", "ticket keys‥are not the same"),
+    said_within_tls("", c.OCSP_SLOW, "ocsp‥took", "ocsp‥slow", "slow‥ocsp", "ocsp‥timed out", "ocsp‥timeout"),
+    said("certutil", c.CRL_DOWN, "failed cdp", "error retrieving url‥crl"),
+    said("certutil", c.OCSP_DOWN, "failed ocsp"),
     said_within_tls("", c.CRL_DOWN, "crl‥unreachable", "crl‥expired", "crl‥could not", "crl‥timed out",
          "unable to download‥crl", "failed to download‥crl", "failed to fetch‥crl"),
     said_within_tls("", c.MISORDERED, "chain‥out of order", "chain‥wrong order", "certificates‥out of order",
@@ -84,6 +88,9 @@ PHRASES: tuple[Said, ...] = (
          "slow‥tls", "slow‥ssl", "handshake latency", "time appconnect", "tls‥very slow", "ssl‥very slow",
          "slow handshake", "handshake is slow", "handshake takes", "handshake took",
          "slow tls", "slow ssl", "handshake‥seconds to complete"),
+    said_within_tls("", c.LEGACY_ONLY, *(f"{only} {old}" for only in ("supports only", "only supports", "accepts only",
+         "only accepts", "only speaks", "speaks only", "only offers", "offers only") for old in ("tls 1.0", "tls 1.1",
+         "tlsv1.0", "tlsv1.1", "tlsv1", "sslv3", "ssl 3.0", "tls 1.0 and 1.1", "tls 1.0/1.1"))),
     said_within_tls("", c.MODERN_ONLY, "only supports tls 1.3", "supports only tls 1.3", "accepts only tls 1.3",
          "only accepts tls 1.3", "only tls 1.3", "tls 1.3 only", "requires tls 1.3", "tlsv1.3 only", "only tlsv1.3",
          "minimum version‥tls 1.3"),
