@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from probes import plan
 from probes.clients import CURRENT, FAMILIES, TLS13, WEAK_CIPHERS, Family
 from probes.look import Chain, Look, leaf_of
-from probes.model import Endpoint, Evidence, Handshake, Malformed, Trust, Unreached
+from probes.model import Dropped, Endpoint, Evidence, Handshake, Malformed, Stalled, Trust, Unreached
 from probes.name_habits import accepts
 from probes.pki.anchors import Anchors
 from probes.pki.certificate import Certificate
@@ -233,9 +233,12 @@ class Facts:
         if not look.versions & set(family.versions):
             modern = bool(look.versions) and min(look.versions) == TLS13
             return Verdict(code="negotiation.modern-only" if modern else "negotiation.protocol-version")
-        return Verdict(code=self._missing_for(family, look))
+        missing = self._missing_for(family, look)
+        if missing is None and look.shed and isinstance(seen.outcome, Dropped | Stalled):
+            return None  # it sheds hellos that it takes a moment later, and this one was asked once
+        return Verdict(code=missing or "negotiation.cipher")
 
-    def _missing_for(self, family: Family, look: Look) -> str:
+    def _missing_for(self, family: Family, look: Look) -> str | None:
         """Which part the family lacks: the first of which it has nothing that the server ever chose."""
         shared = [shake for shake in look.agreed if shake.version in family.versions]
         newest = max((shake.version or 0 for shake in shared), default=0)
@@ -248,7 +251,7 @@ class Facts:
             known = seen - {None}
             if known and not known & set(offered):
                 return code
-        return "negotiation.cipher"
+        return None
 
     def _by_certificate(self, family: Family, look: Look, chain: Chain) -> Verdict | None:
         if not chain:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from probes.facts import Facts
 from probes.look import Look, leaf_of
-from probes.model import Finding, Rule, Unreached
+from probes.model import Dropped, Finding, Rule, Stalled, Unreached
 from probes.pki.names import covers
 from probes.plan import completed
 from probes.rules.phrase import addresses, line, s_client, where
@@ -18,8 +18,8 @@ def _needs_name(look: Look) -> bool:
     leaf = look.leaf
     if look.server_name is None or nameless is None or leaf is None or not covers(leaf, look.reference):
         return False
-    if isinstance(nameless.outcome, Unreached):
-        return False
+    if isinstance(nameless.outcome, Unreached) or (look.shed and isinstance(nameless.outcome, Dropped | Stalled)):
+        return False  # who sheds hellos that have the name as well has not told anything of those without
     other = leaf_of(nameless.certificates)
     return not completed(nameless) or (other is not None and not covers(other, look.reference))
 

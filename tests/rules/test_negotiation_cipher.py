@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from probes.clients import TLS12
+from probes.clients import FAMILY, TLS12
 from probes.diagnose import judge
-from tests.evidence import HEALTHY, RSA, alerted, facts, fires, healthy, silent
+from probes.facts import Verdict
+from tests.evidence import HEALTHY, RSA, alerted, dropped, facts, fires, healthy, silent, untouched
 
 
 @pytest.mark.parametrize("code", [40, 71])
@@ -32,6 +33,18 @@ def test_a_suite_that_some_current_clients_lack_fails_for_those() -> None:
     assert not finding.stops_all
     assert "chrome" in finding.fails_for and "java" not in finding.fails_for
     assert judge(seen).cause == finding
+
+
+def test_a_family_s_hello_that_was_shed_is_not_refused_for_its_suites() -> None:
+    """An endpoint with a limit on connections sheds some hellos, whatever is in them; most are asked once."""
+    server = replace(RSA, versions=(TLS12,), ciphers=(0xC02F, 0x003C))
+    lost = healthy(server=server, small=(dropped("rst"), untouched), family_openssl_1_0=dropped("rst"))
+    told = healthy(server=server, family_openssl_1_0=dropped("rst"))
+    old = FAMILY["openssl-1.0"]
+    assert [facts(seen).verdict(old, facts(seen).looks[0]) for seen in (lost, told)] == [
+        None,
+        Verdict(code="negotiation.cipher"),
+    ]
 
 
 def test_what_old_clients_alone_lack_is_no_finding() -> None:

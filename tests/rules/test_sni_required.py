@@ -58,3 +58,9 @@ def test_a_name_that_gets_the_wrong_certificate_is_another_code() -> None:
 
 def test_a_connection_that_never_stood_proves_nothing() -> None:
     assert silent("sni.required", facts(healthy(no_sni=REFUSED)))
+
+
+def test_where_hellos_with_the_name_are_shed_as_well_nothing_is_told() -> None:
+    from tests.evidence import untouched
+
+    assert silent("sni.required", facts(healthy(no_sni=dropped("rst"), small=(dropped("rst"), untouched))))
