@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, Group
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -23,7 +22,7 @@ from probes.triage import who_fails
 _COLOUR = {"broken": "bold red", "warning": "bold yellow", "ok": "bold green"}
 _SEVERITY = {"critical": "red", "warning": "yellow", "notice": "cyan"}
 _MARK = {"broken": "✗", "warning": "!", "ok": "✓"}
-_INDENT = (0, 0, 0, 2)
+_INDENT = "  "
 
 
 @contextmanager
@@ -39,7 +38,11 @@ def show(report: Report, *, all_repairs: bool = False) -> None:
     console = Console(file=sys.stdout, soft_wrap=False)
     console.print(_headline(report))
     for number, finding in enumerate(report.findings):
-        console.print(_finding(finding, is_cause=number == 0 and report.cause == finding.code))
+        head, body = _finding(finding, is_cause=number == 0 and report.cause == finding.code)
+        console.print(head)
+        for part in body.wrap(console, console.width - len(_INDENT)):  # Padding would fill each line with blanks
+            part.rstrip()
+            console.print(Text(_INDENT).append_text(part))
         # Not wrapped by us: the command is to be copied whole.
         console.print(
             Text.assemble("  ", ("next: ", "bold"), (shown(finding.next_command, 4000), "cyan")), soft_wrap=True
@@ -108,7 +111,7 @@ def _headline(report: Report) -> Text:
     return text
 
 
-def _finding(finding: FindingReport, *, is_cause: bool) -> Group:
+def _finding(finding: FindingReport, *, is_cause: bool) -> tuple[Text, Text]:
     head = Text()
     head.append("cause " if is_cause else "also  ", style="bold" if is_cause else "dim")
     head.append(f"{finding.code}", style=_SEVERITY[finding.severity])
@@ -124,7 +127,7 @@ def _finding(finding: FindingReport, *, is_cause: bool) -> Group:
         body.append(f"{_people(finding.fails_for)}\n")
     body.append("fix: ", style="bold")
     body.append(finding.fix)
-    return Group(head, Padding(body, _INDENT, expand=False))
+    return head, body
 
 
 _SERVERS = ("nginx", "haproxy", "envoy", "apache", "aws", "cloudflare")
