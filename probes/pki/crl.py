@@ -81,10 +81,20 @@ def _said(
             return "good", ""
 
 
+def _is_indirect(crl: x509.CertificateRevocationList) -> bool:
+    try:
+        return crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value.indirect_crl
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return False
+
+
 def _signature(data: bytes, crl: x509.CertificateRevocationList, issuer: Certificate) -> tuple[bool, Standing, str]:
     named = distinguished.read(crl.issuer.public_bytes())
     if named.key != issuer.subject_name.key:
-        return False, "unknown", f"issued by {named.text}: an indirect CRL, which is not followed"
+        if _is_indirect(crl):
+            return False, "unknown", f"issued by {named.text}: an indirect CRL, which is not followed"
+        # RFC 5280 section 6.3.3 (b)(1): a CRL that is not indirect must come from the certificate's own issuer.
+        return False, "invalid", f"issued by {named.text}, not by the certificate's issuer, and not as an indirect CRL"
     match made_signature(issuer.spki, signed(data)):
         case True:
             return True, "good", ""

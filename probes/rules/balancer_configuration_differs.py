@@ -14,6 +14,8 @@ from probes.wire.registry import version_name
 from probes.wire.suites import cipher_name
 
 Settings = tuple[tuple[str, str], ...]
+_MILD = "revocation.staple-missing"  # a warning by the catalogue, also where it shows at some addresses alone
+_CONFIGURED = ("negotiation.", "mtls.", "revocation.staple-")
 _CLIENT_AUTH = {"none": "not asked for", "optional": "asked for", "required": "demanded"}
 
 
@@ -30,7 +32,15 @@ def _cipher(seen: Handshake | None, *, any_version: bool) -> str:
     return cipher_name(seen.cipher)
 
 
-def _settings(look: Look, *, same_keys: bool) -> Settings:
+def _staple(facts: Facts, look: Look) -> str:
+    """Only a fault of the staple tells addresses apart: servers fetch one when they first need it."""
+    known = [facts.chain(look, chain) for chain, _ in look.chains]
+    if any(facts.standings.unstapled(look, each) for each in known):
+        return "missing, though demanded"
+    return "no good" if any(facts.standings.bad_staples(look, each) for each in known) else "as due"
+
+
+def _settings(facts: Facts, look: Look, *, same_keys: bool) -> Settings:
     """What was negotiated where every address was asked the same."""
     best = look.best
     return (
@@ -41,6 +51,7 @@ def _settings(look: Look, *, same_keys: bool) -> Settings:
         ("suite of TLS 1.2", _cipher(next(iter(look.passed("tls12")), None), any_version=same_keys)),
         ("ALPN", (best.alpn or "none") if best else "-"),
         ("client certificate", _CLIENT_AUTH.get(look.client_auth or "none", "not asked for")),
+        ("staple", _staple(facts, look)),
     )
 
 
@@ -80,18 +91,18 @@ def _by_transport(facts: Facts) -> Iterator[Finding]:
 def check(facts: Facts) -> Iterator[Finding]:
     comparable = [look for look in facts.looks if _comparable(look)]
     same_keys = len({look.leaf.key_kind if look.leaf else None for look in comparable}) == 1
-    settings = {look: _settings(look, same_keys=same_keys) for look in comparable}
+    settings = {look: _settings(facts, look, same_keys=same_keys) for look in comparable}
     if len(set(settings.values())) < 2:
         yield from _by_transport(facts)
         return
     usual = Counter(settings.values()).most_common(1)[0][0]
-    failing = tuple(look for look in settings if (facts.fault(look) or "").startswith(("negotiation.", "mtls.")))
+    failing = tuple(look for look in settings if (facts.fault(look) or "").startswith(_CONFIGURED))
     partly = bool(failing) and len(failing) < len(settings)
     odd = failing if partly else tuple(look for look, each in settings.items() if each != usual)
     differing = [name for index, (name, _) in enumerate(usual) if len({each[index] for each in settings.values()}) > 1]
     yield Finding(
         code="balancer.configuration-differs",
-        severity="critical" if failing else "warning",
+        severity="critical" if any(facts.fault(look) != _MILD for look in failing) else "warning",
         explanation=f"The addresses behind this name are configured differently: {', '.join(differing)} at {where(odd)} is not as elsewhere.",
         evidence=tuple(
             f"{look.address}: " + ", ".join(f"{name} {value}" for name, value in each if name in differing)

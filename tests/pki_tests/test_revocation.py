@@ -250,9 +250,11 @@ def test_a_crl_of_another_key_is_badly_signed() -> None:
     assert judge_crl(bytes(broken), value(LEAF), value(CA), NOW).outcome == "invalid"
 
 
-def test_a_crl_of_another_issuer_is_not_followed() -> None:
+def test_a_crl_of_another_issuer_counts_only_as_an_indirect_one_which_is_not_followed() -> None:
     status = judge_crl(crl(STRANGER, at=NOW), value(LEAF), value(CA), NOW)
-    assert status.outcome == "unknown" and "indirect" in status.why
+    assert status.outcome == "invalid" and "not by the certificate's issuer" in status.why
+    indirect = judge_crl(crl(STRANGER, at=NOW, more=[scope(indirect_crl=True)]), value(LEAF), value(CA), NOW)
+    assert indirect.outcome == "unknown" and "indirect" in indirect.why
 
 
 def scope(**changes: object) -> tuple[x509.ExtensionType, bool]:

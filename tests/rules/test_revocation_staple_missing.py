@@ -7,7 +7,7 @@ from dataclasses import replace
 from probes.diagnose import judge
 from probes.lab.status import sources
 from probes.report import report
-from tests.evidence import ADDRESS, evidence, facts, fires, issuing, silent
+from tests.evidence import ADDRESS, OTHER, evidence, facts, fires, issuing, silent
 from tests.pki import leaf
 from tests.status import LEAF, MUST_STAPLE, OCSP_URL, at, facts_of, response, said
 
@@ -60,3 +60,12 @@ def test_handshakes_that_broke_off_before_a_certificate_prove_nothing() -> None:
 
     assert silent("revocation.staple-missing", facts(healthy(every=dropped())))
     assert evidence().statuses == ()
+
+
+def test_at_one_of_two_addresses_the_difference_is_the_cause() -> None:
+    stapled = tuple(replace(shake, staple=response(MUST_STAPLE)) for shake in at(OTHER, chain=CHAIN))
+    seen = facts_of(GOOD, looks=(at(chain=CHAIN), stapled))
+    cause = judge(seen).cause
+    assert cause and cause.code == "balancer.configuration-differs" and cause.severity == "warning"
+    assert cause.addresses == (ADDRESS,) and any("missing, though demanded" in line for line in cause.evidence)
+    fires(CODE, seen, severity="warning")
