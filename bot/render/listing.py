@@ -168,7 +168,6 @@ def _overview(word: str) -> Content:
         "`/tls check api.example.com:8443`  the root cause, in a thread\n"
         "`/tls explain x509: certificate signed by unknown authority`  what an error message means\n"
         "`/tls triage api.example.com`  the four questions, answered together\n"
-        "`/tls triage api.example.com`  four questions that lead to the cause, answered with buttons\n"
         "`/tls history api.example.com`  what was seen there before\n"
         "`/tls identity add`  a client certificate for checks of servers that ask for one\n"
         "`/tls help check`  more about one command"
