@@ -246,3 +246,14 @@ asyncio.run(main())
 
 def test_terms_serve_no_staple_unless_told_to() -> None:
     assert Terms(chain=(), key=CA.key).staple is None
+
+
+async def test_urls_that_no_socket_takes_end_no_check() -> None:
+    """Whoever writes a certificate writes its URLs, and must not be able to end the check with them."""
+    urls = ["http://127.0.0.1:99999/", "http://127.0.0.1:-1/", "http://[::1]:65536/"]
+    leaf = pki.leaf(CA, more=sources(ocsp_urls=urls[:2], crl_urls=urls[2:]))
+    async with ground() as laid:
+        port = await laid.serve(serving(terms(leaf, CA)))
+        report = await looked(port)
+    assert sorted(outcomes(report)) == [("crl", "error"), ("ocsp", "error"), ("ocsp", "error")]
+    assert {finding.severity for finding in report.findings} == {"warning"}

@@ -132,6 +132,9 @@ async def fetch(url: str, way: Way, asked: Asked) -> Answer:
         return answer(refused.failure, str(refused), status=refused.status)
     except TimeoutError:
         return answer("timeout", "no complete answer in time")
+    # Strangers' URLs and bytes in foreign code: whatever it stumbles over is the far end's answer, not our end.
+    except Exception as error:
+        return answer("error", f"it cannot be fetched ({type(error).__name__})")
 
 
 async def warm() -> None:
@@ -220,7 +223,10 @@ def _place(url: str) -> tuple[httpx.URL, str, int]:
     except (httpx.InvalidURL, UsageError, ValueError):
         raise _Refused("not a URL that can be fetched") from None
     bare = place.copy_with(username=None, password=None, fragment=None)
-    return bare, name, place.port or _PORTS[place.scheme]
+    port = place.port or _PORTS[place.scheme]
+    if not 0 < port <= 65535:  # httpx lets it through, and the socket raises what is no OSError
+        raise _Refused("not a URL that can be fetched")
+    return bare, name, port
 
 
 def _host_header(place: httpx.URL, host: str) -> str:

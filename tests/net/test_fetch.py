@@ -218,6 +218,9 @@ async def test_redirects_in_a_circle_end() -> None:
         "http://a b/",
         "http://[::1/",
         "http://ca.test:99999/",
+        "http://127.0.0.1:99999/",
+        "https://[::1]:65536/",
+        "http://127.0.0.1:-1/",
         "http://x\r\ny/",
     ],
 )
@@ -225,6 +228,22 @@ async def test_other_urls_are_refused_in_words(url: str) -> None:
     found = await fetch(url)
     assert found.certificates == ()
     assert found.problem
+
+
+async def test_a_redirect_to_no_port_there_is_is_refused() -> None:
+    async with web(redirect("http://127.0.0.1:70000/")) as port:
+        found = await fetch(f"http://127.0.0.1:{port}/")
+    assert found.problem == "not a URL that can be fetched"
+
+
+async def test_what_foreign_code_stumbles_over_is_an_answer() -> None:
+    """Here a permit; it might be a parser of strangers' bytes as well."""
+
+    def stumbles(_address: str, _port: int) -> str | None:
+        raise OverflowError("no such thing")
+
+    found = await fetch("http://127.0.0.1:9/", permit=stumbles)
+    assert found.problem == "it cannot be fetched (OverflowError)"
 
 
 async def test_redirects_to_other_schemes_are_refused() -> None:
