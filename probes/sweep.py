@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 
 from probes.check import Options, check
@@ -67,6 +67,15 @@ def targets_in(lines: Iterable[str]) -> tuple[Target, ...]:
     if not found:
         raise UsageError("I read a file without a target. One HOST[:PORT] a line, as in example.com:8443.")
     return tuple(found)
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where the extra `speed` is installed: a sixth of a sweep's CPU. A single check would pay its import."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def sweep(

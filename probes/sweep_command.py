@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 from probes.check import Options
 from probes.codec import to_json
 from probes.model import Report, Target, UsageError, shown
-from probes.sweep import Failed, Tally, sweep, targets_in
+from probes.sweep import Failed, Tally, loop_factory, sweep, targets_in
 
 _MARK = {"broken": "✗", "warning": "!", "ok": "✓"}
 _NAME_WIDTH = 44
@@ -32,7 +33,9 @@ def read_targets(path: str) -> tuple[Target, ...]:
 
 def run(targets: tuple[Target, ...], options: Options, *, as_json: bool, at_once: int | None) -> Tally:
     """Sweep, print one line a target as it ends, and return the counts."""
-    return asyncio.run(_run(targets, options, as_json=as_json, at_once=at_once))
+    gc.freeze()  # what the program consists of is not looked through again and again
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_run(targets, options, as_json=as_json, at_once=at_once))
 
 
 async def _run(targets: tuple[Target, ...], options: Options, *, as_json: bool, at_once: int | None) -> Tally:
