@@ -24,6 +24,7 @@ from bot.model import Check
 from probes.check import Options, check
 from probes.facts import anchors
 from probes.model import Report, UsageError
+from probes.sweep import loop_factory
 
 LOG = logging.getLogger("bot.prober")
 _LENGTH = struct.Struct(">I")
@@ -215,8 +216,8 @@ def main() -> None:
         while view:
             view = view[answers.write(view) or 0 :]
 
-    with answers, contextlib.suppress(BrokenPipeError):
-        asyncio.run(_serve(write))
+    with answers, contextlib.suppress(BrokenPipeError), asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_serve(write))
 
 
 if __name__ == "__main__":
