@@ -88,10 +88,8 @@ class Identities:
             return check
         found = {identity.name: (identity, sealed) for identity, sealed in await self._history.identities(team)}
         if check.identity not in found:
-            known = ", ".join(found) or "none"
-            raise UsageError(
-                f"I read --identity {shown(check.identity)}, and I have no identity of that name. Stored are: {known}."
-            )
+            known = f"Stored are: {', '.join(found)}." if found else "None is stored: `/tls identity add`."
+            raise UsageError(f"I read --identity {shown(check.identity)}, and I have no identity of that name. {known}")
         identity, sealed = found[check.identity]
         check_covered(identity, check)
         if self._seal is None:

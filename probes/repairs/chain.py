@@ -186,7 +186,7 @@ def _told(chain: tuple[Certificate, ...], served: Chain, *, verified: bool) -> s
     lines = [f"{number}. {subject(each)}, issued by {issuer(each)}" for number, each in enumerate(chain, 1)]
     if chain[0].der not in served:
         lines.append("The leaf is the one that the healthy addresses serve: copy its private key along with it.")
-    proof = "read back and found sound by every client family's habits, without AIA" if verified else "not proved"
+    proof = "read back: every client family accepts it, without AIA" if verified else "not proved"
     return "\n".join([f"{many(len(chain), 'certificate')}, root left out; {proof}:", *lines])
 
 

@@ -103,7 +103,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         code="balancer.configuration-differs",
         severity="critical" if any(facts.fault(look) != _MILD for look in failing) else "warning",
-        explanation=f"The addresses behind this name are configured differently: {', '.join(differing)} at {where(odd)} is not as elsewhere.",
+        explanation=f"The addresses behind this name are configured differently: {where(odd)} differs in {', '.join(differing)}.",
         evidence=tuple(
             f"{look.address}: " + ", ".join(f"{name} {value}" for name, value in each if name in differing)
             for look, each in list(settings.items())[:8]

@@ -71,7 +71,7 @@ def duration(span: timedelta) -> str:
     seconds = abs(span.total_seconds())
     for size, unit in ((86400 * 365.25 * 2, "year"), (86400 * 2, "day"), (3600 * 2, "hour"), (60 * 2, "minute")):
         if seconds >= size:
-            count = int(seconds // (size / 2))
+            count = round(seconds / (size / 2))
             return f"{count} {unit}s"
     return f"{int(seconds)} seconds"
 
@@ -141,7 +141,7 @@ def ending(outcome: Outcome) -> str:
         case NotTls(why=why) if why:
             return shown(why, 250)
         case NotTls(protocol=protocol, first_bytes=first):
-            text = shown(first[:60].decode("latin-1"), 60)
+            text = shown(first[:60].decode("latin-1").strip(), 60)
             return f"the answer is {protocol}, not TLS: “{text}”"
         case Malformed(why=why, awaiting=awaiting):
             return f"malformed TLS instead of {message(awaiting)}: {shown(why, 100)}"

@@ -13,7 +13,7 @@ from probes.rules.phrase import heard_instead, plain_command, protocols, quoted,
 from probes.wire.starttls import NAMES, starttls_of
 
 _TURN_ON = {
-    "smtp": "Turn STARTTLS on (Postfix: `smtpd_tls_security_level = may` with certificate and key; Exim: `tls_advertise_hosts = *`), or take the filter off that hides it.",
+    "smtp": "Turn STARTTLS on (Postfix: `smtpd_tls_security_level = may` with certificate and key; Exim: `tls_advertise_hosts`), or take the filter off that hides it.",
     "imap": "Turn STARTTLS on (Dovecot: `ssl = yes` with certificate and key), or use the port of IMAP over TLS (993).",
     "pop3": "Turn STLS on (Dovecot: `ssl = yes` with certificate and key), or use the port of POP3 over TLS (995).",
     "ldap": "Give the server its certificate and key (OpenLDAP: `olcTLSCertificateFile`, `olcTLSCertificateKeyFile`), or use the port of LDAP over TLS (636).",

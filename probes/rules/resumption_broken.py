@@ -29,12 +29,12 @@ def check(facts: Facts) -> Iterator[Finding]:
     first = worst[0].question
     places = dict.fromkeys(answer.question.place for answer in worst)
     versions = listed(dict.fromkeys(version_name(answer.question.version) for answer in worst))
-    how = "with early data" if first.early else "that resumes a session"
+    how = "with early data" if first.early else "that resume a session"
     yield Finding(
         code="resumption.broken",
         severity="warning" if first.early else "critical",
-        explanation=f"{listed(place.address for place in places)} breaks off a {versions} handshake {how}; "
-        "a fresh one passes.",
+        explanation=f"{listed(place.address for place in places)} breaks off handshakes of {versions} {how}; "
+        "fresh ones pass.",
         evidence=tuple(line for answer in worst[:3] for line in contrast(answer)),
         addresses=tuple(look.address for look in facts.looks if look.endpoint in places),
         fails_for=_resuming_families(facts, worst),

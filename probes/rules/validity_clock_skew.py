@@ -85,7 +85,7 @@ def _signed(facts: Facts, looks: list[Look]) -> Iterator[tuple[Look, float]]:
 def _said(witness: ClockWitness) -> str:
     if witness.skew_s is not None:
         return f"{witness.name}: {abs(witness.skew_s):.1f} s {'ahead of' if witness.skew_s > 0 else 'behind'} this prober's clock"
-    return f"{witness.name} holds its clock for {'' if witness.synchronised else 'not '}synchronised"
+    return f"{witness.name} says that its clock is {'' if witness.synchronised else 'not '}synchronised"
 
 
 def _span(seconds: float) -> str:

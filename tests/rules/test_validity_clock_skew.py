@@ -90,7 +90,7 @@ def test_the_kernel_s_word_is_evidence_and_decides_nothing() -> None:
     heard = told(seen, ClockWitness(name="this machine's kernel", synchronised=True))
     cause = judge(heard).cause
     assert cause and cause.code == "validity.clock-skew"
-    assert any("holds its clock for synchronised" in line for line in cause.evidence)
+    assert any("says that its clock is synchronised" in line for line in cause.evidence)
 
 
 def test_two_addresses_that_share_our_clock_outvote_the_one_that_does_not() -> None:
