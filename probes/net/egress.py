@@ -11,7 +11,9 @@ from probes.model import ip_literal
 Permit: TypeAlias = Callable[[str, int], str | None]
 """(address, port) -> None when allowed, else why not, in words."""
 
-_NAT64 = ip_network("64:ff9b::/96")  # RFC 6052 section 2.1
+# The IPv4 address stands in the last 32 bits: NAT64 (RFC 6052 section 2.1), NAT64 of a site's own (RFC 8215, as it is
+# mostly laid out), IPv4-translated (RFC 2765), IPv4-compatible (RFC 4291 section 2.5.5.1).
+_EMBEDDING = tuple(map(ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96")))
 _NEVER = tuple(
     ip_network(text)
     for text in (
@@ -47,12 +49,12 @@ def never_fetched(address: str) -> bool:
 
 
 def _forms(address: str) -> Iterator[str]:
-    """The address, then the IPv4 address it leads to: mapped, 6to4, NAT64."""
+    """The address, then the IPv4 address it leads to: mapped, 6to4, NAT64 and their like."""
     yield address
     literal = ip_literal(address)
     if isinstance(literal, IPv6Address):
         inner = literal.ipv4_mapped or literal.sixtofour
-        if inner is None and literal in _NAT64:
+        if inner is None and int(literal) > 1 and any(literal in network for network in _EMBEDDING):
             inner = IPv4Address(int(literal) & 0xFFFF_FFFF)
         if inner is not None:
             yield str(inner)
