@@ -70,7 +70,10 @@ def targets_in(lines: Iterable[str]) -> tuple[Target, ...]:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, where the extra `speed` is installed: a sixth of a sweep's CPU. A single check would pay its import."""
+    """uvloop's, where the extra `speed` is installed: up to a sixth of a light sweep's CPU, and in other runs nothing.
+
+    A single check would pay its import.
+    """
     try:
         import uvloop
     except ImportError:
