@@ -41,7 +41,10 @@ AVAILABLE: Mapping[str, str] = MappingProxyType(
         "help": "help [WORD]",
     }
 )
-WHAT_WORKS = "`/tls check HOST[:PORT]`, `/tls explain TEXT`, `/tls triage [HOST]`, `/tls identity add`, `/tls history [HOST or word]`, `/tls help [WORD]`"
+WHAT_WORKS = (
+    "`/tls check HOST[:PORT]`, `/tls explain TEXT`, `/tls triage [HOST]`, `/tls identity add`, "
+    "`/tls history [HOST or word]`, `/tls help [WORD]`"
+)
 # In the grammar, but not in this version.
 PLANNED: Mapping[str, str] = MappingProxyType(
     {

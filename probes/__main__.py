@@ -102,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     # A short life over capped input: collecting cycles, most of all over freshly made modules, only costs time.
     gc.disable()
+    if sys.platform == "win32":  # exchanges watch their sockets themselves, which the default loop there cannot do
+        asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
     try:
         args = parser().parse_args(argv)
         if args.command is None:
