@@ -311,6 +311,12 @@ UNKNOWN_NAME = Claim(
     raised_by="server",
     weight=PRECISE,
 )
+NO_NAME_FALLBACK = Claim(
+    says="The server showed the certificate that it keeps for clients that send no server name.",
+    causes=(("sni.required", 0.6), ("sni.default-certificate", 0.3)),
+    raised_by="client",
+    weight=PRECISE,
+)
 NO_NAME_SENT = Claim(
     says="The client sent no server name, and this server wants one.",
     causes=(("sni.required", 0.75), ("sni.unrecognized", 0.12)),
@@ -672,6 +678,12 @@ EDGE_EMPTY = Claim(
 CERTIFICATE_DIFFERS = Claim(
     says="The same name shows one certificate now and another later: not all servers behind it are alike.",
     causes=(("balancer.certificate-differs", 0.62), ("balancer.intermittent", 0.25)),
+    raised_by="client",
+    weight=PRECISE,
+)
+CONFIGURATION_DIFFERS = Claim(
+    says="The servers behind one name are set up differently.",
+    causes=(("balancer.configuration-differs", 0.7), ("balancer.intermittent", 0.15)),
     raised_by="client",
     weight=PRECISE,
 )

@@ -40,7 +40,7 @@ PHRASES: tuple[Said, ...] = (
     said("java", c.VERIFY, "pkix path validation failed", "certpathvalidatorexception", "sslpeerunverifiedexception",
          "peer not verified", "certificateexception", "general opensslengine problem", "general sslengine problem",
          "sslhandshakeexception: general"),
-    said("java", c.ALPN, "alpn callback dropped"),
+    said("java", c.ALPN, "failed alpn negotiation", "alpn callback dropped"),
     said("java", c.NOT_AUTHENTICATED, "peer not authenticated"),
     said("java", c.OCSP_BAD, "ocsp response does not include a response for a certificate"),
     said_within_tls("java", c.WRONG_ISSUER, "certpathvalidatorexception: signature check failed",

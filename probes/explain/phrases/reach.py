@@ -7,6 +7,9 @@ from probes.explain.claims import Said, said, said_within_tls
 
 PHRASES: tuple[Said, ...] = (
     said("curl", c.ALPN, "server did not agree on a protocol…http2 framing layer"),
+    said("curl", c.CLOSED, "unknown ssl protocol error"),
+    said_within_tls("", c.STALLED, "hangs after connected(", "handshake never finishes", "handshake never completes",
+         "handshake‥hangs", "hangs‥handshake"),
     said("curl", c.OTHER_ADDRESS_WORKS, "failed: connection refused trying…connected to",
          "failed: connection timed out trying…connected to"),
 

@@ -236,6 +236,8 @@ _MAIL = (
     said("nginx", c.CANNOT_STAPLE, "ssl stapling ignored, no ocsp responder url"),
     said("nginx", c.NO_NAME_SENT, "proxy ssl server name is off", "proxy ssl server name off",
          "without proxy ssl server name"),
+    said("google", c.NO_NAME_FALLBACK, "no sni provided", "invalid2.invalid"),
+    said("nginx", c.CLIENT_REFUSED, "495 ssl certificate error", "http 495", "error 495", "status 495"),
     said("caddy", c.NO_NAME_SENT, "no server name"),
     said_within_tls("haproxy", c.GARBLED, "does not look like a proxy protocol header"),
     said_within_tls("", c.EXPIRING, "certificate will expire", "certificate expires in",
