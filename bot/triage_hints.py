@@ -91,7 +91,7 @@ def _hosts(walk: Walkthrough, known: Known) -> Hint | None:
     probed = "probed 1 address" if addresses == 1 else f"probed {addresses} addresses"
     if report.status == "ok" or not failing:
         return Hint(choice=None, why=f"{probed}: {'it is' if addresses == 1 else 'all are'} reached and healthy")
-    return Hint(choice="one", why=f"{probed}: {'it fails' if addresses == 1 else 'all fail'}, in the same way")
+    return Hint(choice="one", why=f"{probed}: {'it fails' if addresses == 1 else 'all fail, in the same way'}")
 
 
 def _by_siblings(siblings: Sequence[Sibling], known: Known) -> Hint | None:

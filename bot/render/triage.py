@@ -130,9 +130,9 @@ def _answers(walk: Walkthrough) -> list[Json]:
 def _answer(answer: Answer) -> str:
     asks = next(question.asks for question in QUESTIONS if question.topic == answer.topic)
     confirmed = answer.suggested is not None and answer.choice == answer.suggested
-    beside = " (as the probes said)" if confirmed else ""
+    beside = " (as suggested)" if confirmed else ""
     if answer.overrules and answer.suggested is not None:
-        beside = f" (the probes said: {label(answer.topic, answer.suggested)})"
+        beside = f" (suggested: {label(answer.topic, answer.suggested)})"
     return f"{asks} *{label(answer.topic, answer.choice)}*{beside} · <@{answer.by}>"
 
 

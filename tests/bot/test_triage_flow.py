@@ -64,7 +64,7 @@ async def test_a_command_checks_and_asks_in_the_thread(desk: Desk) -> None:
         await press(desk, message, label, then)
     shown = said(message)
     assert "`validity.expired` (over 95 %)" in shown
-    assert shown.count("(as the probes said)") == 4
+    assert shown.count("(as suggested)") == 4
     assert "openssl s_client -connect 192.0.2.7:443" in shown
     assert "*Proves it:*" in shown
     assert "*Refutes it:*" in shown
@@ -238,7 +238,7 @@ async def test_an_overruled_suggestion_is_told_with_who_overruled_it(desk: Desk)
     delivery = await desk.workspace.click(message, action_of(message, "Many hosts"), user=desk.workspace.other)
     assert delivery.is_acked
     await desk.workspace.wait_for(lambda: "question 2 of 4" in said(message))
-    assert f"*Many hosts* (the probes said: One host) · <@{desk.workspace.other}>" in said(message)
+    assert f"*Many hosts* (suggested: One host) · <@{desk.workspace.other}>" in said(message)
 
 
 async def test_back_takes_an_answer_back_and_the_outcome_too(desk: Desk) -> None:
