@@ -232,6 +232,18 @@ class Casebook(FullText):
         )
         return bool(await self._run(self._rows, sql, ts, channel))
 
+    async def has_incidents(self, channel: str) -> bool:
+        return bool(await self._run(self._rows, "select 1 from incidents where channel = ? limit 1", channel))
+
+    async def last_unpinned(self, channel: str, ts: str, user: str) -> str:
+        """When (Slack's time) *user* last took the pin off that message, as far as was heard; empty for never."""
+        sql = (
+            "select max(json_extract(text, '$.version')) as at from intakes"
+            " where action = 'incident.unpin' and channel = ? and message_ts = ? and user = ?"
+        )
+        rows = await self._run(self._rows, sql, channel, ts, user)
+        return str(rows[0]["at"] or "")
+
     # ── watching until it is fixed ──────────────────────────────────────────────
 
     def _keep_vigil(self, incident_id: int, vigil: Vigil | None) -> None:

@@ -32,11 +32,17 @@ MANIFEST: dict[str, Any] = {
         "bot_user": {"display_name": "clienthello", "always_online": True},
         "shortcuts": [
             {
+                "name": "Add to timeline",
+                "type": "message",
+                "callback_id": "incident.note",
+                "description": "Takes this message into the timeline of its incident, with its own time",
+            },
+            {
                 "name": "Diagnose TLS here",
                 "type": "message",
                 "callback_id": "triage_here",
                 "description": "Reads host and error out of a message and asks the four triage questions",
-            }
+            },
         ],
         "slash_commands": [
             {
@@ -59,12 +65,22 @@ MANIFEST: dict[str, Any] = {
                 "files:write",
                 "groups:history",
                 "im:history",
+                "reactions:read",
                 "usergroups:read",
             ]
         }
     },
     "settings": {
-        "event_subscriptions": {"bot_events": ["app_mention", "message.im"]},
+        "event_subscriptions": {
+            "bot_events": [
+                "app_mention",
+                "message.channels",
+                "message.groups",
+                "message.im",
+                "reaction_added",
+                "reaction_removed",
+            ]
+        },
         "interactivity": {"is_enabled": True},
         "org_deploy_enabled": False,
         "socket_mode_enabled": True,

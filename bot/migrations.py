@@ -143,4 +143,6 @@ _ROOMS = (
     "alter table audit add column intake integer",
     "alter table audit add column target text not null default ''",
     "create index audit_intake on audit (intake)",
+    "create index intakes_message on intakes (message_ts) where action = 'incident.unpin' or finished_at is null",
+    "create index incidents_channel on incidents (channel, id)",
 )

@@ -131,7 +131,7 @@ class Response:
             incident = await self._history.incident(number)
             assert incident is not None
             match intake.action:
-                case render.COMMAND:
+                case render.COMMAND_TAKEN:
                     shown = render.commander_shown(rest)
                     await self._act(intake, incident, incidents.commanded(incident, intake.user, instead_of=shown))
                 case render.SEVERITY if (severity := render.severity_shown(rest)) is not None:
@@ -223,7 +223,8 @@ class Response:
         if incident is None:
             await self._decline(intake, "no incident", render.no_incident(), "")
             return
-        await self._noted(intake, incident, source, key=_note_key(intake, source))
+        async with self.alone(intake.channel, f"message {source.ts or intake.key}"):
+            await self._noted(intake, incident, source, key=_note_key(intake, source))
 
     async def shortcut(self, intake: Intake) -> None:
         """*Add to timeline* on a message, whose words came with the request."""
@@ -239,17 +240,21 @@ class Response:
         if incident is None:
             await self._decline(intake, "no incident", render.no_incident(), "")
             return
-        await self._noted(intake, incident, source, key=f"message:{source.ts}")
+        async with self.alone(intake.channel, f"message {source.ts}"):
+            await self._noted(intake, incident, source, key=f"message:{source.ts}")
 
     async def pinned(self, intake: Intake) -> None:
         """📌 on a message of an incident's thread, or of a channel that has an incident; elsewhere it is not for us."""
-        message = await self._messages.read(intake.channel, intake.message_ts or "")
-        source = _source_of(message) if message is not None else None
-        incident = await self._of(intake, source) if source is not None else None
-        if source is None or incident is None:
-            await self._history.decline(intake, "no incident or no message", "", (), _now())
-            return
-        await self._noted(intake, incident, source, key=f"message:{source.ts}", is_answered=False)
+        ts = intake.message_ts or ""
+        async with self.alone(intake.channel, f"message {ts}"):
+            message = await self._messages.read(intake.channel, ts)
+            source = _source_of(message) if message is not None else None
+            incident = await self._of(intake, source) if source is not None else None
+            unpinned = await self._history.last_unpinned(intake.channel, ts, intake.user)
+            if source is None or incident is None or unpinned > _version(intake):
+                await self._history.decline(intake, "no incident, no message or no pin", "", (), _now())
+                return
+            await self._noted(intake, incident, source, key=f"message:{source.ts}", is_answered=False)
 
     async def _of(self, intake: Intake, source: _Source) -> Incident | None:
         for ts in (source.thread_ts, source.ts):
@@ -294,6 +299,10 @@ class Response:
 
     async def mirrored(self, intake: Intake) -> None:
         """What happened to a message happens to the notes taken from it: an edit, a deletion, an unpinning."""
+        async with self.alone(intake.channel, f"message {intake.message_ts}"):
+            await self._mirrored(intake)
+
+    async def _mirrored(self, intake: Intake) -> None:
         ts = intake.message_ts or ""
         found = await self._history.taken_from(intake.channel, ts)
         entries = []
@@ -419,6 +428,11 @@ def _news(intake: Intake, known: Entry) -> Entry:
             return replace(known, state="withdrawn", edited_ts=known.edited_ts)
         case _:
             return replace(known, text=_without_command(str(given.get("text") or "")), edited_ts=version)
+
+
+def _version(intake: Intake) -> str:
+    """The time, as Slack tells it, of the event."""
+    return str(json.loads(intake.text).get("version") or "")
 
 
 def _without_command(text: str) -> str:

@@ -655,7 +655,11 @@ class Work:
         else:
             async with self.response.alone(incident.channel, incident.endpoint):
                 after = _looked(vigil, now())
-                await self._history.looked(intake.id, after, (), now())
+                current = await self._history.incident(incident.id) or incident
+                is_watched = await self._history.vigil(incident.id) is not None
+                root = root_note(current, room.root(current, old, after)) if is_watched else None
+                await self._history.looked(intake.id, after, (root,) if root else (), now())
+            self._outbox.wake()
         self.response.vigil_begun.set()
 
     async def _look_again(self, intake: Intake) -> None:

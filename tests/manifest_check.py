@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from bot import manifest as packaged
-from bot.render import explain, identities, listing, repair, report, triage
+from bot.render import explain, identities, incident, listing, repair, report, triage
 
 ROOT = Path(__file__).parent.parent
 Json = dict[str, Any]
@@ -128,6 +128,16 @@ _NAMES = {
     "ALL": repair.ALL,
     "CHECK": explain.CHECK,
     "OLDER": listing.OLDER,
+    "NEWER": listing.NEWER,
+    "COMMAND_TAKEN": incident.COMMAND_TAKEN,
+    "SEVERITY": incident.SEVERITY,
+    "WATCH": incident.WATCH,
+    "UNWATCH": incident.UNWATCH,
+    "RESOLVE": incident.RESOLVE,
+    "REOPEN": incident.REOPEN,
+    "POSTMORTEM": incident.POSTMORTEM,
+    "MORE": incident.MORE,
+    "ADD_TO_TIMELINE": incident.ADD_TO_TIMELINE,
     "ADD": identities.ADD,
     "FORM": identities.FORM,
     "TRIAGE": report.TRIAGE,

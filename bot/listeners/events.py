@@ -17,7 +17,7 @@ from bot import commands
 from bot.listeners.gate import Gate
 from bot.model import Intake
 
-_INTAKE = "clienthello_intake"
+INTAKE = "clienthello_intake"
 _SPOKEN = (None, "file_share", "thread_broadcast")  # what a person says; the other subtypes are edits and notices
 Next = Callable[[], Awaitable[BoltResponse | None]]
 
@@ -30,7 +30,7 @@ def taken_in(gate: Gate, bot_user: str) -> Callable[..., Awaitable[BoltResponse 
             if refusal is not None:
                 await gate.turn_away(asked, refusal)
             else:
-                context[_INTAKE] = await gate.take_in(asked)
+                context[INTAKE] = await gate.take_in(asked)
         return await next()
 
     return middleware
@@ -38,7 +38,7 @@ def taken_in(gate: Gate, bot_user: str) -> Callable[..., Awaitable[BoltResponse 
 
 def begun(gate: Gate) -> Callable[..., Awaitable[None]]:
     async def event(context: AsyncBoltContext) -> None:
-        intake: Intake | None = context.get(_INTAKE)
+        intake: Intake | None = context.get(INTAKE)
         if intake is not None:
             gate.work.hand_over(intake)
 
@@ -61,5 +61,6 @@ def _asked(body: dict[str, Any], bot_user: str) -> Intake | None:
         user=str(user),
         text=commands.without_secrets(commands.without_mention(str(text), bot_user)[: commands.LONGEST * 20]),
         received_at=datetime.now(UTC),
+        message_ts=str(event["ts"]) if event.get("ts") else None,
         thread_ts=event.get("thread_ts"),
     )

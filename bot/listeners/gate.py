@@ -53,6 +53,14 @@ class Gate:
             self._recent = {name: times for name, times in self._recent.items() if times and times[-1] > now - 60.0}
         return None
 
+    async def has_incidents(self, channel: str) -> bool:
+        """Whether anything that happens in *channel* can concern an incident."""
+        return await self._history.has_incidents(channel)
+
+    async def is_noted(self, channel: str, ts: str) -> bool:
+        """Whether a timeline has, or is about to have, a note from that message."""
+        return await self._history.is_source(channel, ts)
+
     async def take_in(self, intake: Intake, *, verdict: str = "accepted", finished: bool = False) -> Intake | None:
         """Store *intake* before it is acknowledged; None when it was delivered before."""
         number = await self._history.take_in(intake, verdict=verdict, finished=finished)

@@ -13,9 +13,9 @@ from bot.model import Content, Entry, Incident, Json, PastCheck, Severity, Trans
 from bot.render import changes, report, words
 from bot.render.limits import actions, button, code, context, cut, fit, foreign, prose, section
 
-COMMAND, SEVERITY, WATCH, UNWATCH = "incident.command", "incident.severity", "incident.watch", "incident.unwatch"
+COMMAND_TAKEN, SEVERITY, WATCH, UNWATCH = "incident.command", "incident.severity", "incident.watch", "incident.unwatch"
 RESOLVE, REOPEN, POSTMORTEM, MORE = "incident.resolve", "incident.reopen", "incident.postmortem", "incident.more"
-ACTIONS = (COMMAND, SEVERITY, WATCH, UNWATCH, RESOLVE, REOPEN, POSTMORTEM, MORE)
+ACTIONS = (COMMAND_TAKEN, SEVERITY, WATCH, UNWATCH, RESOLVE, REOPEN, POSTMORTEM, MORE)
 ADD_TO_TIMELINE = "incident.note"  # the shortcut
 TIMELINE, WORKED, BEFORE = "timeline", "worked", "before"
 _NOBODY = "-"
@@ -95,7 +95,7 @@ def _buttons(incident: Incident, vigil: Vigil | None) -> Json:
     resolve = button("Resolve", RESOLVE, number)
     if incident.state == "recovered":
         resolve |= {"style": "primary"}
-    command = button("Take command", COMMAND, f"{number}:{incident.commander or _NOBODY}")
+    command = button("Take command", COMMAND_TAKEN, f"{number}:{incident.commander or _NOBODY}")
     return actions(
         command,
         _severity(incident),
