@@ -142,6 +142,49 @@ def _phrase_hits(read: str, side: Side, *, is_tls: bool) -> Iterator[_Hit]:
             found = find(read, pattern)
             if found is not None:
                 yield _phrase_hit(entry.library, claim, found, side)
+
+
+def _phrase_hit(library: str, claim: Claim, place: tuple[int, int], side: Side) -> _Hit:
+    judged_by_server = side == "server" and bool(claim.at_server)
+    return _Hit(
+        begin=place[0],
+        end=place[1],
+        weight=claim.weight,
+        library=library,
+        says=claim.says_at_server or claim.says if judged_by_server else claim.says,
+        causes=claim.at_server if judged_by_server else claim.causes,
+        raised_by=_raiser(claim, side),
+        key=claim.says,
+    )
+
+
+def _listed(read: str) -> Iterator[_Hit]:
+    found = chain_listing.misfit(read)
+    if found is not None:
+        begin, end, claim = found
+        yield _Hit(
+            begin=begin,
+            end=end,
+            weight=PRECISE + 1,  # the listing shows what the verify errors beside it only lack
+            library="openssl",
+            says=claim.says,
+            causes=claim.causes,
+            raised_by="client",
+            key=claim.says,
+        )
+
+
+def _raiser(claim: Claim, side: Side) -> Side:
+    if claim.raised_by != "unknown":
+        return claim.raised_by
+    if side == "unknown" and claim.at_server:
+        return "client"  # who judges a certificate is the client, unless the text shows a server doing it
+    return side
+
+
+def _alert_hits(read: str, side: Side) -> Iterator[_Hit]:
+    for seen in alerts(read):
+        sender = _sender(seen, side)
         unanswered = sender != "client" and certificate_request_unanswered(read, seen.number)
         yield _Hit(
             begin=seen.begin,
