@@ -84,7 +84,7 @@ async def serving(
             beside = (
                 asyncio.create_task(outbox.run(), name="outbox"),
                 asyncio.create_task(_forgetting(history), name="forgetting"),
-                asyncio.create_task(work.keep_watch(), name="keep watch"),
+                asyncio.create_task(work.vigils.run(), name="keep watch"),
             )
             try:
                 await work.recover()

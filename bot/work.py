@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol, assert_never
 
 from bot import commands, incidents
-from bot.casebook import KEEP, Watching
 from bot.history import History
 from bot.identities import Identities
 from bot.messages import Messages
@@ -47,6 +46,7 @@ from bot.response import Response, below, reply, root_note
 from bot.rooms import Rooms
 from bot.supervisor import Supervisor
 from bot.triage_work import Triaging
+from bot.vigils import LOOK, Vigils, vigil_after
 from probes.codec import to_json
 from probes.model import Report, UsageError
 
@@ -58,7 +58,6 @@ _MOST_ROOMS = 40  # other channels that a page of history looks into; conversati
 # is killed again and again for other reasons is to finish what it was asked.
 _MOST_ATTEMPTS = 10
 _TRIED_LONG_ENOUGH = timedelta(hours=1)
-LOOK = "incident.look"
 _QUIET_S = 1.5  # most checks end before; what takes longer says how far it is
 _PROGRESS_EVERY_S = 2.0  # over all checks: edits are few (Slack's Tier 3), and verdicts need them more
 
@@ -108,6 +107,7 @@ class Work:
             quotable=self._quotable,
         )
         self._running: set[str] = set()  # keys of headlines whose check runs
+        self.vigils = Vigils(history=history, outbox=outbox, response=self.response, checks=self)
         # What each button, shortcut and event does.
         self._acts: dict[str, Callable[[Intake], Awaitable[None]]] = {
             report.AGAIN: self._again,
@@ -117,7 +117,7 @@ class Work:
             listing.OLDER: self._turned,
             listing.NEWER: self._turned,
             explain.CHECK: self._check_named,
-            LOOK: self._look,
+            LOOK: self.vigils.look,
             **self.response.acts(),
             **self._triage.acts(),
         }
@@ -169,6 +169,11 @@ class Work:
                 await self._answer(intake, at_once(command))
             case _:
                 assert_never(command)
+
+    async def look_at(self, team: str, check: Check) -> Report:
+        """A check that nobody sees being made. Raises UsageError when it may not be."""
+        async with self._slots:
+            return await self._checker(await self.identities.armed(team, check), lambda _: None)
 
     # ── checks ──────────────────────────────────────────────────────────────────
 
@@ -247,7 +252,7 @@ class Work:
             except UsageError as error:
                 await self._declined(intake, headline, report.declined(check.target, str(error)), before)
             else:
-                await self._conclude(intake, check, headline, seen, before)
+                await self.conclude(intake, check, headline, seen, before)
         finally:
             self._running.discard(headline.key)
             self._outbox.wake()
@@ -299,7 +304,7 @@ class Work:
         key, team, channel = old.headline, old.team, old.channel
         return [Note(key=key, kind="message", team=team, channel=channel, content=report.headline(old))]
 
-    async def _conclude(
+    async def conclude(
         self,
         intake: Intake,
         check: Check,
@@ -342,7 +347,7 @@ class Work:
                 return [_verdict_entry(done, transition)], notes
 
             await self._history.record(
-                done, transition, say, now(), vigil=_vigil_after(transition, vigil, done, is_a_look)
+                done, transition, say, now(), vigil=vigil_after(transition, vigil, done.at, is_a_look=is_a_look)
             )
         LOG.info(
             "checked request=%s target=%s status=%s cause=%s elapsed_ms=%.0f incident=%s",
@@ -598,8 +603,7 @@ class Work:
 
     async def _tell_fault(self, intake: Intake, error_id: str) -> None:
         if intake.action == LOOK:
-            await self._history.finish(intake.id, now(), (), error=error_id)
-            await self._look_again(intake)
+            await self.vigils.failed(intake, error_id)
             return
         command = commands.parse(intake.text) if intake.action is None else None
         own = _headline_key(intake)
@@ -623,108 +627,6 @@ class Work:
 
     async def _root_of(self, intake: Intake, check: Check) -> Incident | None:
         return await self._history.standing(intake.team, intake.channel, incidents.endpoint_of(check.target))
-
-    # ── watching until it is fixed ──────────────────────────────────────────────
-
-    async def _look(self, intake: Intake) -> None:
-        """One look of *Watch until fixed*: news is recorded and told, the same as before is not."""
-        incident = await self._history.incident(_number(intake.text))
-        vigil = await self._history.vigil(incident.id) if incident is not None else None
-        old = await self._history.check(incident.last_check) if incident is not None else None
-        check = commands.parse(old.command) if old is not None else None
-        if incident is None or vigil is None or old is None or not isinstance(check, Check):
-            await self._history.looked(intake.id, None, (), now())
-            return
-        _, is_given_up = await self._history.posted_as(incident.root)
-        if is_given_up:  # archived, or we were sent away: nobody would read what comes of it
-            await self._end_vigil(intake, incident, vigil, None)
-            return
-        if now() - vigil.started_at > incidents.WATCHED_FOR:
-            await self._end_vigil(intake, incident, vigil, room.gave_up_watching(incident, vigil))
-            return
-        try:
-            async with self._slots:
-                seen = await self._checker(await self.identities.armed(intake.team, check), lambda _: None)
-        except UsageError as error:
-            await self._end_vigil(intake, incident, vigil, room.gave_up_watching(incident, vigil, str(error)))
-            return
-        if (seen.status, seen.cause) != (old.report.status, old.report.cause):
-            root = root_note(incident, Content(text="-"))
-            await self._conclude(intake, check, root, seen, old, is_a_look=True)
-            self._outbox.wake()
-        else:
-            async with self.response.alone(incident.channel, incident.endpoint):
-                after = _looked(vigil, now())
-                current = await self._history.incident(incident.id) or incident
-                is_watched = await self._history.vigil(incident.id) is not None
-                root = root_note(current, room.root(current, old, after)) if is_watched else None
-                await self._history.looked(intake.id, after, (root,) if root else (), now())
-            self._outbox.wake()
-        self.response.vigil_begun.set()
-
-    async def _look_again(self, intake: Intake) -> None:
-        """A look that failed by our own fault is over; the next one is due."""
-        vigil = await self._history.vigil(_number(intake.text))
-        if vigil is not None:
-            await self._history.looked(intake.id, _looked(vigil, vigil.looked_at), (), now())
-            self.response.vigil_begun.set()
-
-    async def _end_vigil(self, intake: Intake, incident: Incident, vigil: Vigil, told: Content | None) -> None:
-        async with self.response.alone(incident.channel, incident.endpoint):
-            current = await self._history.incident(incident.id) or incident
-            check = await self._history.check(current.last_check)
-            notes = [] if told is None else [below(current, f"vigil:{vigil.started_at:%s}", told)]
-            if told is not None and check is not None:
-                notes.append(root_note(current, room.root(current, check, None)))
-            entry = Entry(
-                key=f"request:{intake.id}", kind="verdict", at=now(), user=vigil.user, text="the watching ended"
-            )
-            await self._history.act(intake, current, [entry], notes, now(), vigil=None)
-        self._outbox.wake()
-
-    async def keep_watch(self) -> None:
-        """Begin each look when it is due. Runs until it is cancelled."""
-        while True:
-            self.response.vigil_begun.clear()
-            vigil = await self._history.next_look()
-            wait = None if vigil is None or vigil.next_at is None else (vigil.next_at - now()).total_seconds()
-            if vigil is not None and wait is not None and wait <= 0:
-                await self._begin_look(vigil)
-                continue
-            try:
-                await asyncio.wait_for(self.response.vigil_begun.wait(), wait)
-            except TimeoutError:
-                continue
-
-    async def _begin_look(self, vigil: Vigil) -> None:
-        incident = await self._history.incident(vigil.incident)
-        assert incident is not None  # a vigil refers to its incident
-        intake = Intake(
-            key=f"look:{vigil.incident}:{vigil.started_at.timestamp():.3f}:{vigil.looks}",
-            kind="look",
-            team=incident.team,
-            channel=incident.channel,
-            user=vigil.user,
-            text=str(vigil.incident),
-            action=LOOK,
-            received_at=now(),
-            thread_ts=incident.thread_ts,
-        )
-        number = await self._history.look(vigil, intake)
-        if number is not None:
-            self.hand_over(replace(intake, id=number))
-
-
-def _looked(vigil: Vigil, looked_at: datetime | None) -> Vigil:
-    return replace(vigil, looked_at=looked_at, next_at=now() + incidents.pause_after(vigil.looks))
-
-
-def _vigil_after(transition: Transition, vigil: Vigil | None, done: PastCheck, is_a_look: bool) -> Watching:
-    if vigil is None:
-        return KEEP
-    if transition.kind == "recovered":
-        return None
-    return _looked(vigil, done.at) if is_a_look else KEEP
 
 
 def _verdict_entry(check: PastCheck, transition: Transition) -> Entry:

@@ -97,7 +97,44 @@ def _endpoint(old: EndpointReport, new: EndpointReport) -> list[str]:
     ):
         if was != now and (was is not None or now is not None) and old.connected and new.connected:
             lines.append(f"{label}: {_or_none(was)} → {_or_none(now)}")
-    return [*lines, *_timing(old, new)]
+    return [*lines, *_offered(old, new), *_tickets(old, new), *_timing(old, new)]
+
+
+def _offered(old: EndpointReport, new: EndpointReport) -> list[str]:
+    """What the server agrees to, where both checks looked at that."""
+    if old.offered is None or new.offered is None:
+        return []
+    lines = []
+    for label, was, now in (
+        ("versions", old.offered.versions, new.offered.versions),
+        ("cipher suites", old.offered.suites, new.offered.suites),
+        ("key exchange groups", old.offered.groups, new.offered.groups),
+    ):
+        gone, come = [name for name in was if name not in now], [name for name in now if name not in was]
+        told = [f"no longer {_names(gone)}"] * bool(gone) + [f"newly {_names(come)}"] * bool(come)
+        if told:
+            lines.append(f"Offered {label}: {', '.join(told)}")
+    if old.offered.suites != new.offered.suites and set(old.offered.suites) == set(new.offered.suites):
+        lines.append("Offered cipher suites: the same in another order")
+    return lines
+
+
+def _names(names: list[str]) -> str:
+    return words.listed((code(name, 60) for name in names), 4)
+
+
+def _tickets(old: EndpointReport, new: EndpointReport) -> list[str]:
+    """Session tickets: whether they are given and honoured, and the name of the key that seals them."""
+    lines = []
+    for version in sorted(old.resumption.keys() & new.resumption.keys()):
+        was, now = old.resumption[version], new.resumption[version]
+        if was.key_name and now.key_name and was.key_name != now.key_name:
+            lines.append(f"Ticket key ({version}): {code(now.key_name, 40)} instead of {code(was.key_name, 40)}")
+        if was.offered != now.offered:
+            lines.append(f"Session tickets ({version}): {'given again' if now.offered else 'no longer given'}")
+        elif None not in (was.honoured, now.honoured) and was.honoured != now.honoured:
+            lines.append(f"Session tickets ({version}): {'honoured again' if now.honoured else 'no longer honoured'}")
+    return lines
 
 
 def _stage(endpoint: EndpointReport) -> str:
@@ -115,7 +152,7 @@ def _certificate(old: EndpointReport, new: EndpointReport) -> list[str]:
     if was.sha256 == now.sha256:
         if tuple(c.sha256 for c in old.chain) == tuple(c.sha256 for c in new.chain):
             return []
-        return [f"Chain sent: {len(old.chain)} → {len(new.chain)} certificates, the same leaf"]
+        return [f"Chain sent: {len(old.chain)} → {len(new.chain)} certificates, the same leaf", *_links(old, new)]
     lines = [f"New leaf certificate: {code(now.sha256[:16], 20)} instead of {code(was.sha256[:16], 20)}"]
     if was.subject != now.subject:
         lines.append(f"Subject: {code(was.subject, 120)} → {code(now.subject, 120)}")
@@ -123,7 +160,21 @@ def _certificate(old: EndpointReport, new: EndpointReport) -> list[str]:
         lines.append(f"Issuer: {code(was.issuer, 120)} → {code(now.issuer, 120)}")
     if was.not_after != now.not_after:
         lines.append(f"Expiry: {code(was.not_after, 30)} → {code(now.not_after, 30)}")
-    return lines
+    if set(was.names) != set(now.names):
+        gone, come = sorted(set(was.names) - set(now.names)), sorted(set(now.names) - set(was.names))
+        told = [f"no longer {_names(gone)}"] * bool(gone) + [f"newly {_names(come)}"] * bool(come)
+        lines.append(f"Names covered: {', '.join(told)}")
+    return [*lines, *_links(old, new)]
+
+
+def _links(old: EndpointReport, new: EndpointReport) -> list[str]:
+    """Which certificates above the leaf came and went."""
+    was = {each.sha256: each.subject for each in old.chain[1:]}
+    now = {each.sha256: each.subject for each in new.chain[1:]}
+    gone = [code(was[each], 100) for each in was if each not in now]
+    come = [code(now[each], 100) for each in now if each not in was]
+    lines = [f"Sent no longer: {words.listed(gone, 3)}"] if gone else []
+    return [*lines, f"Sent newly: {words.listed(come, 3)}"] if come else lines
 
 
 def _timing(old: EndpointReport, new: EndpointReport) -> list[str]:
