@@ -41,7 +41,7 @@ def root(incident: Incident, check: PastCheck, vigil: Vigil | None) -> Content:
     verdict, *rest = headline.blocks
     facts = [block for block in rest if block["type"] != "actions"]
     buttons = [block for block in rest if block["type"] == "actions"]
-    state = [_state(incident, check), *_watched(vigil)]
+    state = [_state(incident), *_watched(vigil)]
     blocks = [*_verdict(incident, verdict), *state, *facts, _buttons(incident, vigil)]
     text = headline.text
     if incident.state == "resolved":
@@ -55,27 +55,25 @@ def _verdict(incident: Incident, verdict: Json) -> list[Json]:
     who = f" by <@{incident.ended_by}>" if incident.ended_by else " by itself"
     at = f", {when(incident.ended_at)}" if incident.ended_at else ""
     lasted = words.span((incident.ended_at or incident.opened_at) - incident.opened_at)
-    return [section(f"✅ *{named(incident)} resolved*{who}{at}, after {lasted}"), verdict]
+    return [section(f"✅ *{named(incident)} resolved*{who}{at}, after {lasted}. The last verdict:"), verdict]
 
 
-def _state(incident: Incident, check: PastCheck) -> Json:
-    people = words.who(check.report) if check.report.status == "broken" else ""
-    cause = code(incident.cause)
-    if incident.state == "recovered":
-        cause += f" · not broken any more since {when(incident.recovered_at or check.at)}"
+def _state(incident: Incident) -> Json:
+    """One line: cause and clients stand in the facts of the verdict below it, while it is broken."""
     commander = f"<@{incident.commander}>" if incident.commander else "nobody yet"
-    fields = (
-        f"*{named(incident)}* · {code(incident.endpoint or incident.target)}",
-        f"*Cause*  {cause}",
-        f"*Severity*  {_SEVERITIES[incident.severity]}",
-        f"*Commander*  {commander}",
-        f"*Since*  {when(incident.opened_at)}",
-        f"*For whom*  {people or 'see the thread'}" if incident.state == "open" else "",
+    endpoint = f" · {code(incident.endpoint)}" if incident.endpoint != incident.target else ""
+    parts = (
+        f"*{named(incident)}*{endpoint}",
+        f"*Severity* {_SEVERITIES[incident.severity]}",
+        f"*Commander* {commander}",
+        f"*Since* {when(incident.opened_at)}",
     )
-    return {
-        "type": "section",
-        "fields": [{"type": "mrkdwn", "text": cut(field, 2000)} for field in fields if field],
-    }
+    line = " · ".join(parts)
+    if incident.state == "recovered" and incident.recovered_at is not None:
+        line += f"\n*Not broken any more* since {when(incident.recovered_at)}; it was {code(incident.cause)}"
+    elif incident.state == "resolved":
+        line += f"\n*Cause* {code(incident.cause)}"
+    return section(line)
 
 
 def _watched(vigil: Vigil | None) -> list[Json]:
