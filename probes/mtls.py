@@ -91,7 +91,8 @@ def demanding(shakes: tuple[Handshake, ...]) -> tuple[Handshake, ...]:
 
 def denies(answer: HttpAnswer | None) -> bool:
     """400 or 403 to as plain a request as can be, from a server that asked for a certificate, whatever its page."""
-    return answer is not None and answer.status in _DENIALS
+    # HTTP.sys says this 400 of a Host that it does not serve.
+    return answer is not None and answer.status in _DENIALS and b"invalid hostname" not in answer.body.lower()
 
 
 def forbidding(shakes: tuple[Handshake, ...]) -> HttpAnswer | None:

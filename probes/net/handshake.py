@@ -408,6 +408,7 @@ class _Exchange:
             over = is_whole(seen.application, with_body=self._asked == "GET")
         else:  # tickets follow the server's verdict on our Finished and certificate, and come before what it sends
             over = bool(seen.application or (seen.sessions and self._offer.purpose != IDLE))
+        over = over or self._client.bytes_received > MAX_BYTES  # tickets without end are meant to keep us busy
         if over:
             self._end(seen.completed())
         else:

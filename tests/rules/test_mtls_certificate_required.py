@@ -159,3 +159,8 @@ def test_a_denial_that_may_mean_a_password_is_told_as_not_seen(status: int, unsu
     seen = facts(healthy(server=ASKS, http=_answers(status, b"<title>Sign in</title>")))
     gaps = report(seen, judge(seen), elapsed_ms=1.0).gaps
     assert any(gap.what == "client certificate" and str(status) in gap.why for gap in gaps) is unsure
+
+
+def test_a_host_that_http_sys_does_not_serve_is_no_demand() -> None:
+    page = b"<h2>Bad Request - Invalid Hostname</h2>"
+    assert silent("mtls.certificate-required", facts(healthy(server=ASKS, http=_answers(400, page))))
