@@ -184,6 +184,7 @@ async def scene_of(browser: Browser, **context: Any) -> AsyncIterator[Scene]:
     complaints: list[str] = []
     view = await browser.new_context(**({"viewport": DESK, "color_scheme": "light"} | context))
     view.set_default_timeout(10_000)
+    expect.set_options(timeout=15_000)  # two cores may be busy with something else
     try:
         page = await view.new_page()
         page.on("console", lambda entry: complaints.append(entry.text) if is_complaint(entry) else None)
