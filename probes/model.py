@@ -351,6 +351,15 @@ class Gap:
     addresses: tuple[str, ...] = ()
 
 
+# Of a gap, by what it is about: what was looked at and is worth a line, though no fault. All others were not looked at.
+REMARKS = {
+    "client certificate": "client certificate",
+    "dane": "DANE",
+    "http3": "HTTP/3",
+    "simultaneous connections": "simultaneous connections",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
     """A certificate fetched from a caIssuers URL (RFC 5280 section 4.2.2.1), or why it could not be."""

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from probes.clients import CURRENT, FAMILY
 from probes.compared import differences
-from probes.model import EndpointReport, FindingReport, Http3Report, OfferedReport, Report, shown
+from probes.model import REMARKS, EndpointReport, FindingReport, Http3Report, OfferedReport, Report, shown
 from probes.triage import who_fails
 
 _COLOUR = {"broken": "bold red", "warning": "bold yellow", "ok": "bold green"}
@@ -65,15 +65,6 @@ def show(report: Report, *, all_repairs: bool = False) -> None:
     console.print(Text(f"{report.elapsed_ms:.0f} ms", style="dim"))
 
 
-# Among the gaps: what was looked at and is worth a line, though no fault.
-_REMARKS = {
-    "client certificate": "client certificate",
-    "dane": "DANE",
-    "http3": "HTTP/3",
-    "simultaneous connections": "simultaneous connections",
-}
-
-
 def _beside(report: Report) -> Iterator[str]:
     """What was seen beside the verdict, and what was not looked at."""
     if said := sampled(report):
@@ -85,7 +76,7 @@ def _beside(report: Report) -> Iterator[str]:
         yield f"client certificate ({', '.join(each.address for each in welcome)}): asked for, not needed{named}"
     for gap in report.gaps:
         place = f" ({', '.join(gap.addresses)})" if gap.addresses else ""
-        yield f"{_REMARKS.get(gap.what, f'not looked at: {gap.what}')}{place}: {gap.why}"
+        yield f"{REMARKS.get(gap.what, f'not looked at: {gap.what}')}{place}: {gap.why}"
 
 
 _SHARE = 4  # of the back ends, one

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from bot.model import Content
 from bot.render.limits import code, fit, foreign, section
-from probes.model import DEFAULT_PORT, Gap, Report, Status, Target
+from probes.model import DEFAULT_PORT, REMARKS, Gap, Report, Status, Target
 
 FAMILIES = {
     "chrome": "Chrome",
@@ -173,23 +173,15 @@ def _others(passing: Sequence[str]) -> str:
 
 # ── gaps that are none ──────────────────────────────────────────────────────────
 
-# What was looked at and is worth a line, though no fault; everything else among the gaps was not looked at.
-_REMARKS = {
-    "client certificate": "client certificate",
-    "dane": "DANE",
-    "http3": "HTTP/3",
-    "simultaneous connections": "simultaneous connections",
-}
-
 
 def unlooked(report: Report) -> list[Gap]:
     """What was not looked at."""
-    return [gap for gap in report.gaps if gap.what not in _REMARKS]
+    return [gap for gap in report.gaps if gap.what not in REMARKS]
 
 
 def remarks(report: Report) -> list[tuple[str, str]]:
     """What was seen beside the verdict: of what, and the remark."""
-    seen = [(_REMARKS[gap.what], gap.why) for gap in report.gaps if gap.what in _REMARKS]
+    seen = [(REMARKS[gap.what], gap.why) for gap in report.gaps if gap.what in REMARKS]
     welcome = [endpoint for endpoint in report.endpoints if endpoint.client_auth == "optional"]
     if welcome and "client certificate" not in dict(seen):
         where = f" at {listed((e.address for e in welcome), 3)}" if len(welcome) < len(report.endpoints) else ""
