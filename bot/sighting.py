@@ -1,0 +1,116 @@
+"""What one look at an endpoint saw, small enough to keep for years: two looks that saw the same are equal. Pure.
+
+Times and random things stay out of a `Sighting`: how long a handshake took is kept beside it (`Look.ms`), and a ticket
+key's name, which rotates, only as whether the addresses share it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+from probes.model import EndpointReport, Report, Stage, Status
+
+Json: TypeAlias = dict[str, Any]
+Kind: TypeAlias = Literal["light", "full"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """One address, as it was seen. `chain`: SHA-256 of each certificate as sent, leaf first, in hex.
+
+    None is "not looked at", never "no": a light look leaves out what is None there.
+    """
+
+    address: str
+    failed_stage: Stage | None
+    chain: tuple[str, ...] = ()
+    version: str | None = None
+    alpn: str | None = None
+    client_auth: str | None = None
+    staple: bool | None = None
+    resumes: bool | None = None  # a session is honoured at the same address, in each version that offers one
+    resumes_elsewhere: bool | None = None
+    versions: tuple[str, ...] | None = None  # agreed to, oldest first
+    suites: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A whole look. `served` is sorted by address; `fails_for`: client families that do not get through."""
+
+    kind: Kind
+    status: Status
+    cause: str | None
+    served: tuple[Served, ...]
+    findings: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # code, severity, addresses
+    fails_for: tuple[str, ...] = ()
+
+
+def sighting_of(report: Report, *, kind: Kind) -> Sighting:
+    """What *report* saw, without what changes from look to look by itself."""
+    return Sighting(
+        kind=kind,
+        status=report.status,
+        cause=report.cause,
+        served=tuple(sorted((_served(one, kind) for one in report.endpoints), key=lambda one: one.address)),
+        findings=tuple(sorted((one.code, one.severity, tuple(sorted(one.addresses))) for one in report.findings)),
+        fails_for=tuple(client.name for client in report.clients if client.outcome == "fail"),
+    )
+
+
+def handshake_ms(report: Report) -> dict[str, float]:
+    """How long the reference handshake took at each address that finished one, without DNS."""
+    times = {}
+    for endpoint in report.endpoints:
+        finished = endpoint.timing_ms.get("finished")
+        if finished is not None:
+            times[endpoint.address] = finished
+    return times
+
+
+def to_json(sighting: Sighting) -> Json:
+    """As it is stored: what is None or empty is left out."""
+    plain = asdict(sighting)
+    plain["served"] = [{name: each for name, each in one.items() if each not in (None, ())} for one in plain["served"]]
+    return plain
+
+
+def from_json(plain: Json) -> Sighting:
+    return Sighting(
+        kind=plain["kind"],
+        status=plain["status"],
+        cause=plain["cause"],
+        served=tuple(_served_of(one) for one in plain["served"]),
+        findings=tuple((code, severity, tuple(addresses)) for code, severity, addresses in plain["findings"]),
+        fails_for=tuple(plain["fails_for"]),
+    )
+
+
+def _served_of(plain: Json) -> Served:
+    fields: Json = {"failed_stage": None} | plain
+    for name in ("chain", "versions", "suites"):
+        if name in fields:
+            fields[name] = tuple(fields[name])
+    return Served(**fields)
+
+
+def _served(endpoint: EndpointReport, kind: Kind) -> Served:
+    is_full = kind == "full"
+    tried = [one for one in endpoint.resumption.values() if one.offered]
+    here = [one.honoured for one in tried if one.honoured is not None]
+    there = [one.honoured_elsewhere for one in tried if one.honoured_elsewhere is not None]
+    offered = endpoint.offered
+    return Served(
+        address=endpoint.address,
+        failed_stage=endpoint.failed_stage,
+        chain=tuple(certificate.sha256 for certificate in endpoint.chain),
+        version=endpoint.version,
+        alpn=endpoint.alpn,
+        client_auth=endpoint.client_auth,
+        staple=any(one.kind == "staple" for one in endpoint.revocation) if is_full and endpoint.chain else None,
+        resumes=all(here) if here else None,
+        resumes_elsewhere=all(there) if there else None,
+        versions=offered.versions if offered is not None else None,
+        suites=offered.suites if offered is not None else None,
+    )
