@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.clients import Clients
 
 LOG = logging.getLogger("bot.admins")
 _KNOWN_FOR_S = 60.0  # who left the group may change things no longer than this
@@ -20,33 +21,34 @@ class Admins:
     """Asks usergroups.users.list (scope usergroups:read), and remembers the answer for a minute."""
 
     def __init__(
-        self, client: AsyncWebClient, groups: frozenset[str], *, clock: Callable[[], float] = time.monotonic
+        self, clients: Clients, groups: frozenset[str], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._client = client
+        self._clients = clients
         self._groups = groups
         self._clock = clock
-        self._known: dict[str, tuple[float, frozenset[str]]] = {}
+        self._known: dict[tuple[str, str], tuple[float, frozenset[str]]] = {}
 
     @property
     def groups(self) -> tuple[str, ...]:
         return tuple(sorted(self._groups))
 
-    async def includes(self, user: str) -> bool | None:
-        """May *user* change what is stored? None: Slack did not say, which counts as no."""
+    async def includes(self, team: str, user: str) -> bool | None:
+        """May *user* of *team* change what is stored? None: Slack did not say, which counts as no."""
         if not self._groups:
             return True
-        members = await asyncio.gather(*(self._members(group) for group in self.groups))
+        members = await asyncio.gather(*(self._members(team, group) for group in self.groups))
         if any(user in known for known in members if known is not None):
             return True
         return None if None in members else False
 
-    async def _members(self, group: str) -> frozenset[str] | None:
-        at, known = self._known.get(group, (-_KNOWN_FOR_S, frozenset()))
+    async def _members(self, team: str, group: str) -> frozenset[str] | None:
+        at, known = self._known.get((team, group), (-_KNOWN_FOR_S, frozenset()))
         if self._clock() - at < _KNOWN_FOR_S:
             return known
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                answer = await self._client.usergroups_users_list(usergroup=group)
+                client = await self._clients.client(team)
+                answer = await client.usergroups_users_list(usergroup=group)
         except SlackApiError as error:
             LOG.warning("admins unknown usergroup=%s error=%s", group, error.response.get("error"))
             return None
@@ -54,5 +56,5 @@ class Admins:
             LOG.warning("admins unknown usergroup=%s error=%s", group, type(error).__name__)
             return None
         members = frozenset(str(user) for user in answer.get("users") or ())
-        self._known[group] = self._clock(), members
+        self._known[team, group] = self._clock(), members
         return members

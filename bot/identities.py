@@ -37,14 +37,14 @@ class Identities:
         self._seal = Seal(secret_key) if secret_key else None
         self._admins = admins
 
-    async def refusal(self, user: str, *, to_add: bool) -> str | None:
+    async def refusal(self, team: str, user: str, *, to_add: bool) -> str | None:
         """Why *user* may not change what is stored, or None."""
         if to_add and self._seal is None:
             return (
                 "I cannot keep a private key: SECRET_KEY is not set, and without it nothing secret is stored. Whoever "
                 "runs me can set it to at least 32 characters, as `openssl rand -base64 32` writes, and restart me."
             )
-        allowed = await self._admins.includes(user)
+        allowed = await self._admins.includes(team, user)
         if allowed:
             return None
         if allowed is None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.clients import Clients
 
 LOG = logging.getLogger("bot.messages")
 _PATIENCE_S = 10.0
@@ -28,16 +29,17 @@ class Message:
 class Messages:
     """Reads one message of a channel that the bot is in."""
 
-    def __init__(self, client: AsyncWebClient) -> None:
-        self._client = client
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
 
-    async def read(self, channel: str, ts: str) -> Message | None:
+    async def read(self, team: str, channel: str, ts: str) -> Message | None:
         """The message at *ts*, or None: it is gone, or may not be read."""
         for _ in range(_ATTEMPTS):
             try:
                 async with asyncio.timeout(_PATIENCE_S):
+                    client = await self._clients.client(team)
                     # Of a reply's ts, Slack gives that reply; of any other, the message and what follows it.
-                    answer = await self._client.conversations_replies(channel=channel, ts=ts, limit=1)
+                    answer = await client.conversations_replies(channel=channel, ts=ts, limit=1)
             except SlackApiError as error:
                 if error.response.get("error") != "ratelimited":
                     LOG.info("message not read channel=%s error=%s", channel, error.response.get("error"))

@@ -23,6 +23,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot import uploads
+from bot.clients import Clients, NotInstalled
 from bot.history import History
 from bot.model import Blocks, Content, Note, Owed
 from bot.render import words
@@ -87,21 +88,30 @@ def _post_pace() -> Pace:
     return Pace(5, 5.2)
 
 
+class _Rates:
+    """What one workspace allows: posts by channel, edits in all; `halt` while it refuses the token."""
+
+    def __init__(self) -> None:
+        self._posts: dict[str, Pace] = {}
+        # chat.update is Tier 3 for the whole workspace: 50 a minute; some room is left.
+        self.updates = Pace(45, 60.0)
+        self.halt = Pace(1_000_000, 1.0)
+
+    def posts(self, channel: str) -> Pace:
+        return self._posts.setdefault(channel, _post_pace())
+
+
 class Outbox:
     """Sends what `history` owes to Slack. `run` it as a task; `wake` it when something was noted."""
 
-    def __init__(self, *, history: History, client: AsyncWebClient, bot_user: str) -> None:
+    def __init__(self, *, history: History, clients: Clients) -> None:
         self._history = history
-        self._client = client
-        self._bot_user = bot_user
+        self._clients = clients
         self._news = asyncio.Event()
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._queues: dict[str, deque[int]] = {}
-        self._posts: dict[str, Pace] = {}
-        # chat.update is Tier 3 for the whole workspace: 50 a minute; some room is left.
-        self._updates = Pace(45, 60.0)
+        self._rates: dict[str, _Rates] = {}
         self._refusing: frozenset[str] = frozenset()
-        self._token_pause = Pace(1_000_000, 1.0)
         self._idle = asyncio.Event()
 
     def wake(self) -> None:
@@ -174,7 +184,7 @@ class Outbox:
             await self._later(owed, type(error).__name__, outcome_known=False)
 
     async def _send(self, owed: Owed) -> None:
-        await self._token_pause.turn()
+        await self._rates_of(owed).halt.turn()
         try:
             match owed.note.kind:
                 case "message" if owed.ts is not None:
@@ -187,8 +197,16 @@ class Outbox:
                     await self._upload(owed)
         except SlackApiError as error:
             await self._refused(owed, error)
+        except NotInstalled:
+            await self._halted(owed, "not_installed")
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
             await self._later(owed, type(error).__name__, outcome_known=False)
+
+    def _rates_of(self, owed: Owed) -> _Rates:
+        return self._rates.setdefault(owed.note.team, _Rates())
+
+    async def _client(self, owed: Owed) -> AsyncWebClient:
+        return await self._clients.client(owed.note.team)
 
     # ── the four ways to send ───────────────────────────────────────────────────
 
@@ -199,13 +217,13 @@ class Outbox:
             # Found: it said what the row said at some time before; an edit brings it up to date.
             await self._history.sent(owed.id, 0, ts)
             return
-        pace = self._posts.setdefault(note.channel, _post_pace())
+        pace = self._rates_of(owed).posts(note.channel)
         await pace.turn()
         fresh = await self._history.current(owed.id)
         if fresh is None:
             return
         await self._history.attempt(owed.id, time.time())
-        answer = await self._client.chat_postMessage(
+        answer = await (await self._client(owed)).chat_postMessage(
             channel=note.channel,
             thread_ts=fresh.thread_ts,
             metadata={"event_type": EVENT_TYPE, "event_payload": {"key": note.key}},
@@ -217,12 +235,12 @@ class Outbox:
         await self._history.sent(owed.id, fresh.revision, str(answer["ts"]))
 
     async def _update(self, owed: Owed, ts: str) -> None:
-        await self._updates.turn()
+        await self._rates_of(owed).updates.turn()
         fresh = await self._history.current(owed.id)
         if fresh is None:
             return
         # Text without blocks would leave no blocks: always both.
-        await self._client.chat_update(channel=owed.note.channel, ts=ts, **self._said(fresh))
+        await (await self._client(owed)).chat_update(channel=owed.note.channel, ts=ts, **self._said(fresh))
         await self._history.sent(owed.id, fresh.revision, None)
 
     async def _reply(self, owed: Owed) -> None:
@@ -240,7 +258,9 @@ class Outbox:
         if note.user is None:
             await self._history.undeliverable(owed.id, "no one to answer")
             return
-        await self._client.chat_postEphemeral(channel=note.channel, user=note.user, thread_ts=note.thread_ts, **said)
+        await (await self._client(owed)).chat_postEphemeral(
+            channel=note.channel, user=note.user, thread_ts=note.thread_ts, **said
+        )
         await self._history.sent(owed.id, owed.revision, None)
 
     async def _upload(self, owed: Owed) -> None:
@@ -252,15 +272,17 @@ class Outbox:
         note = owed.note
         filename = note.filename or "report.json"
         if owed.upload is not None and await uploads.is_shared(
-            self._client, owed.upload, since=owed.attempted_at or 0.0
+            await self._client(owed), owed.upload, since=owed.attempted_at or 0.0
         ):
             await self._history.sent(owed.id, owed.revision, None)
             return
-        await self._posts.setdefault(note.channel, _post_pace()).turn()
-        upload = owed.upload or await uploads.taken(self._client, filename, (note.file_text or "{}").encode())
+        await self._rates_of(owed).posts(note.channel).turn()
+        upload = owed.upload or await uploads.taken(
+            await self._client(owed), filename, (note.file_text or "{}").encode()
+        )
         await self._history.uploaded(owed.id, time.time(), upload)
         try:
-            await self._client.files_completeUploadExternal(
+            await (await self._client(owed)).files_completeUploadExternal(
                 files=[{"id": upload, "title": filename}],
                 channel_id=note.channel,
                 thread_ts=owed.thread_ts,
@@ -270,7 +292,7 @@ class Outbox:
             if _code(error) == "file_not_found":  # forgotten by Slack: the bytes have to go there once more
                 await self._history.uploaded(owed.id, time.time(), None)
             raise
-        if await uploads.is_shared(self._client, upload, since=time.time()) is not False:
+        if await uploads.is_shared(await self._client(owed), upload, since=time.time()) is not False:
             await self._history.sent(owed.id, owed.revision, None)
             return
         # Slack said ok and shared nothing (slackapi/python-slack-sdk#1329).
@@ -301,10 +323,11 @@ class Outbox:
                 "cursor": cursor,
             }
             try:
+                client = await self._client(owed)
                 answer = (
-                    await self._client.conversations_replies(ts=owed.thread_ts, **arguments)
+                    await client.conversations_replies(ts=owed.thread_ts, **arguments)
                     if owed.thread_ts is not None
-                    else await self._client.conversations_history(**arguments)
+                    else await client.conversations_history(**arguments)
                 )
             except SlackApiError as error:
                 if _code(error) == "ratelimited":
@@ -332,26 +355,29 @@ class Outbox:
             LOG.info("message gone, posting anew error=%s key=%s", code, owed.note.key)
             await self._history.vanished(owed.id)
         elif code in _TOKEN:
-            LOG.error("Slack refuses the bot token error=%s; nothing is sent until it is mended", code)
-            self._token_pause.pause(_TOKEN_PAUSE_S)
-            await self._history.postponed(owed.id, time.time() + _TOKEN_PAUSE_S, code, outcome_known=True)
+            await self._halted(owed, code)
         elif owed.note.kind == "file" and code in uploads.REFUSED:
             LOG.warning("no files here error=%s channel=%s key=%s", code, owed.note.channel, owed.note.key)
             await self._history.undeliverable(owed.id, code, self._given_up(owed))
         elif code in _NO_WAY_IN or code in _NO_WAY_IN_EITHER or _is_final(owed, error):
             LOG.warning("undeliverable error=%s channel=%s key=%s", code, owed.note.channel, owed.note.key)
-            await self._history.undeliverable(owed.id, code, self._sorry(owed, code))
+            await self._history.undeliverable(owed.id, code, await self._sorry(owed, code))
         else:
             await self._later(owed, code, outcome_known=code not in _PASSING and not code.startswith("http_"))
+
+    async def _halted(self, owed: Owed, code: str) -> None:
+        LOG.error("no token for team=%s error=%s; nothing is sent there until it is mended", owed.note.team, code)
+        self._rates_of(owed).halt.pause(_TOKEN_PAUSE_S)
+        await self._history.postponed(owed.id, time.time() + _TOKEN_PAUSE_S, code, outcome_known=True)
 
     async def _slow_down(self, owed: Owed, error: SlackApiError) -> None:
         seconds = _retry_after(error)
         method = "chat.update" if owed.ts is not None else "chat.postMessage"
         LOG.info("rate limited method=%s retry_after_s=%s", method, seconds)
         if owed.ts is not None:
-            self._updates.pause(seconds)
+            self._rates_of(owed).updates.pause(seconds)
         elif owed.note.kind != "reply":
-            self._posts.setdefault(owed.note.channel, _post_pace()).pause(seconds)
+            self._rates_of(owed).posts(owed.note.channel).pause(seconds)
         await self._history.postponed(owed.id, time.time() + seconds, "ratelimited", outcome_known=True)
 
     async def _plainer(self, owed: Owed, code: str) -> None:
@@ -368,7 +394,7 @@ class Outbox:
         await self._history.postponed(owed.id, 0.0, code, outcome_known=True)
         await self._history.note((_saying(owed.note, less),))
 
-    def _sorry(self, owed: Owed, code: str) -> tuple[Note, ...]:
+    async def _sorry(self, owed: Owed, code: str) -> tuple[Note, ...]:
         """What whoever asked is told, privately, when the channel cannot be written to."""
         note = owed.note
         if note.kind == "reply" or note.user is None or owed.ts is not None:
@@ -382,7 +408,7 @@ class Outbox:
                 user=note.user,
                 response_url=note.response_url,
                 thread_ts=note.thread_ts,
-                content=words.undeliverable(code, self._bot_user),
+                content=words.undeliverable(code, await self._clients.bot_user(note.team)),
             ),
         )
 

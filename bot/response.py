@@ -247,7 +247,7 @@ class Response:
         """📌 on a message of an incident's thread, or of a channel that has an incident; elsewhere it is not for us."""
         ts = intake.message_ts or ""
         async with self.alone(intake.channel, f"message {ts}"):
-            message = await self._messages.read(intake.channel, ts)
+            message = await self._messages.read(intake.team, intake.channel, ts)
             source = _source_of(message) if message is not None else None
             incident = await self._of(intake, source) if source is not None else None
             unpinned = await self._history.last_unpinned(intake.channel, ts, intake.user)

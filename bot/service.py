@@ -20,6 +20,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.admins import Admins
 from bot.app import authorized, build_app
+from bot.clients import OneClient
 from bot.config import HttpMode, SocketMode
 from bot.history import History
 from bot.identities import Identities
@@ -57,16 +58,17 @@ async def serving(
         async with aiohttp.ClientSession() as session:
             client = AsyncWebClient(token=connection.bot_token, base_url=connection.api_url, session=session)
             identity = await authorized(client)
-            outbox = Outbox(history=history, client=client, bot_user=identity.bot_user_id or "")
+            clients = OneClient(client, bot_user=identity.bot_user_id or "")
+            outbox = Outbox(history=history, clients=clients)
             supervisor = Supervisor()
             work = Work(
                 history=history,
                 outbox=outbox,
-                rooms=Rooms(client),
+                rooms=Rooms(clients),
                 supervisor=supervisor,
                 checker=checker,
-                identities=Identities(history=history, secret_key=secret_key, admins=Admins(client, admin_usergroups)),
-                messages=Messages(client),
+                identities=Identities(history=history, secret_key=secret_key, admins=Admins(clients, admin_usergroups)),
+                messages=Messages(clients),
                 url=identity.get("url") or "",
             )
             gate = Gate(

@@ -517,7 +517,7 @@ class Work:
         if command.act == "list":
             await self._answer(intake, identity.listing(await self.identities.listed(intake.team), now()))
             return
-        refusal = await self.identities.refusal(intake.user, to_add=command.act == "add")
+        refusal = await self.identities.refusal(intake.team, intake.user, to_add=command.act == "add")
         if refusal is not None:
             await self._answer(intake, words.answer(refusal))
         elif command.act == "add":
@@ -568,7 +568,8 @@ class Work:
     async def _quotable(self, intake: Intake) -> list[str]:
         """The channels whose checks may be told where *intake* was asked: that one itself, and the public ones."""
         others = await self._history.channels(intake.team, limit=_MOST_ROOMS)
-        return [intake.channel, *await self._rooms.public([room for room in others if room != intake.channel])]
+        others = [room for room in others if room != intake.channel]
+        return [intake.channel, *await self._rooms.public(intake.team, others)]
 
     # ── saying it ───────────────────────────────────────────────────────────────
 

@@ -34,7 +34,7 @@ _LONGEST_ERROR = 280
 
 async def opened(client: AsyncWebClient, gate: Gate, intake: Intake, trigger: str) -> Content | None:
     """Open the form for whoever sent *intake*; None, or why it did not open."""
-    refusal = await gate.work.identities.refusal(intake.user, to_add=True)
+    refusal = await gate.work.identities.refusal(intake.team, intake.user, to_add=True)
     if refusal is not None:
         return words.answer(refusal)
     metadata = {"channel": intake.channel, "thread_ts": intake.thread_ts, "response_url": intake.response_url}
@@ -73,7 +73,7 @@ def submitted(gate: Gate) -> Callable[..., Awaitable[None]]:
 
     async def view(ack: AsyncAck, body: dict[str, Any]) -> None:
         intake = _intake(body)
-        refusal = await gate.work.identities.refusal(intake.user, to_add=True)
+        refusal = await gate.work.identities.refusal(intake.team, intake.user, to_add=True)
         if refusal is not None:
             await ack(response_action="errors", errors={render.NAME: refusal[:_LONGEST_ERROR]})
             return

@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.clients import OneClient
 from bot.history import History
 from bot.local import SLACK, Limits
 from bot.model import Content, Note
@@ -103,7 +104,7 @@ async def test_one_message_that_cannot_be_sent_does_not_stop_the_others(
     path = desk.database.with_name("beside.db")
     history = await History.open(path)
     client = AsyncWebClient(token=desk.running.bot_token, base_url=desk.running.api_url)
-    outbox = Outbox(history=history, client=client, bot_user=ws.bot)
+    outbox = Outbox(history=history, clients=OneClient(client, ws.bot))
     for key in ("poison", "good"):
         content = Content(text=key)
         await history.note([Note(key=key, kind="message", team=ws.team.id, channel=ws.incidents, content=content)])

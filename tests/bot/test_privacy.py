@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.clients import OneClient
 from bot.render import report
 from bot.rooms import Rooms
 from tests.bot import reports
@@ -80,10 +81,10 @@ async def test_slack_is_asked_about_a_channel_once_in_a_while(desk: Desk) -> Non
     ws = desk.workspace
     now = 1000.0
     client = AsyncWebClient(token=desk.running.bot_token, base_url=desk.running.api_url)
-    asked = Rooms(client, clock=lambda: now)
+    asked = Rooms(OneClient(client), clock=lambda: now)
     for _ in range(3):
-        assert await asked.public([ws.general, ws.dm]) == [ws.general]
+        assert await asked.public(ws.team.id, [ws.general, ws.dm]) == [ws.general]
     assert len(ws.calls_of("conversations.info")) == 1
     now += 601
     ws.team.channel(ws.general).is_private = True
-    assert await asked.public([ws.general, ws.dm]) == []
+    assert await asked.public(ws.team.id, [ws.general, ws.dm]) == []
