@@ -50,6 +50,43 @@ def _walkthroughs(db: Database) -> None:
     db.execute("create index walkthroughs_place on walkthroughs (channel) where is_open")
 
 
+@STEPS(name="0007_installations")
+def _installations(db: Database) -> None:
+    # Many workspaces by OAuth. `id` is a workspace's, or an organisation's where the app was installed for all of it;
+    # `sealed` holds the tokens (`bot.sealing`) and is null once they were taken away.
+    db.execute(
+        """create table installations (
+            id text primary key, is_org integer not null, name text not null, app text not null,
+            bot_user text not null, bot_id text not null, scopes text not null, url text not null, sealed blob,
+            expires_at integer, installed_by text not null, installed_at text not null, ended_at text)"""
+    )
+    # Which organisation's installation speaks for a workspace that has none of its own.
+    db.execute("create table org_workspaces (team text primary key, org text not null)")
+    # The digest of each state that a browser was sent to Slack with; it comes back once.
+    db.execute("create table oauth_states (digest text primary key, expires_at real not null)")
+
+
+@STEPS(name="0008_channels")
+def _channels(db: Database) -> None:
+    # Channels in which nothing can be said any more: archived, deleted, or left by the bot.
+    db.execute(
+        """create table closed_channels (
+            team text not null, channel text not null, why text not null, at text not null,
+            primary key (team, channel))"""
+    )
+
+
+@STEPS(name="0008b_workflow_steps")
+def _workflow_steps(db: Database) -> None:
+    # What a workflow that runs our step waits for: `outcome` (JSON) is told to Slack until it takes it.
+    db.execute(
+        """create table workflow_steps (
+            execution text primary key, team text not null, outcome text not null, noted_at real not null,
+            attempts integer not null default 0, retry_at real not null default 0, told_at text, error text)"""
+    )
+    db.execute("create index workflow_steps_untold on workflow_steps (retry_at) where told_at is null")
+
+
 def apply(db: Database) -> list[str]:
     """Bring *db* up to date; the names of the steps that were taken."""
     pending = [step.name for step in STEPS.pending(db)]
