@@ -111,6 +111,6 @@ def _served(endpoint: EndpointReport, kind: Kind) -> Served:
         staple=any(one.kind == "staple" for one in endpoint.revocation) if is_full and endpoint.chain else None,
         resumes=all(here) if here else None,
         resumes_elsewhere=all(there) if there else None,
-        versions=offered.versions if offered is not None else None,
-        suites=offered.suites if offered is not None else None,
+        versions=(offered.versions if offered is not None else endpoint.agreed_versions) if is_full else None,
+        suites=(offered.suites if offered is not None else endpoint.agreed_suites) if is_full else None,
     )

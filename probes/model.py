@@ -448,7 +448,12 @@ class AlertReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateReport:
-    """Times are ISO 8601 in UTC; subject and issuer as RFC 4514 text (attacker's text: escape it)."""
+    """Times are ISO 8601 in UTC; subject and issuer as RFC 4514 text (attacker's text: escape it); digests, serial and
+    key id in hex.
+
+    `tbs_sha256`: of the TBSCertificate without its SCT list, which a certificate shares with its precertificate
+    (RFC 6962 section 3.2). What could not be read is empty.
+    """
 
     subject: str
     issuer: str
@@ -456,6 +461,10 @@ class CertificateReport:
     not_after: str
     sha256: str
     names: tuple[str, ...] = ()
+    spki_sha256: str = ""
+    serial: str = ""
+    authority_key_id: str = ""
+    tbs_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -533,6 +542,8 @@ class EndpointReport:
     resumption: dict[str, ResumptionReport] = field(default_factory=dict, hash=False)
     offered: OfferedReport | None = None
     http3: Http3Report | None = None
+    agreed_versions: tuple[str, ...] = ()  # in any handshake for the name that came to an agreement, oldest first
+    agreed_suites: tuple[str, ...] = ()  # sorted by name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,7 @@ from probes.model import (
 )
 from probes.mtls import forbidding
 from probes.pki.certificate import Certificate, parse
+from probes.pki.der import Malformed, logged_tbs
 from probes.pki.identity import accepted_names
 from probes.pki.revocation import names_sources
 from probes.resuming import Answer
@@ -252,6 +253,8 @@ def _endpoint(facts: Facts, look: Look, resumed: tuple[Resuming, ...]) -> Endpoi
         chain=tuple(_certificate(der) for der in look.chain),
         offered=_offered(facts, look),
         http3=_http3(facts, look),
+        agreed_versions=tuple(map(version_name, sorted({each.version for each in look.agreed if each.version}))),
+        agreed_suites=tuple(sorted({cipher_name(each.cipher) for each in look.agreed if each.cipher is not None})),
         revocation=_revocation(facts, look),
         resumption=_resumption(tuple(each for each in resumed if each.look is look)),
         samples=len(look.samples),
@@ -402,13 +405,17 @@ def _alert(look: Look) -> AlertReport | None:
     return None
 
 
-@lru_cache(maxsize=256)  # the intermediates of a sweep are always the same few
+@lru_cache(maxsize=1024)  # the intermediates of a sweep are always the same few; leaves come again with each look
 def _certificate(der: bytes) -> CertificateReport:
     parsed = parse(der)
     if not isinstance(parsed, Certificate):
         digest = hashlib.sha256(der).hexdigest()
         return CertificateReport(subject="(unreadable)", issuer="", not_before="", not_after="", sha256=digest)
     named = [*parsed.dns_names, *map(str, parsed.ip_addresses)]
+    try:
+        tbs = hashlib.sha256(logged_tbs(der)).hexdigest()
+    except Malformed:
+        tbs = ""
     return CertificateReport(
         subject=shown(parsed.subject, 400),
         issuer=shown(parsed.issuer, 400),
@@ -416,4 +423,8 @@ def _certificate(der: bytes) -> CertificateReport:
         not_after=iso(parsed.not_after),
         sha256=parsed.sha256,
         names=tuple(shown(name, 255) for name in named[:_MAX_NAMES]),
+        spki_sha256=parsed.spki_sha256,
+        serial=f"{parsed.serial:x}",
+        authority_key_id=(parsed.extensions.aki or b"").hex(),
+        tbs_sha256=tbs,
     )

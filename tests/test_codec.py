@@ -51,6 +51,10 @@ certificates = st.builds(
     not_after=moments.map(iso),
     sha256=st.binary(min_size=32, max_size=32).map(bytes.hex),
     names=some(texts),
+    spki_sha256=texts,
+    serial=texts,
+    authority_key_id=st.text(max_size=40),
+    tbs_sha256=texts,
 )
 alerts = st.builds(
     AlertReport,
@@ -71,6 +75,8 @@ endpoints = st.builds(
     alpn=maybe,
     alert=st.none() | alerts,
     chain=some(certificates),
+    agreed_versions=some(texts),
+    agreed_suites=some(texts),
 )
 findings = st.builds(
     FindingReport,

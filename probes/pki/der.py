@@ -166,6 +166,35 @@ def authority(der: bytes) -> tuple[bytes, bytes]:
     return der[subject.start : subject.end], der[spki.start : spki.end]
 
 
+_LOGGED_APART = frozenset({"1.3.6.1.4.1.11129.2.4.2", "1.3.6.1.4.1.11129.2.4.3"})  # the SCT list, the poison
+
+
+def logged_tbs(der: bytes) -> bytes:
+    """The tbsCertificate as Certificate Transparency logs it: without SCT list and poison (RFC 6962 section 3.2), so
+    that it is the same in a precertificate and in its certificate. Malformed when *der* is no certificate."""
+    tbs = element(der, element(der, 0, len(der)).body, len(der))
+    last = list(children(der, tbs))[-1:]
+    if not last or last[0].tag != 0xA3:
+        return der[tbs.start : tbs.end]
+    listed = element(der, last[0].body, last[0].end)
+    kept = b"".join(
+        der[part.start : part.end]
+        for part in children(der, listed)
+        if object_identifier(_content(der, element(der, part.body, part.end))) not in _LOGGED_APART
+    )
+    if len(kept) == listed.end - listed.body:
+        return der[tbs.start : tbs.end]
+    wrapped = _encoded(0xA3, _encoded(SEQUENCE, kept)) if kept else b""
+    return _encoded(SEQUENCE, der[tbs.body : last[0].start] + wrapped)
+
+
+def _encoded(tag: int, body: bytes) -> bytes:
+    if len(body) < 0x80:
+        return bytes((tag, len(body))) + body
+    size = len(body).to_bytes((len(body).bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(size))) + size + body
+
+
 def extensions(body: bytes | None) -> tuple[Extension, ...]:
     """The extensions in the order sent (RFC 5280 section 4.1.2.9)."""
     if body is None:
