@@ -14,7 +14,32 @@ from bot.render import words
 from bot.response import reply
 from bot.work import Work
 
-MOST_A_MINUTE = 120
+MOST_A_MINUTE = 240  # from one person: far more than hands can do, little enough for a script gone wild
+_ROOM = 2.5  # times as much is taken from a channel; an incident with everybody in it stays below
+_REMEMBERED = 10_000
+
+
+class Rate:
+    """How often something was let through within the last minute, by whom or where."""
+
+    def __init__(self, most: int, clock: Callable[[], float]) -> None:
+        self.most = most
+        self._clock = clock
+        self._recent: dict[str, deque[float]] = {}
+
+    def wait_s(self, key: str) -> float | None:
+        """How long *key* has to wait for its next turn; None: it may go now."""
+        now = self._clock()
+        recent = self._recent.get(key, deque())
+        while recent and recent[0] <= now - 60.0:
+            recent.popleft()
+        return recent[0] + 60.0 - now if len(recent) >= self.most else None
+
+    def count(self, key: str) -> None:
+        now = self._clock()
+        self._recent.setdefault(key, deque()).append(now)
+        if len(self._recent) > _REMEMBERED:
+            self._recent = {name: times for name, times in self._recent.items() if times and times[-1] > now - 60.0}
 
 
 class Gate:
@@ -34,23 +59,21 @@ class Gate:
         self._history = history
         self._outbox = outbox
         self._allowed = allowed_channels
-        self._most = most_a_minute
-        self._clock = clock
-        self._recent: dict[str, deque[float]] = {}
+        self._people = Rate(most_a_minute, clock)
+        self._rooms = Rate(int(most_a_minute * _ROOM), clock)
 
     def refusal(self, channel: str, user: str) -> Content | None:
         """Why this request is not taken, or None. A request that is taken counts."""
         if self._allowed and channel not in self._allowed:
             return words.refused_here(sorted(self._allowed))
-        now = self._clock()
-        recent = self._recent.setdefault(user, deque())
-        while recent and recent[0] <= now - 60.0:
-            recent.popleft()
-        if len(recent) >= self._most:
-            return words.too_many(self._most, recent[0] + 60.0 - now)
-        recent.append(now)
-        if len(self._recent) > 10_000:
-            self._recent = {name: times for name, times in self._recent.items() if times and times[-1] > now - 60.0}
+        wait = self._people.wait_s(user)
+        if wait is not None:
+            return words.too_many(self._people.most, wait)
+        wait = self._rooms.wait_s(channel)
+        if wait is not None:
+            return words.too_many_here(self._rooms.most, wait)
+        self._people.count(user)
+        self._rooms.count(channel)
         return None
 
     async def has_incidents(self, channel: str) -> bool:

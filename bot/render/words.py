@@ -218,6 +218,14 @@ def too_many(limit: int, wait_s: float) -> Content:
     )
 
 
+def too_many_here(limit: int, wait_s: float) -> Content:
+    seconds = max(1, round(wait_s))
+    return answer(
+        f"This channel asked {limit} times within a minute, which is as many as I take from one. "
+        f"Please try again in {counted(seconds, 'second')}."
+    )
+
+
 def running_already(target: Target) -> Content:
     text = f"{code(named(target))} is being checked right now. The message will change when it is done."
     return fit(text, [section(text)])
