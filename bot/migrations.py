@@ -87,6 +87,18 @@ def _workflow_steps(db: Database) -> None:
     db.execute("create index workflow_steps_untold on workflow_steps (retry_at) where told_at is null")
 
 
+@STEPS(name="0006_pictures")
+def _pictures(db: Database) -> None:
+    for statement in _PICTURES:
+        db.execute(statement)
+
+
+@STEPS(name="0010_watching")
+def _watching(db: Database) -> None:
+    for statement in _WATCHING:
+        db.execute(statement)
+
+
 def apply(db: Database) -> list[str]:
     """Bring *db* up to date; the names of the steps that were taken."""
     pending = [step.name for step in STEPS.pending(db)]
@@ -130,6 +142,18 @@ _FIRST = (
         id integer primary key, at text not null, team text not null, channel text not null,
         user text not null, action text not null, text text not null, verdict text not null)""",
     "create table refusals (team text primary key, at text not null)",
+)
+
+_PICTURES = (
+    # What messages show. `upload` is Slack's id of the bytes; state: new, ready to be shown, or refused by Slack.
+    """create table pictures (
+        team text not null, key text not null, png blob not null, alt text not null, noted_at real not null,
+        upload text, state text not null default 'new', attempts integer not null default 0, error text,
+        primary key (team, key))""",
+    "alter table outbox add column pictures text",  # the keys, as JSON, of what a message shows
+    "alter table outbox add column passing integer not null default 0",  # a progress edit: whatever lasts goes first
+    "create index outbox_unsent_in on outbox (parent, id) where sent_revision < revision and state = 'live'",
+    "create index outbox_pictures on outbox (team) where pictures is not null",
 )
 
 # An incident is one endpoint's, whatever its cause, with one message that shows it, until somebody resolves it.
@@ -182,4 +206,45 @@ _ROOMS = (
     "create index audit_intake on audit (intake)",
     "create index intakes_message on intakes (message_ts) where action = 'incident.unpin' or finished_at is null",
     "create index incidents_channel on incidents (channel, id)",
+)
+
+# What is watched, and what was seen of it. Rows are many here: times are Unix seconds, what is long stands once.
+_WATCHING = (
+    # An endpoint with the options that it is looked at with; `bot.watched.Lookout`.
+    """create table lookouts (
+        id integer primary key, team text not null, host text not null, port integer not null,
+        server_name text not null default '', starttls text not null default '', identity text not null default '',
+        bundle text not null default '', status text, cause text, broken_since real, goods integer not null default 0,
+        light text not null default '', full text not null default '', gist text not null default '',
+        light_at real, full_at real, told_at real, expires_at real,
+        unique (team, host, port, server_name, starttls, identity, bundle))""",
+    "create table bundles (sha256 text primary key, pem text not null)",
+    # `told`: the cause that the channel was told of and that still stands.
+    """create table watches (
+        id integer primary key, team text not null, channel text not null,
+        lookout integer not null references lookouts (id), owner text, labels text not null, expected_cas text not null,
+        snoozed_until real, told text, added_by text not null, added_at real not null, unique (channel, lookout))""",
+    "create index watches_lookout on watches (lookout)",
+    # A sighting once, by its digest; `looks` are runs of looks that saw the same.
+    "create table sightings (id integer primary key, sha256 text not null unique, body text not null)",
+    """create table looks (
+        id integer primary key, lookout integer not null, kind text not null, sighting integer not null,
+        status text not null, first_at integer not null, last_at integer not null, count integer not null)""",
+    "create index looks_of on looks (lookout, kind, id)",
+    "create index looks_begun on looks (first_at)",
+    "create index looks_showing on looks (sighting)",
+    """create table certificates (
+        sha256 text primary key, spki text not null, tbs text not null, serial text not null, aki text not null,
+        subject text not null, issuer text not null, not_before text not null, not_after text not null,
+        names text not null, first_seen integer not null, last_seen integer not null) without rowid""",
+    "create index certificates_spki on certificates (spki)",
+    "create index certificates_tbs on certificates (tbs)",
+    # Which leaf was served where, and since when.
+    """create table leaves (
+        lookout integer not null, sha256 text not null, first_seen integer not null, last_seen integer not null,
+        primary key (lookout, sha256)) without rowid""",
+    # Handshake times of one day: `buckets` is a histogram, as "bucket:count" with commas.
+    """create table paces (
+        lookout integer not null, day integer not null, count integer not null, sum real not null, least real not null,
+        most real not null, buckets text not null, primary key (lookout, day)) without rowid""",
 )
