@@ -65,7 +65,7 @@ def handshake_ms(report: Report) -> dict[str, float]:
     for endpoint in report.endpoints:
         finished = endpoint.timing_ms.get("finished")
         if finished is not None:
-            times[endpoint.address] = finished
+            times[endpoint.address] = finished - (endpoint.timing_ms.get("dns") or 0.0)
     return times
 
 
