@@ -22,7 +22,7 @@ from typing import Any
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.config import ConfigurationError, HttpMode, LocalMode, Settings, SocketMode, read
+from bot.config import ConfigurationError, HttpMode, LocalMode, ManyWorkspaces, Settings, SocketMode, read
 from bot.history import History
 from bot.manifest import COMMAND, MANIFEST
 from bot.prober import Prober
@@ -160,7 +160,7 @@ async def _nobody_else(settings: Settings) -> None:
 
 
 async def _serve(
-    settings: Settings, connection: SocketMode | HttpMode, surroundings: Surroundings, ending: _Ending
+    settings: Settings, connection: SocketMode | HttpMode | ManyWorkspaces, surroundings: Surroundings, ending: _Ending
 ) -> None:
     async with (
         Prober(check_options(settings, surroundings)) as checker,
@@ -344,6 +344,8 @@ async def _slack_answers(settings: Settings) -> str:
     if isinstance(settings.connection, LocalMode):
         return "no token set: the local workspace would be used"
     connection = settings.connection
+    if isinstance(connection, ManyWorkspaces):
+        return "many workspaces by OAuth: each is asked as it installs the app"
     answer = await AsyncWebClient(token=connection.bot_token, base_url=connection.api_url).auth_test()
     return f"{answer['user']} in {answer['team']}"
 

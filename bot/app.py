@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.listeners import actions, commands, events, faults, incident, triage, views
+from bot.listeners import actions, commands, events, faults, incident, triage, views, workspace
 from bot.listeners.gate import Gate
 from bot.manifest import COMMAND
 from bot.render import explain, identities, listing, repair, report
@@ -17,6 +19,8 @@ from bot.render import incident as room
 from bot.render import triage as questions
 
 LOG = logging.getLogger("bot.app")
+NOT_INSTALLED = "I am not installed in this workspace any more. Whoever runs me has the address to install me from."
+Authorize: TypeAlias = Callable[..., Awaitable[Any]]  # an AuthorizeResult, or None: not installed there
 
 
 async def authorized(client: AsyncWebClient) -> AuthorizeResult:
@@ -32,29 +36,46 @@ async def authorized(client: AsyncWebClient) -> AuthorizeResult:
     )
 
 
-def build_app(*, client: AsyncWebClient, identity: AuthorizeResult, gate: Gate, signing_secret: str = "") -> AsyncApp:
-    """The app, for Socket Mode and HTTP mode alike."""
+def always(identity: AuthorizeResult) -> Authorize:
+    """Every request is of one workspace."""
 
     async def authorize(**_: Any) -> AuthorizeResult:
         return identity
 
+    return authorize
+
+
+def build_app(
+    *,
+    client: AsyncWebClient,
+    authorize: Authorize,
+    gate: Gate,
+    departures: workspace.Departures,
+    signing_secret: str = "",
+    oauth_flow: AsyncOAuthFlow | None = None,
+) -> AsyncApp:
+    """The app, for Socket Mode and HTTP mode alike, of one workspace or, with *oauth_flow*, of many."""
     app = AsyncApp(
         name="clienthello",
         client=client,
         authorize=authorize,
+        oauth_flow=oauth_flow,
         signing_secret=signing_secret,
         raise_error_for_unhandled_request=True,
+        user_facing_authorize_error_message=NOT_INSTALLED,
     )
     app.error(faults.answered)
     app.middleware(faults.verified)
+    app.middleware(workspace.at_home)
 
-    bot_user = identity.bot_user_id or ""
     app.command(COMMAND)(commands.tls(gate))
-    app.event("app_mention", middleware=[events.taken_in(gate, bot_user)])(events.begun(gate))
-    heard = [events.taken_in(gate, bot_user), incident.changed(gate, bot_user)]
+    app.event("app_mention", middleware=[events.taken_in(gate)])(events.begun(gate))
+    heard = [events.taken_in(gate), incident.changed(gate)]
     app.event("message", middleware=heard)(events.begun(gate))
     app.event("reaction_added", middleware=[incident.marked(gate)])(events.begun(gate))
     app.event("reaction_removed", middleware=[incident.marked(gate)])(events.begun(gate))
+    app.event("app_uninstalled", middleware=[workspace.taken_away(departures)])(workspace.heard)
+    app.event("tokens_revoked", middleware=[workspace.taken_away(departures)])(workspace.heard)
     app.action(report.AGAIN)(actions.pressed(gate))
     app.action(report.RAW)(actions.pressed(gate))
     app.action(report.CHANGED)(actions.pressed(gate))

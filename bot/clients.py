@@ -30,16 +30,24 @@ class Clients(Protocol):
         """Who the bot is in *team*; empty when nobody knows."""
         ...
 
+    async def url(self, team: str) -> str:
+        """The workspace's own address, for links; empty when nobody knows."""
+        ...
+
 
 class OneClient:
     """One workspace, by its token: every team's client is this one."""
 
-    def __init__(self, client: AsyncWebClient, bot_user: str = "") -> None:
+    def __init__(self, client: AsyncWebClient, bot_user: str = "", url: str = "") -> None:
         self._client = client
         self._bot_user = bot_user
+        self._url = url
 
     async def client(self, team: str) -> AsyncWebClient:
         return self._client
 
     async def bot_user(self, team: str) -> str:
         return self._bot_user
+
+    async def url(self, team: str) -> str:
+        return self._url

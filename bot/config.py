@@ -46,13 +46,24 @@ class HttpMode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ManyWorkspaces:
+    """HTTP mode for every workspace that installs the app by OAuth (`GET /slack/install`)."""
+
+    client_id: str
+    client_secret: str
+    signing_secret: str
+    port: int = 3000
+    api_url: str = SLACK_API_URL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalMode:
     """No workspace: the bot brings its own, on loopback."""
 
     port: int = 8765
 
 
-Connection: TypeAlias = SocketMode | HttpMode | LocalMode
+Connection: TypeAlias = SocketMode | HttpMode | ManyWorkspaces | LocalMode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,13 +138,15 @@ def _connection(reading: _Reading, http: bool) -> Connection | None:
     api_url = reading.parsed("SLACK_API_URL", _api_url, SLACK_API_URL)
     port = reading.parsed("PORT", _port, 3000)
     local_port = reading.parsed("LOCAL_PORT", _port, 8765)
-    _many_workspaces(reading, bot)
+    client = reading.text("SLACK_CLIENT_ID"), reading.text("SLACK_CLIENT_SECRET")
+    if bot is None and any(client):
+        return _many_workspaces(reading, *client, secret, port, api_url)
     if bot is None:
         if app is not None:
             reading.problems.append("SLACK_BOT_TOKEN is missing: SLACK_APP_TOKEN alone is half of Socket Mode.")
         elif http:
             reading.problems.append("HTTP mode needs SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET.")
-        elif secret is not None and reading.text("SLACK_CLIENT_ID") is None:
+        elif secret is not None:
             reading.problems.append("SLACK_BOT_TOKEN is missing: SLACK_SIGNING_SECRET alone is half of HTTP mode.")
         return LocalMode(port=local_port)
     if app is not None and not http:
@@ -148,13 +161,36 @@ def _connection(reading: _Reading, http: bool) -> Connection | None:
     return HttpMode(bot_token=bot, signing_secret=secret, port=port, api_url=api_url)
 
 
-def _many_workspaces(reading: _Reading, bot: str | None) -> None:
-    client = reading.text("SLACK_CLIENT_ID"), reading.text("SLACK_CLIENT_SECRET")
-    if bot is None and any(client):
+def _many_workspaces(
+    reading: _Reading, client_id: str | None, client_secret: str | None, secret: str | None, port: int, api_url: str
+) -> ManyWorkspaces | None:
+    """Many workspaces by OAuth: all four settings, or what is missing of them."""
+    needed = {
+        "SLACK_CLIENT_ID": (client_id, "Basic Information, App Credentials"),
+        "SLACK_CLIENT_SECRET": (client_secret, "Basic Information, App Credentials"),
+        "SLACK_SIGNING_SECRET": (secret, "Basic Information, App Credentials: every request is checked with it"),
+        "SECRET_KEY": (reading.text("SECRET_KEY"), "at least 32 characters: the tokens are sealed with it"),
+    }
+    missing = [f"{name} ({where})" for name, (value, where) in needed.items() if value is None]
+    if missing:
         reading.problems.append(
-            "SLACK_CLIENT_ID and SLACK_CLIENT_SECRET ask for many workspaces by OAuth, which this version does not "
-            "have yet. Set SLACK_BOT_TOKEN for one workspace, or unset both."
+            f"Many workspaces by OAuth need {'; '.join(missing)}, too. For one workspace, set SLACK_BOT_TOKEN instead."
         )
+    if reading.text("SLACK_APP_TOKEN") is not None:
+        reading.problems.append(
+            "SLACK_APP_TOKEN does not go with SLACK_CLIENT_ID: Slack sends the browser back to an address, so many "
+            "workspaces want HTTP mode. Unset it, or set SLACK_BOT_TOKEN for one workspace in Socket Mode."
+        )
+    if client_id is None or client_secret is None or secret is None:
+        return None
+    if not re.fullmatch(r"[0-9]+\.[0-9]+", client_id):
+        reading.problems.append(
+            f"SLACK_CLIENT_ID: I read “{shown(client_id)}”. It must be two numbers with a dot between, as Basic "
+            "Information, App Credentials shows it."
+        )
+    return ManyWorkspaces(
+        client_id=client_id, client_secret=client_secret, signing_secret=secret, port=port, api_url=api_url
+    )
 
 
 def _api_url(text: str) -> str:

@@ -74,11 +74,13 @@ MANIFEST: dict[str, Any] = {
         "event_subscriptions": {
             "bot_events": [
                 "app_mention",
+                "app_uninstalled",
                 "message.channels",
                 "message.groups",
                 "message.im",
                 "reaction_added",
                 "reaction_removed",
+                "tokens_revoked",
             ]
         },
         "interactivity": {"is_enabled": True},

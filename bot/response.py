@@ -28,6 +28,7 @@ EDITED, DELETED = "incident.edited", "incident.deleted"
 PUSHPIN = "pushpin"
 _ALIKE = 4
 Quotable = Callable[[Intake], Awaitable[list[str]]]
+AddressOf = Callable[[str], Awaitable[str]]  # of a workspace; empty when nobody knows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +58,16 @@ def reply(intake: Intake, content: Content, *, replaces: bool = False) -> Note:
 
 
 class Response:
-    """The incidents of all channels, as people act on them. `url` is the workspace's own address, for links."""
+    """The incidents of all channels, as people act on them. `url_of` names a workspace's own address, for links."""
 
-    def __init__(self, *, history: History, outbox: Outbox, messages: Messages, quotable: Quotable, url: str) -> None:
+    def __init__(
+        self, *, history: History, outbox: Outbox, messages: Messages, quotable: Quotable, url_of: AddressOf
+    ) -> None:
         self._history = history
         self._outbox = outbox
         self._messages = messages
         self._quotable = quotable
-        self._url = url
+        self._url_of = url_of
         self._stepping: dict[tuple[str, str], asyncio.Lock] = {}
         self.vigil_begun = asyncio.Event()
 
@@ -100,10 +103,11 @@ class Response:
     async def link(self, incident: Incident) -> str:
         """Where the root stands; empty while it stands nowhere, or where the workspace did not say its address."""
         ts, _ = await self._history.posted_as(incident.root)
-        if ts is None or not self._url:
+        url = await self._url_of(incident.team) if ts is not None else ""
+        if ts is None or not url:
             return ""
         thread = f"?thread_ts={incident.thread_ts}&cid={incident.channel}" if incident.thread_ts else ""
-        return f"{self._url.rstrip('/')}/archives/{incident.channel}/p{ts.replace('.', '')}{thread}"
+        return f"{url.rstrip('/')}/archives/{incident.channel}/p{ts.replace('.', '')}{thread}"
 
     async def _root(self, incident: Incident, *, vigil: Vigil | None, check: PastCheck | None = None) -> list[Note]:
         check = check or await self._history.check(incident.last_check)

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import re
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,18 +16,23 @@ import aiohttp
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
-from slack_bolt.async_app import AsyncApp
+from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
+from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.admins import Admins
-from bot.app import authorized, build_app
-from bot.clients import OneClient
-from bot.config import HttpMode, SocketMode
+from bot.app import Authorize, always, authorized, build_app
+from bot.clients import Clients, OneClient
+from bot.config import HttpMode, ManyWorkspaces, SocketMode
+from bot.departures import Departures
 from bot.history import History
 from bot.identities import Identities
+from bot.installations import ByInstallation, Installations, InstalledClients, States
 from bot.listeners.gate import MOST_A_MINUTE, Gate
 from bot.messages import Messages
 from bot.notify import Outbox
+from bot.places import Places
 from bot.rooms import Rooms
 from bot.store import InUse
 from bot.supervisor import Supervisor
@@ -39,11 +45,17 @@ DRAIN_S = 4.0  # most checks end sooner; what is cut off begins anew at the next
 _LAST_WORDS_S = 2.0
 KEPT = timedelta(days=90)  # requests, sent messages and the audit; checks and their reports stay
 _DAY_S = 86_400.0
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
 
 
 @asynccontextmanager
 async def serving(
-    connection: SocketMode | HttpMode,
+    connection: SocketMode | HttpMode | ManyWorkspaces,
     *,
     database: Path,
     checker: Checker,
@@ -56,9 +68,11 @@ async def serving(
     history = await opened(database)
     try:
         async with aiohttp.ClientSession() as session:
-            client = AsyncWebClient(token=connection.bot_token, base_url=connection.api_url, session=session)
-            identity = await authorized(client)
-            clients = OneClient(client, bot_user=identity.bot_user_id or "")
+            # The app's own client carries no token: `authorize` gives it to each request.
+            bare = AsyncWebClient(base_url=connection.api_url, session=session)
+            places = await Places.known(history)
+            seat = await _seat(connection, history=history, places=places, bare=bare, secret_key=secret_key)
+            clients = seat.clients
             outbox = Outbox(history=history, clients=clients)
             supervisor = Supervisor()
             work = Work(
@@ -69,7 +83,7 @@ async def serving(
                 checker=checker,
                 identities=Identities(history=history, secret_key=secret_key, admins=Admins(clients, admin_usergroups)),
                 messages=Messages(clients),
-                url=identity.get("url") or "",
+                url_of=clients.url,
             )
             gate = Gate(
                 history=history,
@@ -78,11 +92,14 @@ async def serving(
                 allowed_channels=allowed_channels,
                 most_a_minute=most_a_minute,
             )
-            secret = connection.signing_secret if isinstance(connection, HttpMode) else ""
-            # The app's own client carries no token: `authorize` gives it to each request.
-            bare = AsyncWebClient(base_url=connection.api_url, session=session)
-            app = build_app(client=bare, identity=identity, gate=gate, signing_secret=secret)
-            LOG.info("serving team=%s bot_user=%s", identity.team_id, identity.bot_user_id)
+            app = build_app(
+                client=bare,
+                authorize=seat.authorize,
+                gate=gate,
+                departures=Departures(history=history, places=places, installations=seat.installations),
+                signing_secret="" if isinstance(connection, SocketMode) else connection.signing_secret,
+                oauth_flow=seat.oauth_flow,
+            )
             beside = (
                 asyncio.create_task(outbox.run(), name="outbox"),
                 asyncio.create_task(_forgetting(history), name="forgetting"),
@@ -101,6 +118,55 @@ async def serving(
                 await asyncio.gather(*beside, return_exceptions=True)
     finally:
         await history.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seat:
+    """How the bot speaks for its workspaces, one or many."""
+
+    clients: Clients
+    authorize: Authorize
+    installations: Installations | None = None
+    oauth_flow: AsyncOAuthFlow | None = None
+
+
+async def _seat(
+    connection: SocketMode | HttpMode | ManyWorkspaces,
+    *,
+    history: History,
+    places: Places,
+    bare: AsyncWebClient,
+    secret_key: str | None,
+) -> _Seat:
+    """One workspace is asked who the bot is there; many are known as they install it. Raises SlackClientError."""
+    if isinstance(connection, ManyWorkspaces):
+        assert secret_key is not None  # `bot.config` insists
+        return _many(connection, history=history, places=places, bare=bare, secret_key=secret_key)
+    client = AsyncWebClient(token=connection.bot_token, base_url=connection.api_url, session=bare.session)
+    identity = await authorized(client)
+    LOG.info("serving team=%s bot_user=%s", identity.team_id, identity.bot_user_id)
+    await places.come_back(identity.team_id or "")
+    clients = OneClient(client, bot_user=identity.bot_user_id or "", url=identity.get("url") or "")
+    return _Seat(clients=clients, authorize=always(identity))
+
+
+def _many(
+    connection: ManyWorkspaces, *, history: History, places: Places, bare: AsyncWebClient, secret_key: str
+) -> _Seat:
+    from bot import oauth
+
+    client_id, client_secret = connection.client_id, connection.client_secret
+    installations = Installations(history, secret_key, client=bare, on_installed=places.come_back)
+    clients = InstalledClients(installations, client_id=client_id, client_secret=client_secret, client=bare)
+    flow = oauth.flow(
+        client=bare,
+        client_id=client_id,
+        client_secret=client_secret,
+        installations=installations,
+        states=States(history),
+    )
+    LOG.info("serving every workspace that installs the app path=%s", flow.install_path)
+    return _Seat(clients=clients, authorize=ByInstallation(clients), installations=installations, oauth_flow=flow)
 
 
 async def _forgetting(history: History) -> None:
@@ -139,13 +205,13 @@ async def _said(outbox: Outbox) -> None:
 
 
 @asynccontextmanager
-async def connected(app: AsyncApp, connection: SocketMode | HttpMode) -> AsyncIterator[None]:
+async def connected(app: AsyncApp, connection: SocketMode | HttpMode | ManyWorkspaces) -> AsyncIterator[None]:
     """Slack's requests reach *app* while the block runs."""
     match connection:
         case SocketMode(app_token=app_token):
             async with _sockets(app, app_token):
                 yield
-        case HttpMode(port=port):
+        case HttpMode(port=port) | ManyWorkspaces(port=port):
             async with _listening(app, port):
                 yield
 
@@ -176,7 +242,8 @@ async def _listening(app: AsyncApp, port: int) -> AsyncIterator[None]:
 
 
 def http_application(app: AsyncApp) -> web.Application:
-    """`POST /slack/events` with signature checks, and `GET /healthz`."""
+    """`POST /slack/events` with signature checks, `GET /healthz`, and where many workspaces may install the app,
+    `GET /slack/install` and where Slack sends the browser back to."""
 
     async def events(request: web.Request) -> web.Response:
         # slack_sdk's verifier raises on a timestamp that is no number, which would answer 500.
@@ -190,4 +257,25 @@ def http_application(app: AsyncApp) -> web.Application:
     application = web.Application(client_max_size=4 * 1024 * 1024)
     application.router.add_post(EVENTS_PATH, events)
     application.router.add_get("/healthz", healthy)
+    if app.oauth_flow is not None:
+        _add_pages(application, app.oauth_flow)
     return application
+
+
+def _add_pages(application: web.Application, flow: AsyncOAuthFlow) -> None:
+    async def page(
+        request: web.Request, handler: Callable[[AsyncBoltRequest], Awaitable[BoltResponse]]
+    ) -> web.Response:
+        response = await to_aiohttp_response(await handler(await to_bolt_request(request)))
+        # A code that Slack sent along is not to travel on, and nobody frames the button.
+        response.headers.update(_PAGE_HEADERS)
+        return response
+
+    async def install(request: web.Request) -> web.Response:
+        return await page(request, flow.handle_installation)
+
+    async def sent_back(request: web.Request) -> web.Response:
+        return await page(request, flow.handle_callback)
+
+    application.router.add_get(flow.install_path, install)
+    application.router.add_get(flow.redirect_uri_path, sent_back)

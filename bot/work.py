@@ -42,7 +42,7 @@ from bot.notify import Outbox, Pace
 from bot.render import changes, explain, listing, repair, report, words
 from bot.render import identities as identity
 from bot.render import incident as room
-from bot.response import Response, below, reply, root_note
+from bot.response import AddressOf, Response, below, reply, root_note
 from bot.rooms import Rooms
 from bot.supervisor import Supervisor
 from bot.triage_work import Triaging
@@ -88,10 +88,12 @@ class Work:
         checker: Checker,
         identities: Identities,
         messages: Messages,
-        url: str = "",
+        url_of: AddressOf,
     ) -> None:
         self.identities = identities
-        self.response = Response(history=history, outbox=outbox, messages=messages, quotable=self._quotable, url=url)
+        self.response = Response(
+            history=history, outbox=outbox, messages=messages, quotable=self._quotable, url_of=url_of
+        )
         self._history = history
         self._rooms = rooms
         self._outbox = outbox

@@ -74,6 +74,8 @@ WRAPPERS: Mapping[str, frozenset[str]] = MappingProxyType(
         "usergroups_users_list": frozenset({"usergroups.users.list"}),
     }
 )
+# Of events that tell what becomes of the app itself Slack asks for no scope.
+UNSCOPED_EVENTS = frozenset({"app_uninstalled", "tokens_revoked", "function_executed"})
 _METHOD = re.compile(r"(?:chat|conversations|files|users|usergroups|reactions|pins|views|auth|apps|bookmarks)_\w+")
 
 
@@ -232,7 +234,7 @@ def _scopes(manifest: Json, used: Used) -> Iterator[str]:
             yield f"scope {scope} is not known here"
         elif not SCOPES[scope] & needs:
             yield f"scope {scope} is asked for, but nothing needs it"
-    for need in sorted(needs - UNSCOPED):
+    for need in sorted(needs - UNSCOPED - UNSCOPED_EVENTS):
         enough = {scope for scope, served in SCOPES.items() if need in served}
         if not enough:
             yield f"{need} is used, and the scope it needs is not known here"

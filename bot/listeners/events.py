@@ -22,9 +22,9 @@ _SPOKEN = (None, "file_share", "thread_broadcast")  # what a person says; the ot
 Next = Callable[[], Awaitable[BoltResponse | None]]
 
 
-def taken_in(gate: Gate, bot_user: str) -> Callable[..., Awaitable[BoltResponse | None]]:
+def taken_in(gate: Gate) -> Callable[..., Awaitable[BoltResponse | None]]:
     async def middleware(body: dict[str, Any], context: AsyncBoltContext, next: Next) -> BoltResponse | None:
-        asked = _asked(body, bot_user)
+        asked = _asked(body, context.bot_user_id or "")
         if asked is not None:
             refusal = gate.refusal(asked.channel, asked.user)
             if refusal is not None:

@@ -82,11 +82,11 @@ def marked(gate: Gate) -> Callable[..., Awaitable[BoltResponse | None]]:
     return middleware
 
 
-def changed(gate: Gate, bot_user: str) -> Callable[..., Awaitable[BoltResponse | None]]:
+def changed(gate: Gate) -> Callable[..., Awaitable[BoltResponse | None]]:
     """A message was edited or deleted: of concern where a note was taken from it."""
 
     async def middleware(body: dict[str, Any], context: AsyncBoltContext, next: Next) -> BoltResponse | None:
-        intake = _changed(body, bot_user)
+        intake = _changed(body, context.bot_user_id or "")
         if intake is not None and await gate.is_noted(intake.channel, intake.message_ts or ""):
             context[INTAKE] = await gate.take_in(intake)
         return await next()

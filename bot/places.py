@@ -1,0 +1,94 @@
+"""Where the bot may still speak: not in channels that were archived, deleted or that sent it away, nor in workspaces
+that took it out.
+
+Everything that speaks by itself (watches, digests, vigils) asks `is_open` first; it is answered from memory. Events
+come twice and out of order: each place keeps the time of the newest, and older ones say nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final, Literal, TypeAlias
+
+from bot.history import History
+from bot.rows import stamp
+
+Why: TypeAlias = Literal["archived", "deleted", "left", "uninstalled"]
+_EVERYWHERE: Final = "*"  # no channel's id
+_OPEN: Final = ""
+# What is owed to a channel that is closed is said nowhere: nobody reads it there, and it is old when they do again.
+_STOPPED = (
+    "delete from vigils where incident in (select id from incidents where team = :team and channel = :channel)",
+    "update outbox set state = 'dead', error = :why where team = :team and channel = :channel and state = 'live'"
+    " and sent_revision < revision and kind != 'reply'",
+)
+
+
+class Places:
+    """The places of all workspaces. Make it with `Places.known`."""
+
+    def __init__(self, history: History) -> None:
+        self._memory = history
+        self._closed: dict[tuple[str, str], str] = {}
+
+    @classmethod
+    async def known(cls, history: History) -> Places:
+        """What is remembered of them."""
+        places = cls(history)
+        rows = await history._run(history._rows, "select team, channel, why from closed_channels where why != ''")
+        places._closed = {(row["team"], row["channel"]): row["why"] for row in rows}
+        return places
+
+    def is_open(self, team: str, channel: str) -> bool:
+        """Whether anything can be said there, as far as Slack has told."""
+        return not ({(team, channel), (team, _EVERYWHERE)} & self._closed.keys())
+
+    async def close(self, team: str, channel: str, why: Why, *, at: float) -> bool:
+        """The channel was closed at *at* (Unix seconds): who watched there watches no more. False for old news."""
+        is_news = await self._memory._write(self._close, team, channel, why, _stamped(at))
+        if is_news:
+            self._closed[team, channel] = why
+        return is_news
+
+    async def open(self, team: str, channel: str, *, at: float) -> bool:
+        """The channel was opened again at *at*, or the bot invited back. False for old news, or when it was open."""
+        if (team, channel) not in self._closed:
+            # Remembered all the same: the news that it was closed may come after this.
+            await self._memory._write(self._note, team, channel, _OPEN, _stamped(at))
+            return False
+        is_news = await self._memory._write(self._note, team, channel, _OPEN, _stamped(at))
+        if is_news:
+            self._closed.pop((team, channel), None)
+        return is_news
+
+    async def leave(self, team: str) -> None:
+        """The whole workspace took the bot out."""
+        await self._memory._write(self._note, team, _EVERYWHERE, "uninstalled", _stamped(None))
+        self._closed[team, _EVERYWHERE] = "uninstalled"
+
+    async def come_back(self, team: str) -> None:
+        """The bot is installed there again."""
+        if (team, _EVERYWHERE) in self._closed:
+            await self._memory._write(self._note, team, _EVERYWHERE, _OPEN, _stamped(None))
+            del self._closed[team, _EVERYWHERE]
+
+    def _close(self, team: str, channel: str, why: Why, at: str) -> bool:
+        if not self._note(team, channel, why, at):
+            return False
+        for sql in _STOPPED:
+            self._memory._db.execute(sql, {"team": team, "channel": channel, "why": why})
+        return True
+
+    def _note(self, team: str, channel: str, why: str, at: str) -> bool:
+        cursor = self._memory._db.execute(
+            "insert into closed_channels (team, channel, why, at) values (?, ?, ?, ?)"
+            " on conflict (team, channel) do update set why = excluded.why, at = excluded.at where at < excluded.at",
+            (team, channel, why, at),
+        )
+        return bool(cursor.rowcount == 1)
+
+
+def _stamped(at: float | None) -> str:
+    """To the microsecond: events of one channel follow closely."""
+    moment = datetime.fromtimestamp(at, UTC) if at is not None else datetime.now(UTC)
+    return f"{stamp(moment)[:19]}.{moment.microsecond:06d}"
