@@ -1,0 +1,279 @@
+"""The walk through a certificate's DER that decides whose names are in it: strict about frames, tolerant of content.
+
+CAs and attackers write certificates that strict parsers refuse, and what a parser refuses nobody is told of. So the
+frames alone are walked (RFC 5280 section 4.1). When even a frame does not hold, the names are looked for in the raw
+bytes, and the answer says that more names cannot be excluded. Nothing here raises but bare_tbs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from probes.pki import der
+from probes.pki.der import Malformed
+
+__all__ = ["Malformed", "Names", "bare_tbs", "names_of", "names_within"]
+
+CANNOT_EXCLUDE = "malformed: your names cannot be excluded"
+_SAN = b"\x06\x03\x55\x1d\x11"
+_SAN_ARCS, _CN_ARCS = b"\x55\x1d\x11", b"\x55\x04\x03"
+_POISON = bytes.fromhex("060a2b06010401d679020403")
+_SCT_LIST = bytes.fromhex("060a2b06010401d679020402")
+_VERSION_3 = b"\xa0\x03\x02\x01\x02"
+# serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo
+_SUBJECT = 4
+_FIELDS = b"\x02\x30\x30\x30\x30\x30"
+_WIDE = {0x1E: "utf-16-be", 0x1C: "utf-32-be"}
+_DNS, _IP = 0x82, 0x87
+
+
+class Names(NamedTuple):
+    """The names in a certificate, as the bytes that stand there: dNSNames, iPAddresses, common names.
+
+    With *problems*, more names may be in it than are listed. A tuple and not a dataclass: made for every entry.
+    """
+
+    dns: tuple[bytes, ...] = ()
+    ips: tuple[bytes, ...] = ()
+    cns: tuple[bytes, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def names_of(certificate: bytes, is_tbs: bool = False) -> Names:
+    """Every name in a certificate, or in its TBSCertificate alone (*is_tbs*). Never raises."""
+    return names_within(certificate, 0, len(certificate), is_tbs)
+
+
+def names_within(data: bytes, start: int, end: int, is_tbs: bool) -> Names:
+    """names_of for the certificate data[start:end], without cutting it out."""
+    try:
+        dns, ips, cns = _names(data, start, end, is_tbs)
+    except (Malformed, IndexError) as wrong:
+        why = str(wrong) if isinstance(wrong, Malformed) else "it ends too early"
+        return _scanned(data[start:end], f"{CANNOT_EXCLUDE} ({why})")
+    return Names(tuple(dns), tuple(ips), tuple(cns))
+
+
+def bare_tbs(certificate: bytes, *, is_tbs: bool) -> bytes:
+    """The TBSCertificate without poison and SCT list extension (RFC 6962 section 3.2), Malformed when it is none.
+
+    Lengths around what was taken out are written anew, in DER; nothing else is touched.
+    """
+    tbs = der.element(certificate, 0, len(certificate))
+    if not is_tbs:
+        _expect(tbs, der.SEQUENCE)
+        tbs = der.element(certificate, tbs.body, tbs.end)
+    _expect(tbs, der.SEQUENCE)
+    last = None
+    for last in der.children(certificate, tbs):
+        pass
+    whole = certificate[tbs.start : tbs.end]
+    if last is None or last.tag != 0xA3:
+        return whole
+    listed = der.element(certificate, last.body, last.end)
+    _expect(listed, der.SEQUENCE)
+    extensions = [certificate[each.start : each.end] for each in der.children(certificate, listed)]
+    kept = [each for each in extensions if not _is_of_the_log(each)]
+    if len(kept) == len(extensions):
+        return whole
+    fields = certificate[tbs.body : last.start]
+    return _encoded(0x30, fields + _encoded(0xA3, _encoded(0x30, b"".join(kept))))
+
+
+def _names(  # noqa: PLR0912, PLR0915: one pass without a call for each element, it runs for every entry of every log
+    data: bytes, at: int, end: int, is_tbs: bool
+) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """dNSNames, iPAddresses and common names of the certificate or TBS data[at:end]."""
+    if not is_tbs:
+        at, inner = _sequence(data, at)
+        if inner != end:
+            raise Malformed("the certificate has another length than it says")
+    limit = end
+    at, end = _sequence(data, at)
+    if end > limit or (is_tbs and end != limit):
+        raise Malformed("the signed part has another length than it says")
+    if data[at : at + 5] == _VERSION_3:
+        at += 5
+    elif data[at] == 0xA0:
+        at = _end(data, at)
+    subject = subject_end = 0
+    for field, tag in enumerate(_FIELDS):
+        if data[at] != tag:
+            raise Malformed(f"field {field} of the signed part has tag {data[at]:#04x}")
+        if field == _SUBJECT:
+            subject = at
+        length = data[at + 1]
+        if length < 0x80:
+            at += 2 + length
+        elif length == 0x82:
+            at += 4 + (data[at + 2] << 8 | data[at + 3])
+        else:
+            at = _end(data, at)
+        if field == _SUBJECT:
+            subject_end = at
+    cns = _common_names(data, subject, subject_end) if data.find(_CN_ARCS, subject, subject_end) >= 0 else []
+    dns: list[bytes] = []
+    ips: list[bytes] = []
+    while at < end and data[at] in b"\x81\xa1\x82\xa2":  # unique identifiers (RFC 5280 section 4.1.2.8)
+        at = _end(data, at)
+    if at < end:
+        if data[at] != 0xA3:
+            raise Malformed("something other than extensions after the public key")
+        first = at
+        at, inner = _content(data, at)
+        at, last = _sequence(data, at)
+        if not inner == last == end:
+            raise Malformed("the extensions have another length than they say")
+        found = 0
+        while at < end:
+            if data[at] != 0x30:
+                raise Malformed("an extension that is no extension")
+            length = data[at + 1]
+            if length < 0x80:
+                body = at + 2
+                at = body + length
+            elif length == 0x82:
+                body = at + 4
+                at = body + (data[at + 2] << 8 | data[at + 3])
+            else:
+                body, at = _content(data, at)
+            if data[body : body + 5] == _SAN:
+                found += 1
+                _general_names(data, body + 5, at, dns, ips)
+        # An identifier written in another way than DER's, or the bytes by chance: the slow way finds out.
+        if found != data.count(_SAN_ARCS, first, end):
+            raise Malformed("a subjectAltName in an odd place")
+    if at != end:
+        raise Malformed("the signed part has another length than it says")
+    return dns, ips, cns
+
+
+def _general_names(data: bytes, at: int, end: int, dns: list[bytes], ips: list[bytes]) -> None:
+    """Add the names of a subjectAltName extension, from behind its identifier (RFC 5280 section 4.2.1.6)."""
+    if data[at] == der.BOOLEAN:
+        at = _end(data, at)
+    if data[at] != der.OCTET_STRING:
+        raise Malformed("a subjectAltName without content")
+    at, inner = _content(data, at)
+    at, last = _sequence(data, at)
+    if not inner == last == end:
+        raise Malformed("a subjectAltName of another length than it says")
+    while at < end:
+        tag, length = data[at], data[at + 1]
+        if length < 0x80:
+            body = at + 2
+            at = body + length
+        else:
+            body, at = _content(data, at)
+        if tag == _DNS:
+            dns.append(data[body:at])
+        elif tag == _IP:
+            value = data[body:at]
+            # An address of no known length is often the text of one.
+            (ips if len(value) in (4, 16) else dns).append(value)
+    if at != end:
+        raise Malformed("the last name of a subjectAltName is cut short")
+
+
+def _common_names(data: bytes, start: int, end: int) -> list[bytes]:
+    """Every common name of a subject, as UTF-8 where the string type is a wide one."""
+    names = []
+    subject = der.element(data, start, end)
+    for relative in der.children(data, subject):
+        for pair in der.children(data, relative):
+            kind = der.element(data, pair.body, pair.end)
+            if data[kind.body : kind.end] == _CN_ARCS:
+                value = der.element(data, kind.end, pair.end)
+                names.append(_text(value.tag, data[value.body : value.end]))
+    return names
+
+
+def _text(tag: int, value: bytes) -> bytes:
+    wide = _WIDE.get(tag)
+    return value.decode(wide, "replace").encode("utf-8", "replace") if wide else value
+
+
+def _scanned(raw: bytes, problem: str) -> Names:
+    """The names that can be found in bytes whose frames do not hold."""
+    dns: list[bytes] = []
+    ips: list[bytes] = []
+    for found in _each(raw, _SAN_ARCS):
+        for tag, value in _loose_names(raw, found):
+            (ips if tag == _IP and len(value) in (4, 16) else dns).append(value)
+    cns = [_text(raw[at], raw[at + 2 : at + 2 + raw[at + 1]]) for at in _each(raw, _CN_ARCS) if at + 2 <= len(raw)]
+    return Names(tuple(dict.fromkeys(dns)), tuple(dict.fromkeys(ips)), tuple(dict.fromkeys(cns)), (problem,))
+
+
+_FIRST_NAME = re.compile(rb"[\x81-\x88\xa0-\xa5]")
+_NAME_TAGS = frozenset((*range(0x81, 0x89), *range(0xA0, 0xA6)))
+
+
+def _loose_names(raw: bytes, at: int) -> Iterator[tuple[int, bytes]]:
+    """dNSNames and iPAddresses from the first byte on that could begin a name, until one that could not."""
+    # Between identifier and names stand at most criticality, an OCTET STRING's and a SEQUENCE's header.
+    for first in range(at, min(at + 16, len(raw))):
+        if raw[first] not in _NAME_TAGS:
+            continue
+        position = first
+        while position + 2 <= len(raw) and raw[position] in _NAME_TAGS:
+            tag, length = raw[position], raw[position + 1]
+            body = position + 2
+            if length & 0x80:
+                count = length & 0x7F
+                length = int.from_bytes(raw[body : body + count], "big")
+                body += count
+            position = body + length
+            if tag in (_DNS, _IP):
+                yield tag, raw[body:position]
+
+
+def _each(raw: bytes, needle: bytes) -> Iterator[int]:
+    """Where the bytes after each *needle* begin."""
+    at = raw.find(needle)
+    while at >= 0:
+        yield at + len(needle)
+        at = raw.find(needle, at + 1)
+
+
+def _content(data: bytes, at: int) -> tuple[int, int]:
+    """Where the content of the element at *at* begins and ends. The end is not checked against anything."""
+    length = data[at + 1]
+    at += 2
+    if length < 0x80:
+        return at, at + length
+    count = length & 0x7F
+    if not 0 < count <= 4:
+        raise Malformed(f"an impossible length at byte {at}")
+    return at + count, at + count + int.from_bytes(data[at : at + count], "big")
+
+
+def _sequence(data: bytes, at: int) -> tuple[int, int]:
+    if data[at] != 0x30:
+        raise Malformed(f"tag {data[at]:#04x} where a SEQUENCE belongs")
+    return _content(data, at)
+
+
+def _end(data: bytes, at: int) -> int:
+    return _content(data, at)[1]
+
+
+def _is_of_the_log(extension: bytes) -> bool:
+    parts = der.inside(extension)
+    kind = next(parts, None)
+    return kind is not None and extension[kind.start : kind.end] in (_POISON, _SCT_LIST)
+
+
+def _expect(element: der.Element, tag: int) -> None:
+    if element.tag != tag:
+        raise Malformed(f"tag {element.tag:#04x}, not {tag:#04x}")
+
+
+def _encoded(tag: int, content: bytes) -> bytes:
+    """One element in DER."""
+    length = len(content)
+    if length < 0x80:
+        return bytes((tag, length)) + content
+    count = (length.bit_length() + 7) // 8
+    return bytes((tag, 0x80 | count)) + length.to_bytes(count, "big") + content

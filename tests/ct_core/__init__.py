@@ -1,0 +1,1 @@
+"""The pure Certificate Transparency core: trees, heads, entries, names, decisions."""
