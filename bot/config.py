@@ -183,11 +183,6 @@ def _many_workspaces(
         )
     if client_id is None or client_secret is None or secret is None:
         return None
-    if not re.fullmatch(r"[0-9]+\.[0-9]+", client_id):
-        reading.problems.append(
-            f"SLACK_CLIENT_ID: I read “{shown(client_id)}”. It must be two numbers with a dot between, as Basic "
-            "Information, App Credentials shows it."
-        )
     return ManyWorkspaces(
         client_id=client_id, client_secret=client_secret, signing_secret=secret, port=port, api_url=api_url
     )

@@ -18,6 +18,7 @@ from bot.local.errors import ApiError, Json
 from bot.local.faults import Faults
 from bot.local.files import File, FileStore
 from bot.local.grants import ResponseUrls, Triggers
+from bot.local.installs import Installs, Tokens
 from bot.local.limits import SLACK, Limits, Meter
 from bot.local.modals import Modals
 from bot.local.socketmode import SocketMode
@@ -76,12 +77,18 @@ class Core:
         team_name: str,
         limits: Limits = SLACK,
         request_url: str | None = None,
+        team_id: str = "T0LOCAL01",
         clock: Callable[[], float] = time.time,
         ack_deadline_s: float = ACK_DEADLINE_S,
         retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S,
     ) -> None:
-        self.team = Team(name=team_name, manifest=manifest, now=clock)
-        self.bot_token = f"xoxb-local-{secrets.token_urlsafe(24)}"
+        self.team = Team(id=team_id, name=team_name, manifest=manifest, now=clock)
+        self.tokens = Tokens(clock=clock, rotates=bool((manifest.get("settings") or {}).get("token_rotation_enabled")))
+        self.installs = Installs(clock=clock)
+        """Shared by the workspaces of one server."""
+        self.is_installed = True
+        self.installer = ""
+        self.tokens.issue()
         self.app_token = f"xapp-local-{secrets.token_urlsafe(24)}"
         self.signing_secret = secrets.token_hex(16)
         self.faults = Faults()
@@ -112,6 +119,15 @@ class Core:
             ack_deadline_s=ack_deadline_s,
             retry_delays_s=retry_delays_s,
         )
+
+    @property
+    def bot_token(self) -> str:
+        """The app's newest token here."""
+        return self.tokens.current
+
+    def knows(self, token: str) -> bool:
+        """Whether a token is, or was, of this workspace."""
+        return token == self.app_token or token in self.function_tokens or self.tokens.knows(token)
 
     # what changed, and waiting for it
 

@@ -64,6 +64,10 @@ class FileStore:
         file.content = content
         return file
 
+    def expects(self, ticket: str) -> bool:
+        """Whether an upload URL with this ticket was given out and not used yet."""
+        return ticket in self._tickets
+
     def add(self, name: str, content: bytes, user: str, title: str = "") -> File:
         """A file that is complete at once, as a person's upload is when its message appears."""
         file = self._new(name, len(content), user)

@@ -2,6 +2,7 @@
 
 import errno
 import mimetypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -29,6 +30,7 @@ class Running:
 
     workspace: Workspace
     url: str
+    _neighbours: tuple[Workspace, ...]
     _runner: web.AppRunner
 
     @property
@@ -53,16 +55,32 @@ class Running:
 
     async def close(self) -> None:
         """Stop serving and drop every connection."""
-        await self.workspace.close()
+        for each in (self.workspace, *self._neighbours):
+            await each.close()
         await self._runner.cleanup()
 
 
-async def serve(workspace: Workspace, *, port: int, host: str = "127.0.0.1", page: Path = PAGE) -> Running:
-    """Serve *workspace* on a loopback address; port 0 takes any free one. Raises PortInUse."""
+async def serve(
+    workspace: Workspace,
+    *,
+    port: int,
+    host: str = "127.0.0.1",
+    page: Path = PAGE,
+    neighbours: Sequence[Workspace] = (),
+) -> Running:
+    """Serve *workspace* on a loopback address; port 0 takes any free one. Raises PortInUse.
+
+    *neighbours* are further workspaces behind the same Web API, as Slack has them: each call goes to the one whose
+    token it carries, and one app with one signing secret is installed in all of them. The page shows the first.
+    """
+    for neighbour in neighbours:
+        neighbour.installs = workspace.installs
+        neighbour.signing_secret = neighbour.courier.signing_secret = workspace.signing_secret
     if host not in _LOOPBACK:
         raise ValueError(f"a local workspace is served on this machine only, not on {host}")
     guard = Guard()
-    runner = web.AppRunner(_application(workspace, guard, page), access_log=None, shutdown_timeout=1.0)
+    application = _application(workspace, guard, page, neighbours)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, host, port)
     try:
@@ -74,11 +92,15 @@ async def serve(workspace: Workspace, *, port: int, host: str = "127.0.0.1", pag
         raise
     guard.port = int(runner.addresses[0][1])
     url = f"http://{'[::1]' if host == '::1' else host}:{guard.port}"
-    workspace.base_url = workspace.files.base_url = url
-    return Running(workspace=workspace, url=url, _runner=runner)
+    for each in (workspace, *neighbours):
+        each.base_url = each.files.base_url = url
+    return Running(workspace=workspace, url=url, _neighbours=tuple(neighbours), _runner=runner)
 
 
-def _application(workspace: Workspace, guard: Guard, page: Path) -> web.Application:
+def _application(
+    workspace: Workspace, guard: Guard, page: Path, neighbours: Sequence[Workspace] = ()
+) -> web.Application:
+    everybody = (workspace, *neighbours)
     app = web.Application(middlewares=[guard.middleware()], client_max_size=webapi.MAX_BODY_BYTES)
     app.on_response_prepare.append(guard.dress)
 
@@ -93,16 +115,23 @@ def _application(workspace: Workspace, guard: Guard, page: Path) -> web.Applicat
         return _page_file(page, request.match_info["path"]) or web.Response(status=404, text="no such file")
 
     async def api(request: web.Request) -> web.StreamResponse:
-        return await webapi.serve_method(workspace, METHODS, request)
+        token = request.headers.get("Authorization", "").partition(" ")[2].strip()
+        whose = next((each for each in everybody if each.knows(token)), workspace)
+        return await webapi.serve_method(whose, METHODS, request)
+
+    async def authorize(request: web.Request) -> web.StreamResponse:
+        return _authorized(everybody, request)
 
     async def link(request: web.Request) -> web.StreamResponse:
         return await workspace.socket_mode.accept(request)
 
     async def respond(request: web.Request) -> web.StreamResponse:
-        return await hooks.respond(workspace, request)
+        whose = next((each for each in everybody if each.team.id == request.match_info["team"]), workspace)
+        return await hooks.respond(whose, request)
 
     async def receive_upload(request: web.Request) -> web.StreamResponse:
-        return await hooks.receive_upload(workspace, request.clone(client_max_size=_MAX_UPLOAD))
+        whose = next((each for each in everybody if each.files.expects(request.match_info["ticket"])), workspace)
+        return await hooks.receive_upload(whose, request.clone(client_max_size=_MAX_UPLOAD))
 
     async def download(request: web.Request) -> web.StreamResponse:
         return _download(workspace, guard, request)
@@ -125,6 +154,7 @@ def _application(workspace: Workspace, guard: Guard, page: Path) -> web.Applicat
     app.router.add_get("/archives/{channel}/p{link}", permalink)
     app.router.add_get("/page/{path:.+}", page_file)
     app.router.add_route("*", "/api/{method}", api)
+    app.router.add_get("/oauth/v2/authorize", authorize)
     app.router.add_get("/link/", link)
     app.router.add_post("/hooks/{kind}/{team}/{secret}", respond)
     app.router.add_post("/upload/v1/{ticket}", receive_upload)
@@ -133,6 +163,18 @@ def _application(workspace: Workspace, guard: Guard, page: Path) -> web.Applicat
     app.router.add_post("/client/upload", upload)
     app.router.add_post("/client/{verb}", act)
     return app
+
+
+def _authorized(everybody: Sequence[Workspace], request: web.Request) -> web.Response:
+    """Slack's question whether the app may come in, answered with yes by the first person of the workspace ``team``."""
+    team = request.query.get("team") or everybody[0].team.id
+    whose = next((each for each in everybody if each.team.id == team), everybody[0])
+    try:
+        if request.query.get("client_id") != whose.installs.client_id:
+            raise ApiError("invalid_client_id")
+        raise web.HTTPFound(whose.installs.way_back(whose, whose.me, request.query.get("state", "")))
+    except ApiError as error:
+        return web.Response(status=400, text=f"Something went wrong: {error.code}")
 
 
 def _page_file(page: Path, path: str) -> web.Response | None:
@@ -153,7 +195,7 @@ def _page_file(page: Path, path: str) -> web.Response | None:
 def _download(workspace: Workspace, guard: Guard, request: web.Request) -> web.Response:
     """A file, for the app's token with files:read or for our page; everybody else gets a login page, status 200."""
     token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-    is_app = token == workspace.bot_token and "files:read" in workspace.team.app.scopes
+    is_app = token == workspace.bot_token and workspace.is_installed and "files:read" in workspace.team.app.scopes
     is_page = guard.has_session(request) and request.headers.get("Sec-Fetch-Site", "none") in {"same-origin", "none"}
     if not is_app and not is_page:
         return web.Response(text=_LOGIN_PAGE, content_type="text/html")

@@ -95,8 +95,8 @@ class Clock:
 class Team:
     """The state of one workspace."""
 
-    def __init__(self, *, name: str, manifest: Json, now: Callable[[], float]) -> None:
-        self.id = "T0LOCAL01"
+    def __init__(self, *, id: str = "T0LOCAL01", name: str, manifest: Json, now: Callable[[], float]) -> None:
+        self.id = id
         self.name = name
         self.domain = "local"
         self.clock = Clock(now)

@@ -117,6 +117,10 @@ async def serve_method(core: Core, methods: dict[str, Method], request: web.Requ
     args: Json = {}
     try:
         args = await arguments(request)
+        if name == "oauth.v2.access":  # the app's credentials instead of a token
+            answer = core.installs.access(args, request.headers.get("Authorization", ""))
+            core.record(name, {"grant_type": args.get("grant_type")}, None)
+            return web.json_response({"ok": True} | answer)
         token = _token(request, args)
         if method is None:
             raise ApiError("unknown_method", req_method=name)
@@ -124,7 +128,7 @@ async def serve_method(core: Core, methods: dict[str, Method], request: web.Requ
         _authorize(core, name, method, token)
         return await _limited(core, name, method, args, headers)
     except ApiError as error:
-        core.record(name, args, error.code)
+        core.record(name, {} if name == "oauth.v2.access" else args, error.code)
         return web.json_response(error.answer(), headers=headers)
 
 
@@ -182,14 +186,14 @@ def _authorize(core: Core, name: str, method: Method, token: str) -> None:
     if not token:
         raise ApiError("not_authed")
     if method.needs_app_token:
-        if token == core.bot_token:
+        if core.tokens.knows(token):
             raise ApiError("not_allowed_token_type")
         if token != core.app_token:
             raise ApiError("invalid_auth")
         return
     if token == core.app_token:
         raise ApiError("not_allowed_token_type")
-    if token != core.bot_token and not (name.startswith("functions.") and token in core.function_tokens):
+    if not core.tokens.check(token) and not (name.startswith("functions.") and token in core.function_tokens):
         raise ApiError("invalid_auth")
     if method.scopes and not core.team.app.scopes & set(method.scopes):
         raise missing_scope(core, *method.scopes)

@@ -48,6 +48,7 @@ class Workspace(Interactions):
         suggestions: Iterable[Suggestion] = (),
         limits: Limits = SLACK,
         request_url: str | None = None,
+        team_id: str = "T0LOCAL01",
         clock: Callable[[], float] = time.time,
         ack_deadline_s: float = ACK_DEADLINE_S,
         retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S,
@@ -57,6 +58,7 @@ class Workspace(Interactions):
             team_name=team_name,
             limits=limits,
             request_url=request_url,
+            team_id=team_id,
             clock=clock,
             ack_deadline_s=ack_deadline_s,
             retry_delays_s=retry_delays_s,
@@ -273,6 +275,21 @@ class Workspace(Interactions):
     def _channel_event(self, where: Channel, act: str, event: Json) -> None:
         kind = f"{where.type}_{act}"
         self.emit({"type": kind, "event_ts": self.team.clock.ts(), **event}, kind, where)
+        self.touch()
+
+    async def uninstall(self) -> None:
+        """Take the app out of the workspace: its tokens are dead, and it is told."""
+        app = self.team.app
+        self.tokens.revoke()
+        self.is_installed = False
+        for channel in self.team.channels.values():
+            if not channel.is_im:
+                channel.members.discard(app.bot_user)
+        at = self.team.clock.ts()
+        self.emit(
+            {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [app.bot_user]}, "event_ts": at}, "tokens_revoked"
+        )
+        self.emit({"type": "app_uninstalled", "event_ts": at}, "app_uninstalled")
         self.touch()
 
     async def run_function(self, callback_id: str, inputs: Json, *, user: str | None = None) -> str:
