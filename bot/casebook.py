@@ -155,15 +155,15 @@ class Casebook(FullText):
         """The newest incident that the message *headline* shows."""
         return await self._incident("i.root = ? order by i.id desc limit 1", headline)
 
-    async def in_thread(self, channel: str, thread_ts: str) -> Incident | None:
+    async def in_thread(self, team: str, channel: str, thread_ts: str) -> Incident | None:
         """The incident of a thread: one that stands, or else the newest."""
-        where = "i.channel = ? and (p.ts = ? or i.thread_ts = ?)"
+        where = "i.team = ? and i.channel = ? and (p.ts = ? or i.thread_ts = ?)"
         newest = f" order by (i.{_STANDING}) desc, i.id desc limit 1"
-        return await self._incident(where + newest, channel, thread_ts, thread_ts)
+        return await self._incident(where + newest, team, channel, thread_ts, thread_ts)
 
-    async def newest_standing(self, channel: str) -> Incident | None:
-        where = f"i.channel = ? and i.{_STANDING} order by i.state = 'open' desc, i.id desc limit 1"
-        return await self._incident(where, channel)
+    async def newest_standing(self, team: str, channel: str) -> Incident | None:
+        where = f"i.team = ? and i.channel = ? and i.{_STANDING} order by i.state = 'open' desc, i.id desc limit 1"
+        return await self._incident(where, team, channel)
 
     async def incidents(self, team: str, word: str, *, seen_in: Sequence[str], limit: int) -> list[Incident]:
         """The incidents in channels *seen_in*, open ones first and then the newest, that *word* is found in: in what
@@ -211,37 +211,39 @@ class Casebook(FullText):
         rows = await self._run(self._rows, "select * from timeline where incident = ? and key = ?", incident_id, key)
         return entry_of(rows[0]) if rows else None
 
-    async def taken_from(self, channel: str, ts: str) -> list[tuple[Incident, Entry]]:
+    async def taken_from(self, team: str, channel: str, ts: str) -> list[tuple[Incident, Entry]]:
         """The notes that were taken from message *ts* of *channel*, each with its incident."""
         rows = await self._run(
             self._rows,
             "select t.* from timeline t join incidents i on i.id = t.incident"
-            " where t.source_ts = ? and i.channel = ? order by t.id",
+            " where t.source_ts = ? and i.team = ? and i.channel = ? order by t.id",
             ts,
+            team,
             channel,
         )
         found = [(await self.incident(row["incident"]), entry_of(row)) for row in rows]
         return [(incident, entry) for incident, entry in found if incident is not None]
 
-    async def is_source(self, channel: str, ts: str) -> bool:
+    async def is_source(self, team: str, channel: str, ts: str) -> bool:
         """A note was taken from that message, or is about to be."""
         sql = (
             "select 1 from timeline t join incidents i on i.id = t.incident where t.source_ts = ?1 and i.channel = ?2"
-            " union all select 1 from intakes where finished_at is null and channel = ?2 and message_ts = ?1"
-            " and kind in ('mention', 'event', 'action') limit 1"
+            " and i.team = ?3 union all select 1 from intakes where finished_at is null and channel = ?2"
+            " and message_ts = ?1 and team = ?3 and kind in ('mention', 'event', 'action') limit 1"
         )
-        return bool(await self._run(self._rows, sql, ts, channel))
+        return bool(await self._run(self._rows, sql, ts, channel, team))
 
-    async def has_incidents(self, channel: str) -> bool:
-        return bool(await self._run(self._rows, "select 1 from incidents where channel = ? limit 1", channel))
+    async def has_incidents(self, team: str, channel: str) -> bool:
+        sql = "select 1 from incidents where channel = ? and team = ? limit 1"
+        return bool(await self._run(self._rows, sql, channel, team))
 
-    async def last_unpinned(self, channel: str, ts: str, user: str) -> str:
+    async def last_unpinned(self, team: str, channel: str, ts: str, user: str) -> str:
         """When (Slack's time) *user* last took the pin off that message, as far as was heard; empty for never."""
         sql = (
             "select max(json_extract(text, '$.version')) as at from intakes"
-            " where action = 'incident.unpin' and channel = ? and message_ts = ? and user = ?"
+            " where action = 'incident.unpin' and team = ? and channel = ? and message_ts = ? and user = ?"
         )
-        rows = await self._run(self._rows, sql, channel, ts, user)
+        rows = await self._run(self._rows, sql, team, channel, ts, user)
         return str(rows[0]["at"] or "")
 
     # ── watching until it is fixed ──────────────────────────────────────────────

@@ -254,7 +254,7 @@ class Response:
             message = await self._messages.read(intake.team, intake.channel, ts)
             source = _source_of(message) if message is not None else None
             incident = await self._of(intake, source) if source is not None else None
-            unpinned = await self._history.last_unpinned(intake.channel, ts, intake.user)
+            unpinned = await self._history.last_unpinned(intake.team, intake.channel, ts, intake.user)
             if source is None or incident is None or unpinned > _version(intake):
                 await self._history.decline(intake, "no incident, no message or no pin", "", (), _now())
                 return
@@ -262,10 +262,10 @@ class Response:
 
     async def _of(self, intake: Intake, source: _Source) -> Incident | None:
         for ts in (source.thread_ts, source.ts):
-            found = await self._history.in_thread(intake.channel, ts) if ts else None
+            found = await self._history.in_thread(intake.team, intake.channel, ts) if ts else None
             if found is not None:
                 return found
-        return await self._history.newest_standing(intake.channel)
+        return await self._history.newest_standing(intake.team, intake.channel)
 
     async def _noted(
         self, intake: Intake, incident: Incident, source: _Source, *, key: str, is_answered: bool = True
@@ -308,7 +308,7 @@ class Response:
 
     async def _mirrored(self, intake: Intake) -> None:
         ts = intake.message_ts or ""
-        found = await self._history.taken_from(intake.channel, ts)
+        found = await self._history.taken_from(intake.team, intake.channel, ts)
         entries = []
         for incident, known in found:
             if intake.action == UNPIN and known.added_by != intake.user:

@@ -76,13 +76,13 @@ class Gate:
         self._rooms.count(channel)
         return None
 
-    async def has_incidents(self, channel: str) -> bool:
+    async def has_incidents(self, team: str, channel: str) -> bool:
         """Whether anything that happens in *channel* can concern an incident."""
-        return await self._history.has_incidents(channel)
+        return await self._history.has_incidents(team, channel)
 
-    async def is_noted(self, channel: str, ts: str) -> bool:
+    async def is_noted(self, team: str, channel: str, ts: str) -> bool:
         """Whether a timeline has, or is about to have, a note from that message."""
-        return await self._history.is_source(channel, ts)
+        return await self._history.is_source(team, channel, ts)
 
     async def take_in(self, intake: Intake, *, verdict: str = "accepted", finished: bool = False) -> Intake | None:
         """Store *intake* before it is acknowledged; None when it was delivered before."""

@@ -75,7 +75,7 @@ def marked(gate: Gate) -> Callable[..., Awaitable[BoltResponse | None]]:
         if event.get("reaction") == PUSHPIN and item.get("type") == "message" and ts and event.get("user"):
             is_added = event.get("type") == "reaction_added"
             intake = _event(body, PIN if is_added else UNPIN, channel, str(event["user"]), ts)
-            if await gate.has_incidents(channel) and gate.refusal(channel, intake.user) is None:
+            if await gate.has_incidents(intake.team, channel) and gate.refusal(channel, intake.user) is None:
                 context[INTAKE] = await gate.take_in(intake)
         return await next()
 
@@ -87,7 +87,7 @@ def changed(gate: Gate) -> Callable[..., Awaitable[BoltResponse | None]]:
 
     async def middleware(body: dict[str, Any], context: AsyncBoltContext, next: Next) -> BoltResponse | None:
         intake = _changed(body, context.bot_user_id or "")
-        if intake is not None and await gate.is_noted(intake.channel, intake.message_ts or ""):
+        if intake is not None and await gate.is_noted(intake.team, intake.channel, intake.message_ts or ""):
             context[INTAKE] = await gate.take_in(intake)
         return await next()
 
