@@ -383,6 +383,8 @@ class _Server:
         task = asyncio.current_task()
         assert task is not None
         self._open.add(task)
+        # asyncio does so itself only where the listening socket was made with its protocol's number.
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             while await self._exchange(reader, writer):
                 pass
