@@ -13,6 +13,7 @@ from probes.model import EndpointReport, Report, Stage, Status
 
 Json: TypeAlias = dict[str, Any]
 Kind: TypeAlias = Literal["light", "full"]
+_STAGES = ("finished", "certificate", "hello")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +61,13 @@ def sighting_of(report: Report, *, kind: Kind) -> Sighting:
 
 
 def handshake_ms(report: Report) -> dict[str, float]:
-    """How long the reference handshake took at each address that finished one, without DNS."""
+    """How long the reference handshake took at each address, without DNS: until it was finished or, where it was not
+    taken so far (a light look's), until the last stage that it reached. Compare looks of one kind alone."""
     times = {}
     for endpoint in report.endpoints:
-        finished = endpoint.timing_ms.get("finished")
-        if finished is not None:
-            times[endpoint.address] = finished - (endpoint.timing_ms.get("dns") or 0.0)
+        reached = [took for stage in _STAGES if (took := endpoint.timing_ms.get(stage)) is not None]
+        if reached:
+            times[endpoint.address] = round(reached[0] - (endpoint.timing_ms.get("dns") or 0.0), 1)
     return times
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Protocol, TypeAlias
 
+from bot.history import History
 from bot.model import Note
 from bot.rows import like
 from bot.schedule import Step, wants_news
 from bot.sighting import Kind, Sighting, from_json, sighting_of, to_json
-from bot.store import Store
 from bot.watched import Look, Lookout, Pace, Seen, Watch, bucket, median_of
 from probes.codec import moment
 from probes.model import CertificateReport, Target
@@ -66,7 +66,7 @@ class Looked:
 class Watchlist:
     """The watches of all channels, in the bot's memory."""
 
-    def __init__(self, memory: Store) -> None:
+    def __init__(self, memory: History) -> None:
         self._memory = memory
 
     # ── watches ─────────────────────────────────────────────────────────────────
