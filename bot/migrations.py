@@ -99,6 +99,17 @@ def _watching(db: Database) -> None:
         db.execute(statement)
 
 
+@STEPS(name="0010b_floods")
+def _floods(db: Database) -> None:
+    # What failed together and was told in one message; `members` is JSON: watch number → target, cause, recovered.
+    db.execute(
+        """create table floods (
+            key text primary key, team text not null, channel text not null, began_at real not null, ended_at real,
+            members text not null)"""
+    )
+    db.execute("create index floods_open on floods (channel) where ended_at is null")
+
+
 def apply(db: Database) -> list[str]:
     """Bring *db* up to date; the names of the steps that were taken."""
     pending = [step.name for step in STEPS.pending(db)]

@@ -127,6 +127,45 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failing:
+    """One endpoint of a flood. `is_over`: it has recovered."""
+
+    target: str
+    cause: str
+    is_over: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flood:
+    """What failed together in one channel, told in one message (`key`), by the number of the watch."""
+
+    key: str
+    team: str
+    channel: str
+    began_at: datetime
+    members: Mapping[int, Failing] = field(hash=False)
+
+    @property
+    def is_over(self) -> bool:
+        return all(member.is_over for member in self.members.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How far a sweep has come."""
+
+    total: int
+    ok: int = 0
+    warning: int = 0
+    broken: int = 0
+    failed: int = 0  # could not be looked at
+
+    @property
+    def done(self) -> int:
+        return self.ok + self.warning + self.broken + self.failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """How long the light looks' handshakes took on one day, in ms; `median` is by a histogram: within a tenth."""
 

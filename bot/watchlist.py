@@ -17,7 +17,7 @@ from bot.model import Note
 from bot.rows import like
 from bot.schedule import Step, wants_news
 from bot.sighting import Kind, Sighting, from_json, sighting_of, to_json
-from bot.watched import Look, Lookout, Pace, Seen, Watch, bucket, median_of
+from bot.watched import Failing, Flood, Look, Lookout, Pace, Seen, Watch, bucket, median_of
 from probes.codec import moment
 from probes.model import CertificateReport, Target
 
@@ -450,6 +450,34 @@ class Watchlist:
         watches = [_watch_of(row) for row in rows]
         return [(watch, await self.runs(watch.lookout.id, limit=4)) for watch in watches]
 
+    # ── floods ──────────────────────────────────────────────────────────────────
+
+    async def keep_flood(self, flood: Flood, notes: Sequence[Note]) -> None:
+        """The flood as it is now, and what is to be said of it; one that is over ends."""
+
+        def kept() -> None:
+            members = {number: [one.target, one.cause, one.is_over] for number, one in flood.members.items()}
+            self._memory._db.execute(
+                "insert into floods (key, team, channel, began_at, members, ended_at) values (?, ?, ?, ?, ?, ?)"
+                " on conflict (key) do update set members = excluded.members, ended_at = excluded.ended_at",
+                (
+                    flood.key,
+                    flood.team,
+                    flood.channel,
+                    flood.began_at.timestamp(),
+                    json.dumps(members, ensure_ascii=False),
+                    flood.began_at.timestamp() if flood.is_over else None,
+                ),
+            )
+            self._memory._note(notes)
+
+        await self._memory._write(kept)
+
+    async def floods(self, team: str, channel: str) -> list[Flood]:
+        """Those of a channel that are not over, the newest first."""
+        sql = "select * from floods where team = ? and channel = ? and ended_at is null order by began_at desc"
+        return [_flood_of(row) for row in await self._memory._run(self._memory._rows, sql, team, channel)]
+
     # ── forgetting ──────────────────────────────────────────────────────────────
 
     async def prune(self, now: datetime) -> int:
@@ -542,6 +570,20 @@ def _lookout_of(row: Row) -> Lookout:
         full_at=_maybe(row["full_at"]),
         told_at=_maybe(row["told_at"]),
         expires_at=_maybe(row["expires_at"]),
+    )
+
+
+def _flood_of(row: Row) -> Flood:
+    members = json.loads(row["members"])
+    return Flood(
+        key=row["key"],
+        team=row["team"],
+        channel=row["channel"],
+        began_at=_utc(row["began_at"]),
+        members={
+            int(number): Failing(target=target, cause=cause, is_over=is_over)
+            for number, (target, cause, is_over) in members.items()
+        },
     )
 
 
