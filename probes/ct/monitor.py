@@ -7,153 +7,41 @@ before the position moves there. What does not fit is downloaded once more, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from probes.ct.heads import TreeHead
 from probes.ct.loglist import Log
 from probes.ct.merkle import CompactTree, verify_consistency
+from probes.ct.position import SEVERITIES, Event, Judged, Kind, Lag, Position, Settled, State
 
-Kind = Literal[
-    "split-view",  # two signed heads of one size with different roots
-    "shrunken",  # a newer signed head is smaller than an older one
-    "inconsistent",  # the entries do not make the signed root, twice; or a consistency proof fails
-    "bad-signature",  # a head that the log's key did not sign
-    "stale-head",  # no head newer than the maximum merge delay
-    "future-head",  # a head dated after now
-    "gap",  # the log is gone before it was read to its end
-    "finished",  # read to the final head: nothing more will come
-    "malformed-entry",  # an entry whose names cannot be excluded
-    "lagging",  # the monitor is behind
-    "resumed",  # what was told of before is over
+__all__ = [
+    "CLOCK_SKEW",
+    "LAG_LIMIT",
+    "SEVERITIES",
+    "Event",
+    "Judged",
+    "Kind",
+    "Lag",
+    "OutOfOrder",
+    "Position",
+    "Progress",
+    "Settled",
+    "State",
+    "start_at",
 ]
-State = Literal["new", "following", "rewound", "inconsistent", "finished", "gone"]
-Severity = Literal["critical", "warning", "notice"]
-SEVERITIES: dict[Kind, Severity] = {
-    "split-view": "critical",
-    "shrunken": "critical",
-    "inconsistent": "critical",
-    "bad-signature": "warning",
-    "stale-head": "warning",
-    "future-head": "warning",
-    "gap": "warning",
-    "malformed-entry": "warning",
-    "lagging": "warning",
-    "finished": "notice",
-    "resumed": "notice",
-}
+
 CLOCK_SKEW = timedelta(minutes=5)
 LAG_LIMIT = timedelta(hours=1)
-_REMEMBERED_HEADS = 32
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = datetime(9999, 12, 31, tzinfo=UTC)
+_REMEMBERED_HEADS = 8
 _REMEMBERED_ALARMS = 64
 
 
 class OutOfOrder(ValueError):
     """Leaf hashes that do not follow the ones downloaded: a fault of the caller."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something about a log that a person may have to know. *evidence* can be written as JSON."""
-
-    kind: Kind
-    log_id: str
-    log: str
-    text: str
-    evidence: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def severity(self) -> Severity:
-        """In the catalogue's words."""
-        return SEVERITIES[self.kind]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
-    """How far one log was read; survives a crash as JSON.
-
-    *tree*: the compact tree of everything downloaded; *verified_tree*: as it was when its root last was that of the
-    signed head *verified*. *heads*: sizes and roots (hex) verified before, to know an older head again. *raised*:
-    what was told and is not over, so that nothing is told twice. *first*: where the reading began.
-    """
-
-    log_id: str
-    tree: dict[str, Any] = field(default_factory=lambda: CompactTree().to_json())
-    verified: TreeHead | None = None
-    verified_tree: dict[str, Any] = field(default_factory=lambda: CompactTree().to_json())
-    state: State = "new"
-    newest_ms: int = 0
-    first: int = 0
-    heads: tuple[tuple[int, str], ...] = ()
-    raised: tuple[str, ...] = ()
-
-    @property
-    def downloaded(self) -> int:
-        """How many entries were read, the unread beginning counted in."""
-        return int(self.tree["size"])
-
-    @property
-    def verified_size(self) -> int:
-        """How many entries a signed head accounts for."""
-        return int(self.verified_tree["size"])
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return {
-            "log_id": self.log_id,
-            "tree": self.tree,
-            "verified": self.verified.to_json() if self.verified else None,
-            "verified_tree": self.verified_tree,
-            "state": self.state,
-            "newest_ms": self.newest_ms,
-            "first": self.first,
-            "heads": [list(each) for each in self.heads],
-            "raised": list(self.raised),
-        }
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> Position:
-        """What to_json said."""
-        return cls(
-            log_id=stored["log_id"],
-            tree=stored["tree"],
-            verified=TreeHead.from_json(stored["verified"]) if stored["verified"] else None,
-            verified_tree=stored["verified_tree"],
-            state=stored["state"],
-            newest_ms=stored["newest_ms"],
-            first=stored["first"],
-            heads=tuple((size, root) for size, root in stored["heads"]),
-            raised=tuple(stored["raised"]),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """What a head means. *target*: download up to its size, then `settle`. *prove*: ask the log to prove that the
-    second extends the first, then `proved`."""
-
-    events: tuple[Event, ...] = ()
-    target: TreeHead | None = None
-    prove: tuple[TreeHead, TreeHead] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """What the downloaded entries mean. *rewind*: download again from the position's `downloaded`, once."""
-
-    events: tuple[Event, ...] = ()
-    verified: bool = False
-    rewind: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lag:
-    """How far behind: entries not yet verified, and how old the newest verified head and entry are."""
-
-    entries: int
-    head_age: timedelta | None
-    entry_age: timedelta | None
 
 
 def start_at(log: Log, tree: CompactTree, head: TreeHead) -> Position:
@@ -163,7 +51,14 @@ def start_at(log: Log, tree: CompactTree, head: TreeHead) -> Position:
         raise ValueError("this is not the tree of that head")
     stored = tree.to_json()
     return Position(
-        log_id=log.log_id.hex(), tree=stored, verified=head, verified_tree=stored, state="following", first=head.size
+        log_id=log.log_id.hex(),
+        tree=stored,
+        verified=head,
+        verified_tree=stored,
+        promised=head,
+        state="following",
+        newest_head_ms=head.timestamp_ms,
+        first=head.size,
     )
 
 
@@ -178,7 +73,6 @@ class Progress:
         self.log = log
         self._position = position or Position(log_id=log.log_id.hex())
         self._tree = CompactTree.from_json(self._position.tree)
-        self._latest: TreeHead | None = None
 
     @property
     def position(self) -> Position:
@@ -191,12 +85,42 @@ class Progress:
         return self._tree.size
 
     def judge(self, head: TreeHead, now: datetime) -> Judged:
-        """What a head says beside those before it. Its signature was verified (verify_head)."""
-        return Judged(target=head if head.size > self._position.verified_size else None)
+        """What a head says beside those before it. Its signature was verified (verify_head).
+
+        An older and smaller head is no lie by itself, only an old answer: the log is asked to prove that it once was
+        its tree. A smaller tree signed later, or a larger one signed earlier, cannot be of one append-only log.
+        """
+        events = [*self._over("bad-signature", "its tree heads are signed again"), *self._dated(head, now)]
+        events += self._beyond_final(head)
+        before = self._position.promised
+        self._position = replace(
+            self._position,
+            promised=head if before is None or _ranks(before) < _ranks(head) else before,
+            newest_head_ms=max(self._position.newest_head_ms, min(head.timestamp_ms, _ms(now))),
+            state="following" if self._position.state == "gone" else self._position.state,
+        )
+        events += self._over("gap", "it answers again")
+        events += (event for other in self._known(before) for event in self._compared(other, head, now))
+        verified = self._position.verified
+        if verified and head.size == verified.size and head.root == verified.root:
+            self._position = replace(self._position, verified=max(verified, head, key=_timestamp))
+            return Judged(events=tuple(events))
+        shrunk = before is not None and head.size < before.size and head.timestamp_ms > before.timestamp_ms
+        if head.size < self._tree.size:
+            if shrunk and head.size > self._position.verified_size:
+                # What was downloaded beyond may have been replaced since: read again from what is certain.
+                self._rewind("following")
+                return Judged(events=tuple(events), target=head, rewound=True)
+            return Judged(events=tuple(events), target=self._waiting(), prove=self._provable(head))
+        target = head if head.size > self._position.verified_size else None
+        return Judged(events=tuple(events), target=target, prove=None if target else self._provable(head))
 
     def unsigned(self, reason: str, head: TreeHead | None = None) -> tuple[Event, ...]:
-        """A head that cannot be read or that the log did not sign (BadHead)."""
-        return ()
+        """A head that cannot be read or that the log did not sign (BadHead); told once until one is right again."""
+        evidence = {"reason": reason, "head": head.to_json() if head else None}
+        return self._once(
+            "bad-signature", self._event("bad-signature", f"its tree head does not hold: {reason}", evidence)
+        )
 
     def feed(self, first_index: int, leaf_hashes: Sequence[bytes], *, newest_ms: int = 0) -> None:
         """Take the leaf hashes of the next entries, in order; OutOfOrder when they are not the next."""
@@ -207,30 +131,246 @@ class Progress:
             self._position = replace(self._position, newest_ms=newest_ms)
 
     def settle(self, target: TreeHead, now: datetime) -> Settled:
-        """Compare the root of what was downloaded with *target*'s, whose size was reached exactly."""
-        return Settled()
+        """Compare the root of what was downloaded with *target*'s, whose size must be reached exactly.
+
+        The first mismatch rewinds to the last verified head, for the fault may lie on the way. The second is told;
+        reading then goes on from where it is, for names must still be seen, until a head matches or `again`.
+        """
+        if self._tree.size != target.size:
+            raise OutOfOrder(f"{self._tree.size} entries are downloaded, and the head is of {target.size}")
+        computed = self._tree.root()
+        if computed == target.root:
+            return Settled(events=self._verified(target), verified=True)
+        if self._position.state in ("new", "following"):
+            self._rewind("rewound")
+            return Settled(rewind=True)
+        self._position = replace(self._position, state="inconsistent")
+        since = self._position.verified_size
+        text = (
+            f"its entries {since} to {target.size - 1}, downloaded twice, do not have the root that it signed: an "
+            f"entry was changed or left out, or the log shows different trees to different people"
+        )
+        evidence = {
+            "verified_head": self._position.verified.to_json() if self._position.verified else None,
+            "head": target.to_json(),
+            "computed_root": computed.hex(),
+        }
+        return Settled(events=self._once("inconsistent", self._event("inconsistent", text, evidence)))
+
+    def again(self) -> None:
+        """Go back to the last verified head: for another try with an inconsistent log."""
+        self._rewind("inconsistent" if self._position.state == "inconsistent" else "following")
 
     def proved(self, old: TreeHead, new: TreeHead, proof: Sequence[bytes]) -> tuple[Event, ...]:
         """The answer to Judged.prove: a consistency proof from *old* to *new*."""
-        verify_consistency(old.size, old.root, new.size, new.root, proof)
-        return ()
+        if verify_consistency(old.size, old.root, new.size, new.root, proof):
+            self._position = replace(self._position, heads=_remembered((*self._position.heads, old)))
+            return ()
+        text = f"its tree of {new.size} entries does not extend the one of {old.size} that it signed before"
+        evidence = {"head": new.to_json(), "other_head": old.to_json(), "proof": [each.hex() for each in proof]}
+        key = f"split-view {old.size} {old.root.hex()}"
+        return self._once(key, self._event("split-view", text, evidence))
 
     def lag(self, now: datetime) -> Lag:
-        """How far behind the newest head seen."""
-        return Lag(entries=0, head_age=None, entry_age=None)
+        """How far behind the largest signed head seen."""
+        verified, promised = self._position.verified, self._position.promised
+        return Lag(
+            entries=max((promised.size if promised else 0) - self._position.verified_size, 0),
+            head_age=now - _instant(verified.timestamp_ms) if verified else None,
+            entry_age=now - _instant(self._position.newest_ms) if self._position.newest_ms else None,
+        )
 
     def watch_lag(self, now: datetime, *, limit: timedelta = LAG_LIMIT) -> tuple[Event, ...]:
-        """`lagging`, once, when entries wait and the newest verified head is older than *limit*; `resumed` after."""
-        return ()
+        """`lagging`, once, when entries wait and what was read last is older than *limit*; `resumed` after."""
+        lag = self.lag(now)
+        age = lag.head_age if lag.head_age is not None else lag.entry_age
+        if not lag.entries:
+            return self._over("lagging", "every entry is read")
+        if age is None or age <= limit + timedelta(seconds=self.log.mmd_s):
+            return self._over("lagging", "reading has caught up") if age is not None else ()
+        text = f"{lag.entries} entries wait to be read; what was read last is {_span(age)} old"
+        evidence = {"entries": lag.entries, "age_s": int(age.total_seconds()), "verified": self._position.verified_size}
+        return self._once("lagging", self._event("lagging", text, evidence))
 
-    def watch_age(self, now: datetime) -> tuple[Event, ...]:
-        """`stale-head`, once, when the newest head seen is older than the maximum merge delay; `resumed` after."""
-        return ()
+    def watch_age(self, now: datetime, *, since: datetime | None = None) -> tuple[Event, ...]:
+        """`stale-head`, once, when the newest head is older than the maximum merge delay; `resumed` after.
+
+        A log that takes no more certificates signs no more heads: its age is its right. *since*: when following began,
+        for a log that never gave a head at all.
+        """
+        if self._position.state in ("finished", "gone") or self.log.state in ("readonly", "retired", "rejected"):
+            return ()
+        newest = _instant(self._position.newest_head_ms) if self._position.newest_head_ms else since
+        if newest is None:
+            return ()
+        age = now - newest
+        if age <= timedelta(seconds=self.log.mmd_s) + CLOCK_SKEW:
+            return self._over("stale-head", "its tree heads are new again")
+        promise = _span(timedelta(seconds=self.log.mmd_s))
+        text = f"its newest tree head is {_span(age)} old; it promises a new one within {promise}"
+        if not self._position.newest_head_ms:
+            text = f"it has given no tree head that holds for {_span(age)}"
+        promised = self._position.promised
+        evidence = {"age_s": int(age.total_seconds()), "mmd_s": self.log.mmd_s, "head": promised and promised.to_json()}
+        return self._once("stale-head", self._event("stale-head", text, evidence))
 
     def gone(self, reason: str) -> tuple[Event, ...]:
         """The log answers no more, for good, or is retired: a `gap` unless it was read to its end."""
-        return ()
+        if self._position.state in ("finished", "gone"):
+            return ()
+        promised, read = self._position.promised, self._position.verified_size
+        end = self.log.final[0] if self.log.final else promised.size if promised else None
+        if end is not None and read >= end:
+            return self._finished(f"{reason}; all {read} entries were read")
+        self._position = replace(self._position, state="gone")
+        upto = "an unknown end" if end is None else str(end - 1)
+        text = f"it is gone ({reason}) before it was read to its end: the entries {read} to {upto} are not verified"
+        evidence = {"from": read, "to": end, "downloaded": self._tree.size, "head": promised and promised.to_json()}
+        return self._once("gap", self._event("gap", text, evidence))
 
-    def malformed(self, index: int, problem: str) -> Event:
+    def malformed(self, index: int, problem: str, evidence: dict[str, Any] | None = None) -> Event:
         """An entry whose names cannot be excluded."""
-        raise NotImplementedError
+        return self._event("malformed-entry", f"entry {index}: {problem}", {"index": index, **(evidence or {})})
+
+    def _verified(self, head: TreeHead) -> tuple[Event, ...]:
+        """The downloaded tree is *head*'s: the position moves there."""
+        before = self._position
+        heads = (*before.heads, before.verified) if before.verified else before.heads
+        stored = self._tree.to_json()
+        self._position = replace(
+            before,
+            tree=stored,
+            verified=head,
+            verified_tree=stored,
+            heads=_remembered(heads),
+            state="finished" if before.state == "finished" else "following",
+        )
+        events = self._over("inconsistent", f"its {head.size} entries have the root that it signed")
+        final = self.log.final
+        if final and head.size == final[0] and head.root != final[1]:
+            text = f"its tree of {head.size} entries is not the final one of the log list"
+            evidence = {"head": head.to_json(), "final_root": final[1].hex()}
+            return events + self._once("final-root", self._event("inconsistent", text, evidence))
+        if final and head.size >= final[0] and before.state != "finished":
+            return events + self._finished(f"it is read-only, and all {head.size} entries were read and verified")
+        return events
+
+    def _finished(self, text: str) -> tuple[Event, ...]:
+        self._position = replace(self._position, state="finished")
+        verified = self._position.verified
+        return self._once("finished", self._event("finished", text, {"head": verified and verified.to_json()}))
+
+    def _dated(self, head: TreeHead, now: datetime) -> tuple[Event, ...]:
+        ahead = _instant(head.timestamp_ms) - now
+        if ahead <= CLOCK_SKEW:
+            return self._over("future-head", "its tree heads are dated rightly again")
+        text = f"its tree head is dated {_span(ahead)} after now: its clock is wrong, or ours"
+        evidence = {"head": head.to_json(), "now": now.isoformat()}
+        return self._once("future-head", self._event("future-head", text, evidence))
+
+    def _beyond_final(self, head: TreeHead) -> tuple[Event, ...]:
+        final = self.log.final
+        if not final or head.size <= final[0]:
+            return ()
+        text = f"it signed a tree of {head.size} entries, and the log list says that it ended at {final[0]}"
+        return self._once(
+            "beyond-final", self._event("inconsistent", text, {"head": head.to_json(), "final": final[0]})
+        )
+
+    def _known(self, promised: TreeHead | None) -> tuple[TreeHead, ...]:
+        """The signed heads that another is compared with, each once, the largest promise first."""
+        known = (promised, self._position.verified, *reversed(self._position.heads))
+        return tuple({(each.size, each.root): each for each in reversed(known) if each}.values())[::-1]
+
+    def _compared(self, other: TreeHead, head: TreeHead, now: datetime) -> tuple[Event, ...]:
+        """What *head* and *other* prove about the log by themselves."""
+        evidence = {"head": head.to_json(), "other_head": other.to_json()}
+        if head.size == other.size:
+            if head.root == other.root:
+                return ()
+            text = f"it signed two different trees of {head.size} entries: a split view"
+            key = f"split-view {head.size} {head.root.hex()}"
+            return self._once(key, self._event("split-view", text, evidence))
+        earlier, later = sorted((head, other), key=_timestamp)
+        if earlier.timestamp_ms == later.timestamp_ms or earlier.size < later.size:
+            return ()
+        if _instant(later.timestamp_ms) > now + CLOCK_SKEW:
+            return ()  # its date is a fault of its own (future-head), and orders nothing
+        text = f"it signed {earlier.size} entries first and only {later.size} later: entries were taken away"
+        key = f"shrunken {later.size} {later.root.hex()}"
+        return self._once(key, self._event("shrunken", text, evidence))
+
+    def _waiting(self) -> TreeHead | None:
+        """The promise that is still to be verified."""
+        promised = self._position.promised
+        return promised if promised and promised.size > self._position.verified_size else None
+
+    def _provable(self, head: TreeHead) -> tuple[TreeHead, TreeHead] | None:
+        """The question whether an older, smaller head was this log's, unless the answer is known."""
+        verified = self._position.verified
+        if not verified or not 0 < head.size < verified.size:
+            return None
+        known = any(each.size == head.size for each in self._position.heads)
+        return None if known else (head, verified)
+
+    def _rewind(self, state: State) -> None:
+        self._tree = CompactTree.from_json(self._position.verified_tree)
+        self._position = replace(self._position, state=state)
+
+    def _once(self, key: str, event: Event) -> tuple[Event, ...]:
+        """The event, unless *key* was raised and is not over."""
+        raised = self._position.raised
+        if key in raised:
+            return ()
+        self._position = replace(self._position, raised=(*raised, key)[-_REMEMBERED_ALARMS:])
+        return (event,)
+
+    def _over(self, key: str, text: str) -> tuple[Event, ...]:
+        """`resumed`, when *key* was raised."""
+        raised = self._position.raised
+        if key not in raised:
+            return ()
+        self._position = replace(self._position, raised=tuple(each for each in raised if each != key))
+        return (self._event("resumed", f"{text} (was: {key})", {"was": key}),)
+
+    def _event(self, kind: Kind, text: str, evidence: dict[str, Any]) -> Event:
+        return Event(
+            kind=kind,
+            log_id=self._position.log_id,
+            log=self.log.description,
+            text=f"{self.log.description}: {text}",
+            evidence={"log_id": self._position.log_id, "url": self.log.url, **evidence},
+        )
+
+
+def _remembered(heads: tuple[TreeHead, ...]) -> tuple[TreeHead, ...]:
+    return heads[-_REMEMBERED_HEADS:]
+
+
+def _ranks(head: TreeHead) -> tuple[int, int]:
+    return head.size, head.timestamp_ms
+
+
+def _timestamp(head: TreeHead) -> int:
+    return head.timestamp_ms
+
+
+def _instant(timestamp_ms: int) -> datetime:
+    """The instant of an RFC 6962 timestamp; what lies beyond the year 9999 is taken as its end."""
+    try:
+        return _EPOCH + timedelta(milliseconds=timestamp_ms)
+    except OverflowError:
+        return _LAST
+
+
+def _ms(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _span(length: timedelta) -> str:
+    """A time for people, in its largest fitting unit."""
+    seconds = int(length.total_seconds())
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} seconds"

@@ -144,7 +144,7 @@ class WatchSet:
                 if domain:
                     yield Match(domain=domain, name=shown, how="address")
                 continue
-            for domain, exact in self._touched(reading.split(".")):
+            for domain, exact in self._touched(reading.split(".")).items():
                 how: How = "odd" if number else "name" if exact else "wildcard"
                 yield Match(domain=domain, name=shown, how=how)
 
@@ -193,7 +193,7 @@ def _pieces(text: str, *, is_cn: bool) -> Iterator[str]:
         yield _PORT.sub("", host)
         # A common name with spaces is a sentence; a dNSName with spaces is a list by somebody who knew no better.
         if not is_cn:
-            yield from host.replace(",", " ").replace(";", " ").split()
+            yield from re.split(r"[\s,;]+", host)
 
 
 def _decoded(name: bytes) -> list[str]:
