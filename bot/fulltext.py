@@ -11,8 +11,8 @@ import sqlite3
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
+from bot.ledger import Ledger
 from bot.rows import like
-from bot.store import Store
 
 Kind: TypeAlias = Literal["check", "incident"]
 _TOKEN = re.compile(r"[^\W_]+")
@@ -22,7 +22,7 @@ _INDEX = (
 )
 
 
-class FullText(Store):
+class FullText(Ledger):
     """What the memory can be asked for by words."""
 
     @property

@@ -1,4 +1,4 @@
-"""The memory: requests, checks, the outbox and identities, above the incidents of `bot.casebook`. Every method is one
+"""The memory: requests, checks and identities, above the incidents of `bot.casebook`. Every method is one
 short job on the one thread that owns the connection (`bot.store`)."""
 
 from __future__ import annotations
@@ -8,27 +8,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.casebook import KEEP, Casebook, Say, Watching
-from bot.model import Intake, Note, Owed, PastCheck, StoredIdentity, Transition, Vigil
+from bot.model import Intake, Note, PastCheck, StoredIdentity, Transition, Vigil
 from bot.rows import (
     identity_row,
     intake_of,
-    owed_of,
     past_check_of,
     stamp,
     stored_identity_of,
 )
 from probes.codec import to_json
-
-# What is owed, with the place where it belongs; and what has to stand before it in the same thread and does not yet.
-_OWED = (
-    "select o.*, coalesce(o.thread_ts, p.ts) as place from outbox o left join outbox p on p.key = o.parent"
-    " where o.sent_revision < o.revision and o.state = 'live'"
-)
-_EARLIER = (
-    "select 1 from outbox e where e.parent = o.parent and e.id < o.id and e.kind = 'message' and e.ts is null"
-    " and e.sent_revision < e.revision and e.state = 'live' and o.ts is null"
-)
-
 
 _PRUNED_AT_ONCE = 200
 _OLD_INTAKES = (
@@ -39,6 +27,11 @@ _OLD_NOTES = (
     "delete from outbox where id in (select id from outbox where noted_at < :seconds"
     " and (sent_revision >= revision or state = 'dead' or parent in (select key from outbox where state = 'dead'))"
     " and key not in (select headline from checks) limit :most)"
+)
+_OLD_PICTURES = (
+    "delete from pictures where rowid in (select i.rowid from pictures i where i.noted_at < :seconds and not exists"
+    " (select 1 from outbox o, json_each(o.pictures) each where o.pictures is not null and o.team = i.team"
+    " and each.value = i.key) limit :most)"
 )
 _OLD_AUDIT = "delete from audit where id in (select id from audit where at < :text limit :most)"
 
@@ -227,89 +220,6 @@ class History(Casebook):
         )
         return [row["channel"] for row in rows]
 
-    # ── the outbox ──────────────────────────────────────────────────────────────
-
-    async def note(self, notes: Sequence[Note]) -> None:
-        """Owe *notes* to Slack."""
-        await self._write(self._note, notes)
-
-    async def is_noted(self, key: str) -> bool:
-        """The note is sent, or will be; what was given up may be noted again."""
-        return bool(await self._run(self._rows, "select 1 from outbox where key = ? and state = 'live'", key))
-
-    async def unsent(self, now: float) -> list[Owed]:
-        """What can be sent at *now* (Unix seconds), oldest first: its parent is posted and its time has come."""
-        rows = await self._run(
-            self._rows,
-            f"{_OWED} and o.retry_at <= ? and (o.parent is null or p.ts is not null)"
-            f" and not exists ({_EARLIER} and e.retry_at > ?) order by o.id limit 500",
-            now,
-            now,
-        )
-        return [owed_of(row) for row in rows]
-
-    async def next_retry(self) -> float | None:
-        """When (Unix seconds) the next unsent note is due, if there is one that can ever be sent."""
-        rows = await self._run(
-            self._rows,
-            f"select min(retry_at) as at from ({_OWED} and (o.parent is null or p.ts is not null)"  # noqa: S608 - ours
-            f" and not exists ({_EARLIER}))",
-        )
-        at = rows[0]["at"]
-        return float(at) if at is not None else None
-
-    async def current(self, owed_id: int) -> Owed | None:
-        """The note as it stands now, or None when nothing is to be sent, or one before it has to be sent first."""
-        rows = await self._run(self._rows, f"{_OWED} and o.id = ? and not exists ({_EARLIER})", owed_id)
-        return owed_of(rows[0]) if rows else None
-
-    async def posted_at(self, channel: str, ts: str) -> str | None:
-        """The key of the note that is message *ts* of *channel*."""
-        rows = await self._run(self._rows, "select key from outbox where channel = ? and ts = ?", channel, ts)
-        return str(rows[0]["key"]) if rows else None
-
-    async def attempt(self, owed_id: int, now: float) -> None:
-        """From here on a message may exist that nobody has recorded."""
-        await self._write(self._db.execute, "update outbox set attempted_at = ? where id = ?", (now, owed_id))
-
-    async def uploaded(self, owed_id: int, now: float, upload: str | None) -> None:
-        """Slack has the file's bytes as *upload*, and may show them from here on; None: it has them no more."""
-        await self._write(
-            self._db.execute, "update outbox set attempted_at = ?, upload = ? where id = ?", (now, upload, owed_id)
-        )
-
-    async def sent(self, owed_id: int, revision: int, ts: str | None) -> None:
-        """Slack has *revision* of the note, as message *ts*."""
-        await self._write(
-            self._db.execute,
-            "update outbox set sent_revision = ?, ts = coalesce(?, ts), attempted_at = null, attempts = 0, error = null"
-            " where id = ?",
-            (revision, ts, owed_id),
-        )
-
-    async def postponed(self, owed_id: int, retry_at: float, error: str, *, outcome_known: bool) -> None:
-        """Not sent; try again at *retry_at*. *outcome_known*: Slack said that it did not take it."""
-        await self._write(
-            self._db.execute,
-            "update outbox set retry_at = ?, error = ?, attempts = attempts + 1,"
-            " attempted_at = case when ? then null else attempted_at end where id = ?",
-            (retry_at, error, int(outcome_known), owed_id),
-        )
-
-    async def undeliverable(self, owed_id: int, error: str, notes: Sequence[Note] = ()) -> None:
-        """The note, and what belongs into its thread, will never be sent; *notes* tell whoever asked."""
-        await self._write(self._undeliverable, owed_id, error, notes)
-
-    def _undeliverable(self, owed_id: int, error: str, notes: Sequence[Note]) -> None:
-        self._db.execute("update outbox set state = 'dead', error = ? where id = ?", (error, owed_id))
-        self._note(notes)
-
-    async def vanished(self, owed_id: int) -> None:
-        """The posted message is gone: it is to be posted anew."""
-        await self._write(
-            self._db.execute, "update outbox set ts = null, attempted_at = null, retry_at = 0 where id = ?", (owed_id,)
-        )
-
     # ── forgetting ──────────────────────────────────────────────────────────────
 
     async def prune(self, before: datetime) -> int:
@@ -319,7 +229,7 @@ class History(Casebook):
         A few hundred rows at a time: acknowledgements wait for this thread.
         """
         forgotten = 0
-        for sql in (_OLD_INTAKES, _OLD_NOTES, _OLD_AUDIT):
+        for sql in (_OLD_INTAKES, _OLD_NOTES, _OLD_PICTURES, _OLD_AUDIT):
             while True:
                 counted = await self._write(self._deleted, sql, stamp(before), before.timestamp())
                 forgotten += counted

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from probes.model import Endpoint, Report, Status, Target
 from probes.pki.credential import Credential
@@ -54,9 +55,10 @@ class StoredIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryQuery:
-    """`history [HOST or word]`; an empty word lists everything."""
+    """`history [HOST or word]`; an empty word lists everything. `figures`: those of all incidents, as pictures."""
 
     word: str = ""
+    figures: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +99,13 @@ class NotYet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Misread:
-    """What could not be understood: a text for the person, saying what was read and what would work."""
+    """What could not be understood: a text for the person, saying what was read and what would work.
+
+    `instead` is the command that was probably meant, without the `/tls`; empty where nothing is near.
+    """
 
     answer: str
+    instead: str = ""
 
 
 Command: TypeAlias = (
@@ -144,12 +150,40 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture in a message. The same key is the same bytes; `alt` says in words what it shows.
+
+    A message shows it by `block()` among its blocks, with the picture itself in `Note.pictures`. Where Slack does not
+    take it, the message is said without: its text and its other blocks have to say everything.
+    """
+
+    key: str
+    png: bytes = field(repr=False)
+    alt: str
+
+    @classmethod
+    def named(cls, name: str, png: bytes, alt: str) -> Picture:
+        """A picture whose key is *name* and a digest of the bytes."""
+        return cls(key=f"{name}:{hashlib.sha256(png).hexdigest()[:16]}", png=png, alt=alt)
+
+    def block(self) -> Json:
+        """The block that shows it; the outbox puts Slack's own id in."""
+        return {"type": "image", "picture": self.key, "alt_text": self.alt[:LONGEST_ALT] or "picture"}
+
+
+LONGEST_ALT: Final = 2000  # docs.slack.dev/reference/block-kit/blocks/image-block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
     """One message owed to Slack. Noting the same `key` again replaces what the message is to say.
 
     kind `message` is posted once and then edited; `reply` is for `user` alone and sent once; `file` is uploaded once,
     with the text of `content` beside it, and its blocks are said instead where Slack takes no file.
     `parent` is the key of the message in whose thread this one belongs, `thread_ts` a thread known already.
+    `channel` may be a person's id: it is then said in their direct messages with the bot.
+    `pictures` are those that the blocks show. `is_passing`: it will soon say something else (progress), so edits that
+    last go before it.
     """
 
     key: str
@@ -164,6 +198,34 @@ class Note:
     replace_original: bool = False
     filename: str | None = None
     file_text: str | None = None
+    pictures: tuple[Picture, ...] = ()
+    is_passing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A note that can be sent now, as far as its place in the queue goes."""
+
+    id: int
+    key: str
+    kind: Literal["message", "reply", "file"]
+    team: str
+    channel: str
+    is_posted: bool
+    is_passing: bool
+    awaits_pictures: bool  # Slack does not have them all yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A picture as the outbox knows it. `upload`: Slack's id of its bytes."""
+
+    key: str
+    png: bytes = field(repr=False)
+    alt: str
+    upload: str | None
+    state: Literal["new", "ready", "refused"]
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

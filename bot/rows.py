@@ -127,6 +127,7 @@ def owed_of(row: dict[str, Any]) -> Owed:
         replace_original=bool(row["replace_original"]),
         filename=row["filename"],
         file_text=row["file_text"],
+        is_passing=bool(row["passing"]),
     )
     return Owed(
         id=row["id"],

@@ -27,7 +27,7 @@ from typing import IO, Any, Self, TypeVar
 from sqlite_utils import Database
 
 from bot import migrations
-from bot.model import Note
+from bot.model import Content, Note
 from bot.rows import stamp
 
 Result = TypeVar("Result")
@@ -119,7 +119,7 @@ class Store:
     def _rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         return list(self._db.query(sql, values))
 
-    # ── what every transaction may begin or end with ─────────────────────────────────────
+    # ── what every transaction may end with ────────────────────────────────────────────
 
     def _finish(self, intake_id: int, now: datetime, notes: Sequence[Note], error: str | None) -> None:
         self._db.execute("update intakes set finished_at = ?, error = ? where id = ?", (stamp(now), error, intake_id))
@@ -129,10 +129,11 @@ class Store:
         for note in notes:
             self._db.execute(
                 "insert into outbox (key, kind, team, channel, parent, thread_ts, user, response_url, replace_original,"
-                " filename, file_text, content, noted_at, revision, sent_revision, attempts, retry_at, state)"
-                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, 'live')"
-                " on conflict (key) do update set content = excluded.content, revision = revision + 1,"
-                " attempts = 0, retry_at = 0, state = 'live' where content != excluded.content or state = 'dead'",
+                " filename, file_text, content, pictures, passing, noted_at, revision, sent_revision, attempts,"
+                " retry_at, state) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, 'live')"
+                " on conflict (key) do update set content = excluded.content, pictures = excluded.pictures,"
+                " passing = excluded.passing, revision = revision + 1, attempts = 0, retry_at = 0, state = 'live'"
+                " where content != excluded.content or state = 'dead'",
                 (
                     note.key,
                     note.kind,
@@ -145,10 +146,24 @@ class Store:
                     int(note.replace_original),
                     note.filename,
                     note.file_text,
-                    json.dumps(asdict(note.content), ensure_ascii=False, separators=(",", ":")),
+                    content_text(note.content),
+                    json.dumps([picture.key for picture in note.pictures]) if note.pictures else None,
+                    int(note.is_passing),
                     time.time(),
                 ),
             )
+            for picture in note.pictures:
+                self._db.execute(
+                    "insert into pictures (team, key, png, alt, noted_at) values (?, ?, ?, ?, ?)"
+                    " on conflict (team, key) do update set png = excluded.png, alt = excluded.alt,"
+                    " upload = null, state = 'new', attempts = 0 where png != excluded.png",
+                    (note.team, picture.key, picture.png, picture.alt, time.time()),
+                )
+
+
+def content_text(content: Content) -> str:
+    """How a note's words stand in its row."""
+    return json.dumps(asdict(content), ensure_ascii=False, separators=(",", ":"))
 
 
 def _locked(path: Path) -> IO[str]:

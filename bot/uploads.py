@@ -1,14 +1,15 @@
 """A file on its way to Slack: the bytes first, then what shows them. Nothing here remembers (`bot.notify` does).
 
-Source: docs.slack.dev/messaging/working-with-files. Slack shares asynchronously, and now and then says ok and shares
-nothing (slackapi/python-slack-sdk#1329): that a file is shared is asked, not believed.
+Source: docs.slack.dev/messaging/working-with-files. Slack works on files asynchronously, and now and then says ok and
+shares nothing (slackapi/python-slack-sdk#1329): what became of a file is asked, not believed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
+from collections.abc import AsyncIterator
+from typing import Any, Final
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -30,13 +31,13 @@ REFUSED: Final = frozenset(
         "slack_connect_blocked_file_type",
     }
 )
-_SHARE_CHECKS_S: Final = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
+_LOOKS_S: Final = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
 _UPLOAD_S: Final = 30.0
 
 
-async def taken(client: AsyncWebClient, filename: str, content: bytes) -> str:
-    """Slack's id for *content*, whose bytes it has and shows nowhere yet."""
-    place = await client.files_getUploadURLExternal(filename=filename, length=len(content))
+async def taken(client: AsyncWebClient, filename: str, content: bytes, *, alt: str | None = None) -> str:
+    """Slack's id for *content*, whose bytes it has and shows nowhere yet. *alt*: what a picture shows, in words."""
+    place = await client.files_getUploadURLExternal(filename=filename, length=len(content), alt_txt=alt)
     # No token goes along: the address itself is the permission.
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_UPLOAD_S)) as session,
@@ -48,19 +49,38 @@ async def taken(client: AsyncWebClient, filename: str, content: bytes) -> str:
 
 async def is_shared(client: AsyncWebClient, upload: str, *, since: float) -> bool | None:
     """Does a message show the file? Slack may take a while from *since* (Unix seconds) on. None: we may not look."""
-    waits = _SHARE_CHECKS_S[:1] if time.time() - since > sum(_SHARE_CHECKS_S) else _SHARE_CHECKS_S
-    for wait in waits:
+    is_late = time.time() - since > sum(_LOOKS_S)
+    async for file in _looks(client, upload, once=is_late):
+        if file is None:
+            return None
+        if file.get("shares"):
+            return True
+    return False
+
+
+async def is_typed(client: AsyncWebClient, upload: str, *, once: bool = False) -> bool | None:
+    """Has Slack looked into the file? Only then do blocks take it as a picture. None: we may not look."""
+    async for file in _looks(client, upload, once=once):
+        if file is None:
+            return None
+        if file.get("mimetype"):
+            return True
+    return False
+
+
+async def _looks(client: AsyncWebClient, upload: str, *, once: bool) -> AsyncIterator[dict[str, Any] | None]:
+    """The file as files.info shows it, again and again for some seconds; None where that is not allowed."""
+    for wait in _LOOKS_S[:1] if once else _LOOKS_S:
         await asyncio.sleep(wait)
         try:
             info = await client.files_info(file=upload)
         except SlackApiError as error:
             match error.response.get("error"):
                 case "missing_scope":
-                    return None
+                    yield None
+                    return
                 case "file_not_found":
-                    return False
+                    return
                 case _:
                     raise
-        if info["file"].get("shares"):
-            return True
-    return False
+        yield dict(info["file"])

@@ -38,7 +38,8 @@ from bot.model import (
     TriageCommand,
     Vigil,
 )
-from bot.notify import Outbox, Pace
+from bot.notify import Outbox
+from bot.pace import Pace
 from bot.render import changes, explain, listing, repair, report, words
 from bot.render import identities as identity
 from bot.render import incident as room
@@ -246,7 +247,7 @@ class Work:
     async def _check(self, intake: Intake, check: Check, headline: Note, *, before: PastCheck | None) -> None:
         self._running.add(headline.key)
         try:
-            await self._noted(headline)
+            await self._noted(replace(headline, is_passing=True))
             try:
                 async with self._slots, self._progress_of(headline, intake, check, before) as on_progress:
                     # Unsealed for this one call: what is kept and shown of the check has the name alone.
@@ -280,7 +281,7 @@ class Work:
                     content = report.checking(
                         check.target, intake.user, before=before.report if before else None, progress=shown
                     )
-                    await self._noted(_saying(headline, content))
+                    await self._noted(replace(headline, content=content, is_passing=True))
                 await asyncio.sleep(_PROGRESS_EVERY_S / 4)
 
         editing = asyncio.create_task(edits(), name=f"progress {intake.id}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from bot.model import Content
-from bot.render.limits import code, fit, foreign, section
+from bot.model import Blocks, Content, Json
+from bot.render.limits import code, context, fit, foreign, section
 from probes.model import DEFAULT_PORT, REMARKS, Gap, Report, Status, Target
 
 FAMILIES = {
@@ -259,7 +259,31 @@ def undeliverable(error: str, bot_user: str) -> Content:
     if error in {"not_in_channel", "channel_not_found", "user_not_in_channel"}:
         text = f"I cannot write here before I am a member. Type `/invite` <@{bot_user}> and ask again."
         return fit(text, [section(text)])
+    if error == "missing_scope":
+        return answer("I lack a permission to write here. An admin has to install me anew; then it will be said here.")
     return answer(f"Slack does not let me write here (`{error}`). Ask me in another channel.")
+
+
+def left_unsaid(why: Content, content: Content) -> Content:
+    """*content*, which can be said in its channel no more, for whoever asked."""
+    text = f"{why.text} What I had to say: {content.text}"
+    return fit(text, [*why.blocks, *_without_buttons(content.classic or content.blocks)])
+
+
+def elsewhere(channel: str, content: Content) -> Content:
+    """*content*, in a person's direct messages, for it could not be said in *channel*."""
+    about = f"About <#{channel}>:"
+    blocks = _without_buttons(content.classic or content.blocks) or [section(content.text)]
+    return fit(f"{about} {content.text}", [context(about), *blocks])
+
+
+def _without_buttons(blocks: Blocks) -> list[Json]:
+    """What belongs to a channel is pressed there."""
+    return [block for block in blocks if block["type"] != "actions" and "picture" not in block]
+
+
+def too_long_said() -> Content:
+    return Content(text="That message was too long for Slack; here is all of it.")
 
 
 def upload_failed(what: str) -> Content:

@@ -144,14 +144,17 @@ async def test_a_team_that_refuses_tables_gets_text_from_then_on(desk: Desk) -> 
     assert not any(block["type"] == "table" for block in why["blocks"])
 
 
-async def test_blocks_that_are_refused_in_every_form_are_said_in_text(desk: Desk) -> None:
+async def test_blocks_that_are_refused_in_every_form_are_said_in_text_and_all_of_it_in_a_file(desk: Desk) -> None:
     desk.checker.gate.clear()
     await desk.tls("check api.example.com")
-    await desk.headline("Checking")
+    headline = await desk.headline("Checking")
     desk.workspace.faults.answer("chat.postMessage", error="msg_blocks_too_long", times=2)
     desk.checker.gate.set()
-    await finished(desk)
-    assert desk.bot_messages()[1]["text"].startswith("Why: ")
+    why, *_, file = await desk.replies(headline, 3)
+    assert why["text"].startswith("Why: ")
+    assert why["blocks"] == []
+    whole = (desk.workspace.files.file(file["files"][0]["id"]).content or b"").decode()
+    assert "192.0.2.7" in whole
 
 
 async def test_an_archived_channel_is_said_to_whoever_asked(desk: Desk) -> None:

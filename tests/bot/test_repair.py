@@ -204,7 +204,7 @@ async def owing_a_file(desk: Desk) -> tuple[History, int]:
         file_text="the chain\n",
     )
     await history.note([note])
-    [owed] = await history.unsent(1e12)
+    [owed], _ = await history.unsent(1e12)
     return history, owed.id
 
 

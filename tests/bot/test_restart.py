@@ -70,7 +70,7 @@ async def test_a_post_that_was_made_and_not_recorded_is_found_again(idle_desk: D
     history = await History.open(idle_desk.database)
     note = Note(key="k1", kind="message", team=ws.team.id, channel=ws.incidents, content=Content(text="is broken"))
     await history.note([note])
-    [owed] = await history.unsent(1e12)
+    [owed], _ = await history.unsent(1e12)
     await history.attempt(owed.id, datetime.now(UTC).timestamp())
     await history.close()
     metadata = {"event_type": "clienthello_message", "event_payload": {"key": "k1"}}
@@ -86,7 +86,7 @@ async def test_a_post_that_was_begun_and_never_made_is_made(idle_desk: Desk) -> 
     history = await History.open(idle_desk.database)
     note = Note(key="k1", kind="message", team=ws.team.id, channel=ws.incidents, content=Content(text="is broken"))
     await history.note([note])
-    [owed] = await history.unsent(1e12)
+    [owed], _ = await history.unsent(1e12)
     await history.attempt(owed.id, datetime.now(UTC).timestamp())
     await history.close()
     await idle_desk.start()
