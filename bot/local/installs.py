@@ -52,6 +52,11 @@ class Tokens:
             raise ApiError("token_expired")
         return token in self._valid
 
+    def revoke_but(self, token: str) -> None:
+        """Only *token* works from now on."""
+        self._revoked |= self._valid.keys() - {token}
+        self._valid = {token: self._valid[token]}
+
     def revoke(self) -> None:
         """None of them works any more."""
         self._revoked |= self._valid.keys()

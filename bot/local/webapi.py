@@ -118,6 +118,8 @@ async def serve_method(core: Core, methods: dict[str, Method], request: web.Requ
     try:
         args = await arguments(request)
         if name == "oauth.v2.access":  # the app's credentials instead of a token
+            if (fault := core.faults.due(name)) is not None:
+                raise ApiError(str(fault.error))
             answer = core.installs.access(args, request.headers.get("Authorization", ""))
             core.record(name, {"grant_type": args.get("grant_type")}, None)
             return web.json_response({"ok": True} | answer)
