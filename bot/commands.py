@@ -23,6 +23,7 @@ from bot.model import (
     TimelineNote,
     TriageCommand,
 )
+from probes.catalogue import CATALOGUE
 from probes.model import DEFAULT_PORT, Endpoint, Target, UsageError, ip_literal, shown
 
 LONGEST = 1000  # characters; no command but `explain` needs more, and what is longer was pasted by mistake
@@ -81,7 +82,36 @@ def parse(text: str) -> Command:
     try:
         return _command(words)
     except UsageError as error:
-        return Misread(answer=str(error))
+        return Misread(answer=str(error), instead=_mended(words))
+
+
+def is_harmless(command: Command) -> bool:
+    """Does it look and tell, and change nothing? Only such a command is run by a click on what was probably meant."""
+    match command:
+        case Check() | ExplainText() | HistoryQuery() | Help() | TriageCommand():
+            return True
+        case IdentityCommand(act=act):
+            return act == "list"
+        case _:
+            return False
+
+
+def _mended(words: list[str]) -> str:
+    """The same command with each unknown option replaced by the nearest known one, if it is understood so."""
+
+    def nearest(word: str) -> str:
+        name, equals, value = word.strip(_DECORATION).partition("=")
+        if not name.startswith("--") or name.lower() in _OPTIONS:
+            return word
+        near = difflib.get_close_matches(name.lower(), _OPTIONS, n=1, cutoff=0.5)
+        return f"{near[0]}{equals}{value}" if near else word
+
+    mended = [nearest(word) for word in words]
+    try:
+        _command(mended)
+    except UsageError:
+        return ""
+    return " ".join(mended)
 
 
 def _explain(text: str) -> ExplainText | Misread:
@@ -156,7 +186,8 @@ def _command(words: list[str]) -> Command:
     if verb == "check":
         return _check(rest)
     if verb == "history":
-        return HistoryQuery(word=_subject(rest))
+        word = _subject(rest)
+        return HistoryQuery(figures=True) if word.lower() == "figures" else HistoryQuery(word=word)
     if verb in {"identity", "identities"}:
         return _identity(rest)
     if verb == "triage":
@@ -206,21 +237,25 @@ def _subject(words: list[str]) -> str:
     return " ".join(word.strip(_DECORATION) for word in words)[:_WORD_LIMIT].strip()
 
 
-def _unknown(words: list[str]) -> Misread:
+def _unknown(words: list[str]) -> Help | Misread:
     read = shown(" ".join(words))
     verb = words[0].strip(_DECORATION).lower()
     near = difflib.get_close_matches(verb, (*AVAILABLE, *PLANNED), n=1, cutoff=0.6)
     if near and near[0] in AVAILABLE:
-        again = shown(" ".join([near[0], *words[1:]]), 120).replace("`", "ˋ")
-        return Misread(answer=f"I read “{read}”. Did you mean `/tls {again}`?")
+        meant = " ".join([near[0], *words[1:]])
+        again = shown(meant, 120).replace("`", "ˋ")
+        return Misread(answer=f"I read “{read}”. Did you mean `/tls {again}`?", instead=meant)
     if near:
         return Misread(
             answer=f"I read “{read}”. Did you mean `{near[0]}` ({PLANNED[near[0]]})? This version does not have it "
             f"yet. What works: {WHAT_WORKS}."
         )
+    if verb in CATALOGUE:
+        return Help(word=verb)  # a root cause, as a verdict names it
     target = _as_target(words[0])
     if target is not None:
-        return Misread(answer=f"I read “{read}”. To check that endpoint: `/tls check {_target_text(target)}`.")
+        meant = f"check {_target_text(target)}"
+        return Misread(answer=f"I read “{read}”. To check that endpoint: `/tls {meant}`.", instead=meant)
     return Misread(answer=f"I read “{read}”, which is not a command. What works: {WHAT_WORKS}.")
 
 

@@ -126,7 +126,7 @@ def bars(figure: Bars) -> bytes:
     is_duration = figure.scale == "seconds"
     canvas, axes = _panel(figure.title, _caption(figure.caption, len(figure.bars)), len(shown), has_axis=is_duration)
     if is_duration:
-        _durations(axes, shown, figure)
+        _durations(canvas, axes, shown, figure)
     else:
         most = max((bar.value for bar in shown), default=1.0) or 1.0
         axes.set_xlim(0, most)
@@ -149,7 +149,7 @@ _SECONDS = (
 )
 
 
-def _durations(axes: Axes, shown: Sequence[Bar], figure: Bars) -> None:
+def _durations(canvas: Canvas, axes: Axes, shown: Sequence[Bar], figure: Bars) -> None:
     values = [max(bar.value, 0.05) for bar in shown] + ([figure.mark.value] if figure.mark else [])
     low = max((at for at, _ in _SECONDS if at <= min(values)), default=0.05)
     high = min((at for at, _ in _SECONDS if at > max(values)), default=max(values) * 2)
@@ -166,7 +166,7 @@ def _durations(axes: Axes, shown: Sequence[Bar], figure: Bars) -> None:
         if figure.mark:
             _notch(axes, row, figure.mark.value, color=_TONES["attention"], width=2.5, reach=0.11)
     if figure.mark:
-        _legend(axes, figure.mark.label)
+        _legend(canvas, figure.mark.label)
 
 
 def timeline(figure: Horizon) -> bytes:
@@ -175,7 +175,9 @@ def timeline(figure: Horizon) -> bytes:
     canvas, axes = _panel(figure.title, _caption(figure.caption, len(figure.lanes)), len(lanes), has_axis=True)
     axes.set_xlim(0, figure.days)
     steps = [at for at in (0, 30, 60, 90, 180, 365) if at <= figure.days]
-    _ticks(axes, [(at, "today" if at == 0 else f"{at} days" if at == steps[-1] else str(at)) for at in steps], len(lanes))
+    _ticks(
+        axes, [(at, "today" if at == 0 else f"{at} days" if at == steps[-1] else str(at)) for at in steps], len(lanes)
+    )
     for row, lane in enumerate(lanes):
         _words(axes, row, lane.owner, _next_of(lane))
         _rail(axes, row, 0, figure.days)
@@ -183,11 +185,14 @@ def timeline(figure: Horizon) -> bytes:
             size = 11 if number == 1 else 17
             axes.plot([at], [row], "o", color=_TONES[tone_of(at)], markersize=size, zorder=4, clip_on=False)
             if number > 1:
-                axes.annotate(
-                    f"{number}" if number < 100 else "99+", (at, row), color=_PANEL, fontsize=9.5 if number < 100 else 7,
-                    fontweight="bold", ha="center", va="center_baseline", zorder=5, annotation_clip=False,
-                )  # fmt: skip
+                _number_in(axes, row, at, number)
     return _png(canvas)
+
+
+def _number_in(axes: Axes, row: int, at: float, number: int) -> None:
+    said, size = (f"{number}", 9.5) if number < 100 else ("99+", 7)
+    words = axes.annotate(said, (at, row), color=_PANEL, fontsize=size, fontweight="bold", annotation_clip=False)
+    words.set(ha="center", va="center_baseline", zorder=5)
 
 
 def _next_of(lane: Lane) -> str:
@@ -231,7 +236,8 @@ def _curve(axes: Axes, row: int, line: Sparkline) -> None:
     axes.plot(across, up, color=_TONES[line.tone], linewidth=2, zorder=3, solid_joinstyle="round", clip_on=False)
     axes.fill_between(across, up, floor, color=_TONES[line.tone], alpha=0.16, linewidth=0, zorder=2)
     failed = [at for at, point in zip(across, line.points, strict=True) if point is None]
-    axes.plot(failed, [floor] * len(failed), "|", color=_TONES["alarm"], markersize=8, markeredgewidth=2, zorder=4, clip_on=False)  # fmt: skip
+    marks = axes.plot(failed, [floor] * len(failed), "|", color=_TONES["alarm"], markersize=8, clip_on=False)
+    marks[0].set(markeredgewidth=2, zorder=4)
     if line.points and line.points[-1] is not None:
         axes.plot(across[-1:], up[-1:], "o", color=_TONES[line.tone], markersize=6, zorder=4, clip_on=False)
 
@@ -272,8 +278,8 @@ def _words(axes: Axes, row: int, left: str, right: str) -> None:
 
     place = blended_transform_factory(axes.transAxes, axes.transData)
     note = _shortened(right, 62 - min(len(left), 30))
-    axes.text(0, row - 0.23, _shortened(left, 62 - len(note)), color=_TEXT, fontsize=12, va="baseline", transform=place)
-    axes.text(1, row - 0.23, note, color=_QUIET, fontsize=11.5, va="baseline", ha="right", transform=place)
+    axes.text(0, row - 0.26, _shortened(left, 62 - len(note)), color=_TEXT, fontsize=12, va="baseline", transform=place)
+    axes.text(1, row - 0.26, note, color=_QUIET, fontsize=11.5, va="baseline", ha="right", transform=place)
 
 
 def _shortened(text: str, most: int) -> str:
@@ -290,11 +296,12 @@ def _notch(axes: Axes, row: int, at: float, *, color: str = _RAIL, width: float 
     axes.plot([at, at], [row - reach, row + reach], color=color, linewidth=width, solid_capstyle="butt", zorder=2)
 
 
-def _legend(axes: Axes, text: str) -> None:
+def _legend(canvas: Canvas, text: str) -> None:
     """What the notches in every row stand for: opposite the title."""
-    canvas = axes.figure
     height, right = canvas.get_figheight(), 1 - _MARGIN / _WIDTH
-    canvas.text(right, 1 - 0.46 / height, f"┃ {text}", color=_TONES["attention"], fontsize=11, ha="right", va="baseline")
+    canvas.text(
+        right, 1 - 0.46 / height, f"┃ {text}", color=_TONES["attention"], fontsize=11, ha="right", va="baseline"
+    )
 
 
 def _ticks(axes: Axes, ticks: Sequence[tuple[float, str]], rows: int) -> None:

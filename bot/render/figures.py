@@ -234,9 +234,7 @@ def pictures_of(past: Past) -> tuple[Bars, ...]:
         )
         title, caption = "Time to root cause", f"median over {_over(past.measured)}, from the question to the cause"
         pictures.append(Bars(title=title, caption=caption, bars=(overall, *shown), scale="seconds", mark=_GUIDE))
-    often = tuple(
-        Bar(label=each.code, value=float(each.incidents), note=f"{each.incidents:,}") for each in past.causes
-    )
+    often = tuple(Bar(label=each.code, value=float(each.incidents), note=f"{each.incidents:,}") for each in past.causes)
     pictures.append(Bars(title="Most frequent causes", caption=f"of {_over(past.incidents)}", bars=often))
     return tuple(pictures)
 
