@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bot.local.blocks import MARKDOWN_TEXT, block_problems, text_length
+from bot.local.blocks import MARKDOWN_TEXT, block_problems, slack_files, text_length
 from bot.local.core import Core
 from bot.local.errors import ApiError, Json
 from bot.local.team import Channel
@@ -14,7 +14,7 @@ MESSAGE_BUDGET = 13_200  # measured by others, undocumented: slackapi/bolt-js#25
 MAX_METADATA = 16_000
 
 
-def said(args: Args, *, required: bool = True) -> tuple[str, list[Any]]:
+def said(core: Core, args: Args, *, required: bool = True) -> tuple[str, list[Any]]:
     """The text and the checked blocks of a call; ApiError when there is neither or a limit is exceeded."""
     text = args.maybe("text") or ""
     given = args.structure("blocks", "invalid_blocks_format")
@@ -27,15 +27,19 @@ def said(args: Args, *, required: bool = True) -> tuple[str, list[Any]]:
         if len(markdown) > MARKDOWN_TEXT:
             raise ApiError("msg_too_long")
         blocks = [{"type": "markdown", "text": markdown}]
-    check_blocks(blocks)
+    check_blocks(core, blocks)
     if required and not text.strip() and not blocks and not args.structure("attachments"):
         raise ApiError("no_text")
     return text[:MAX_TEXT], blocks
 
 
-def check_blocks(blocks: list[Any]) -> None:
+def check_blocks(core: Core, blocks: list[Any]) -> None:
     """Raise ``invalid_blocks`` with the reasons, or ``msg_blocks_too_long``."""
-    problems = block_problems(blocks, "message")
+    problems = block_problems(blocks, "message") or [
+        f"invalid slack file [json-pointer:{path}]"
+        for path, named in slack_files(blocks)
+        if not core.files.is_picture(named)
+    ]
     if problems:
         raise ApiError("invalid_blocks", messages=tuple(problems), errors=problems)
     if text_length(blocks) > MESSAGE_BUDGET:
@@ -80,7 +84,7 @@ def _writable(core: Core, reference: str) -> Channel:
 def post_message(core: Core, args: Args) -> Json:
     """chat.postMessage"""
     channel = _writable(core, args.text("channel"))
-    text, blocks = said(args)
+    text, blocks = said(core, args)
     thread_ts = args.maybe("thread_ts")
     extra = _metadata(args)
     if thread_ts and args.flag("reply_broadcast"):
@@ -99,7 +103,7 @@ def post_ephemeral(core: Core, args: Args) -> Json:
         raise ApiError("not_in_channel")
     if user not in core.team.users or user not in channel.members:
         raise ApiError("user_not_in_channel")
-    text, blocks = said(args)
+    text, blocks = said(core, args)
     shown = core.whisper(user, channel, text, blocks, args.maybe("thread_ts"))
     return {"message_ts": shown.message["ts"]}
 
@@ -110,7 +114,7 @@ def update(core: Core, args: Args) -> Json:
     ts = args.text("ts")
     if len(args.maybe("text") or "") > MAX_UPDATE_TEXT:
         raise ApiError("msg_too_long")
-    text, blocks = said(args)
+    text, blocks = said(core, args)
     message = core.team.message(channel, ts)
     if message.get("user") != core.team.app.bot_user:
         raise ApiError("cant_update_message")

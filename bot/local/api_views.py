@@ -6,7 +6,7 @@ from bot.local.api_chat import check_blocks, said, target
 from bot.local.blocks import block_problems, validate_view
 from bot.local.core import Core
 from bot.local.errors import ApiError, Json
-from bot.local.files import MAX_FILE_BYTES, File
+from bot.local.files import MAX_ALT, MAX_FILE_BYTES, File
 from bot.local.team import Channel
 from bot.local.webapi import Args, Method
 
@@ -80,7 +80,7 @@ def blocks_validate(core: Core, args: Args) -> Json:
         blocks = message.get("blocks")
     if not isinstance(blocks, list):
         raise ApiError("invalid_arguments", messages=("missing required field: blocks",))
-    check_blocks(blocks)
+    check_blocks(core, blocks)
     return {"problems": block_problems(blocks, "message")}
 
 
@@ -104,6 +104,7 @@ def upload_url(core: Core, args: Args) -> Json:
     if length > MAX_FILE_BYTES:
         raise ApiError("file_upload_size_restricted")
     url, file = core.files.reserve(name, length, core.team.app.bot_user)
+    file.alt = (args.maybe("alt_txt") or "")[:MAX_ALT]
     return {"upload_url": url, "file_id": file.id}
 
 
@@ -130,8 +131,10 @@ def upload_complete(core: Core, args: Args) -> Json:
     files = _listed(core, args)
     reference = args.maybe("channel_id") or args.maybe("channels") or args.maybe("channel")
     if reference is None:
-        for file in files:
-            file.is_processed = True
+        if core.faults.type_files_after_s > 0:
+            core.background(_look_later(core, files))
+        else:
+            _look_into(core, files)
         return {"files": [core.files.described(file) for file in files]}
     channel = target(core, reference.split(",")[0])
     if channel.is_archived:
@@ -139,7 +142,7 @@ def upload_complete(core: Core, args: Args) -> Json:
     if core.team.app.bot_user not in channel.members:
         raise ApiError("not_in_channel")
     args.raw["text"] = args.raw.get("initial_comment") or args.raw.get("text")
-    text, blocks = said(args, required=False)
+    text, blocks = said(core, args, required=False)
     thread_ts = args.maybe("thread_ts")
     if core.faults.lose_shares > 0:
         core.faults.lose_shares -= 1
@@ -148,6 +151,17 @@ def upload_complete(core: Core, args: Args) -> Json:
     else:
         core.share_files(channel, files, core.bot_message(text, blocks, thread_ts))
     return {"files": [core.files.described(file) for file in files]}
+
+
+def _look_into(core: Core, files: list[File]) -> None:
+    for file in files:
+        file.is_processed = True
+    core.touch()
+
+
+async def _look_later(core: Core, files: list[File]) -> None:
+    await asyncio.sleep(core.faults.type_files_after_s)
+    _look_into(core, files)
 
 
 async def _share_later(core: Core, channel: Channel, files: list[File], message: Json) -> None:

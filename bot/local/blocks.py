@@ -96,6 +96,19 @@ def block_problems(blocks: object, surface: str) -> list[str]:
     return problems.found
 
 
+def slack_files(value: object, path: str = "/blocks", depth: int = 0) -> list[tuple[str, Json]]:
+    """Every ``slack_file`` in blocks, with where it stands."""
+    if depth > _DEEPEST:
+        return []
+    if isinstance(value, list):
+        return [found for at, item in enumerate(value) for found in slack_files(item, f"{path}/{at}", depth + 1)]
+    if not isinstance(value, dict):
+        return []
+    here = value.get("slack_file")
+    own = [(f"{path}/slack_file", here)] if value.get("type") == "image" and isinstance(here, dict) else []
+    return own + [found for key, item in value.items() for found in slack_files(item, f"{path}/{key}", depth + 1)]
+
+
 def text_length(value: object, depth: int = 0) -> int:
     """The characters of text in blocks, as the message's total counts them."""
     if depth > _DEEPEST:

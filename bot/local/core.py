@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from bot.local import payloads
+from bot.local.blocks import slack_files
 from bot.local.delivery import ACK_DEADLINE_S, RETRY_DELAYS_S, Courier, Delivery
 from bot.local.errors import ApiError, Json
 from bot.local.faults import Faults
@@ -368,9 +369,17 @@ class Core:
         keys = ("ts", "user", "bot_id", "text", "thread_ts", "reply_count", "edited", "reactions", "subtype")
         return {key: message[key] for key in keys if key in message} | {
             # The page renders a typed message from its text; its rich_text block is for apps.
-            "blocks": [] if is_typed else copy.deepcopy(message.get("blocks") or []),
+            "blocks": [] if is_typed else self._shown_blocks(message.get("blocks") or []),
             "files": [self._shown_file(file) for file in message.get("files") or ()],
         }
+
+    def _shown_blocks(self, blocks: list[Any]) -> list[Any]:
+        shown = copy.deepcopy(blocks)
+        for _, named in slack_files(shown):
+            file = self.files.named(named)
+            if file is not None:
+                named["url"] = self.files.path(file)
+        return shown
 
     def _shown_file(self, file: Json) -> Json:
         url = self.files.path(self.files.file(file["id"]))

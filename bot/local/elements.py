@@ -3,6 +3,7 @@
 Sources: docs.slack.dev/reference/block-kit/block-elements and /composition-objects; @slack/types 3.2.0.
 """
 
+import re
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -11,6 +12,7 @@ from bot.local.problems import ANY_TEXT, PLAIN, Problems
 Json = dict[str, Any]
 
 ACTION_ID = 255
+_FILE_ID = re.compile(r"F[A-Z0-9]{8,}")
 # Types say 3,000 for an option's value, older documents 75 or 150. What holds everywhere is the smallest.
 OPTION_VALUE = 75
 _SELECT_KINDS = ("users_select", "conversations_select", "channels_select", "external_select", "static_select")
@@ -51,9 +53,27 @@ def check_element(problems: Problems, value: object, path: str, allowed: Collect
 
 def check_image(problems: Problems, image: Json, path: str) -> None:
     """An image element: where it is and what it shows in words."""
-    if not image.get("slack_file"):
+    if image.get("slack_file") is not None:
+        _check_slack_file(problems, image, path)
+    else:
         problems.web_address(image, "image_url", path, required=True)
     problems.string(image, "alt_text", path, 2000, required=True)
+
+
+def _check_slack_file(problems: Problems, image: Json, path: str) -> None:
+    """A file named by id or by address, one of the two; whether it is there the workspace knows."""
+    if image.get("image_url") is not None:
+        problems.add(path, "only one of image_url and slack_file is allowed")
+    where = f"{path}/slack_file"
+    file = problems.mapping(image["slack_file"], where)
+    if file is None:
+        return
+    if (file.get("id") is None) == (file.get("url") is None):
+        problems.add(where, "one of id and url is required")
+    file_id = problems.string(file, "id", where, 255)
+    if file_id and not _FILE_ID.fullmatch(file_id):
+        problems.add(f"{where}/id", "input must match regex pattern: ^[F][A-Z0-9]{8,}$")
+    problems.web_address(file, "url", where)
 
 
 def _check_confirm(problems: Problems, value: object, path: str) -> None:

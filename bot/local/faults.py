@@ -37,6 +37,8 @@ class Faults:
     """block_actions come without the undocumented container.thread_ts."""
     share_files_after_s: float = 0.0
     """An uploaded file is shared this much later than files.completeUploadExternal answered."""
+    type_files_after_s: float = 0.0
+    """A file that is uploaded for blocks alone has no mimetype, and cannot be shown, before this much later."""
     lose_shares: int = 0
     """The next so many uploads are answered with ok and never shared."""
     answers: list[Answer] = field(default_factory=list)

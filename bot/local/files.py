@@ -14,6 +14,9 @@ from bot.local.errors import ApiError, Json
 from bot.local.team import Channel, Team
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_ALT = 1000
+# docs.slack.dev/reference/block-kit/composition-objects/slack-file-object: "only png, jpg, jpeg, and gif".
+_PICTURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff", "image/gif": b"GIF8"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,6 +30,7 @@ class File:
     created: int
     length: int
     content: bytes | None = None
+    alt: str = ""
     is_processed: bool = False
     shares: list[tuple[str, str, str | None]] = field(default_factory=list)
     """(channel, ts, thread_ts) of every message that shows it."""
@@ -90,6 +94,20 @@ class FileStore:
             raise ApiError("file_not_found")
         return self.files[file_id]
 
+    def is_picture(self, named: Json) -> bool:
+        """Whether a block may show the file that *named* names, by id or by its address."""
+        file = self.named(named)
+        if file is None or not file.is_processed or file.content is None:
+            return False
+        magic = _PICTURES.get(file.mimetype)
+        return magic is not None and file.content.startswith(magic)
+
+    def named(self, named: Json) -> File | None:
+        """The file that a ``slack_file`` object names."""
+        if "id" in named:
+            return self.files.get(str(named["id"]))
+        return next((file for file in self.files.values() if self.base_url + self.path(file) == named.get("url")), None)
+
     def path(self, file: File) -> str:
         """Where the workspace serves it."""
         return f"/files/{file.id}/{quote(file.name, safe='')}"
@@ -123,7 +141,7 @@ class FileStore:
             "permalink": url,
             "has_rich_preview": False,
             "file_access": "visible",
-        }
+        } | ({"alt_txt": file.alt} if file.alt else {})
         return shown | self._places(file)
 
     def _places(self, file: File) -> Json:

@@ -40,7 +40,7 @@ def _carry_out(core: Core, grant: ResponseGrant, body: Json) -> None:
         raise ApiError("invalid_blocks_format")
     if not text.strip() and not blocks:
         raise ApiError("no_text")
-    check_blocks(blocks)
+    check_blocks(core, blocks)
     if body.get("replace_original") and grant.ephemeral_id:
         core.replace_whisper(grant.ephemeral_id, text, blocks)
         return

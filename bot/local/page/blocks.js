@@ -70,7 +70,7 @@ function actions(block, surface, key) {
 
 function context(block) {
   return h("div", { class: "context" }, (block.elements ?? []).map((each) => (each.type === "image"
-    ? h("img", { class: "context-image", src: safeHref(each.image_url ?? "") ?? "", alt: each.alt_text ?? "" })
+    ? h("img", { class: "context-image", src: safeHref(each.image_url ?? each.slack_file?.url ?? "") ?? "", alt: each.alt_text ?? "" })
     : h("span", { class: "context-text" }, each.type === "mrkdwn" ? inline(String(each.text ?? "")) : plainNodes(each)))));
 }
 
