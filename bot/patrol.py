@@ -32,7 +32,7 @@ from probes.sweep import loop_factory
 
 LOG = logging.getLogger("bot.patrol")
 LIGHT_AT_ONCE: Final = 48
-FULL_AT_ONCE: Final = 4
+FULL_AT_ONCE: Final = 8
 _NICENESS: Final = 19
 _LENGTH: Final = struct.Struct(">I")
 _MOST_IN_A_FRAME: Final = 200

@@ -1,0 +1,446 @@
+"""The watch list in Slack: the list, the form, imports, sweeps, floods, and what `history` tells of looks. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Final
+
+from bot import imports
+from bot.model import Content, Json
+from bot.render import words
+from bot.render.limits import actions, button, code, context, cut, fit, foreign, prose, section
+from bot.watched import MOST_WATCHED, Flood, Look, Tally, Watch
+from probes.model import STARTTLS_PROTOCOLS, Status, Target
+
+PAGE, ADD, FORM, IMPORT = "watch.page", "watch.add", "watch_form", "watch.import"
+# Fields of the form: block_id and action_id are the same.
+HOST, PERSON, GROUP, LABELS, STARTTLS, SNI, CAS, IDENTITY, BUNDLE, BUNDLE_REST = FIELDS = (
+    "host",
+    "person",
+    "group",
+    "labels",
+    "starttls",
+    "sni",
+    "cas",
+    "identity",
+    "bundle",
+    "bundle_rest",
+)
+LINES: Final = 12
+_SHOWN_FAILING: Final = 25
+_SHOWN_PROBLEMS: Final = 10
+_FIELD_LIMIT: Final = 3000
+_FORM_WORD: Final = {"lines": "one host a line", "csv": "CSV", "zone": "a zone file"}
+
+
+# ── small words ─────────────────────────────────────────────────────────────────
+
+
+def named(target: Target) -> str:
+    """The endpoint, with what is said to it beside its name."""
+    expected = None if target.is_ip else target.host
+    name = f" --sni {target.server_name}" if target.server_name and target.server_name != expected else ""
+    return words.named(target) + name + (f" --starttls {target.starttls}" if target.starttls else "")
+
+
+def owner(who: str | None) -> str:
+    """A mention of the owner; empty without one."""
+    if not who:
+        return ""
+    return f"<!subteam^{who}>" if who.startswith("S") else f"<@{who}>"
+
+
+def _when(moment: datetime) -> str:
+    return f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} {{time}}|{words.clock(moment)}>"
+
+
+def _ends(watch: Watch, now: datetime) -> str:
+    at = watch.lookout.expires_at
+    if at is None:
+        return ""
+    return f"expired {words.span(now - at)} ago" if at < now else f"{words.span(at - now)} left"
+
+
+def _sign(watch: Watch) -> str:
+    return words.SIGN[watch.lookout.status] if watch.lookout.status else "⚪"
+
+
+# ── the list ────────────────────────────────────────────────────────────────────
+
+
+def listing(
+    watches: Sequence[Watch], word: str, start: int, now: datetime, troubles: Mapping[int, str] = MappingProxyType({})
+) -> Content:
+    """A page of them: the broken ones first, then those that end first. *troubles*: lookouts that could not be looked
+    at, and why."""
+    about = f" with {code(word, 60)}" if word else ""
+    if not watches:
+        text = (
+            f"Nothing{about} is watched in this channel. {code('/tls watch add HOST')} watches an endpoint; a file of "
+            f"them, dropped here with the message {code('@clienthello watch import')}, all at once."
+        )
+        return fit(text, [section(text)])
+    start = min(max(0, start), len(watches) - 1)
+    page = watches[start : start + LINES]
+    counts = Counter(watch.lookout.status for watch in watches)
+    kinds: tuple[tuple[Status, str], ...] = (("broken", "broken"), ("warning", "with warnings"), ("ok", "ok"))
+    state = ", ".join(f"{words.SIGN[status]} {counts[status]:,} {name}" for status, name in kinds if counts[status])
+    waiting = f", {counts[None]:,} not looked at yet" if counts[None] else ""
+    head = f"*{words.counted(len(watches), 'endpoint')}*{about} watched here: {state}{waiting}".replace(": ,", ":")
+    blocks = [section(head), *(section(_line(watch, now, troubles.get(watch.lookout.id, ""))) for watch in page)]
+    turns = []
+    if start > 0:
+        turns.append(button("Back", PAGE, _page_value(word, max(0, start - LINES))))
+    if start + LINES < len(watches):
+        turns.append(button("More", PAGE, _page_value(word, start + LINES)))
+    if turns:
+        blocks += [context(f"{start + 1} to {start + len(page)} of {len(watches):,}"), actions(*turns)]
+    return fit(foreign(f"{len(watches)} endpoints watched here", 200), blocks)
+
+
+def _page_value(word: str, start: int) -> str:
+    return json.dumps({"word": word, "start": start}, ensure_ascii=False)
+
+
+def page_asked(value: str) -> tuple[str, int]:
+    """The word and the place that a button carries; the beginning of all where it carries none."""
+    try:
+        found = json.loads(value)
+        return str(found["word"]), int(found["start"])
+    except (ValueError, KeyError, TypeError):
+        return "", 0
+
+
+def _line(watch: Watch, now: datetime, trouble: str) -> str:
+    lookout = watch.lookout
+    parts = [f"{_sign(watch)} {code(named(watch.target), 200)}"]
+    if lookout.status == "broken":
+        since = f" for {words.span(now - lookout.broken_since)}" if lookout.broken_since else ""
+        parts.append(f"*{code(lookout.cause or 'broken', 60)}*{since}")
+    elif lookout.status == "warning":
+        parts.append(code(lookout.cause or "warning", 60))
+    parts.append(_ends(watch, now))
+    parts.append(owner(watch.owner))
+    parts.append(" ".join(code(label, 60) for label in watch.labels))
+    if watch.snoozed_until is not None and watch.snoozed_until > now:
+        parts.append(f"💤 until {_when(watch.snoozed_until)}")
+    if trouble:
+        parts.append(f"⛔ {prose(trouble, 300)}")
+    elif lookout.status is None:
+        parts.append("not looked at yet")
+    return " · ".join(part for part in parts if part)
+
+
+# ── single watches ──────────────────────────────────────────────────────────────
+
+
+def added(watch: Watch, *, was_there: bool, every: timedelta) -> Content:
+    """What is watched from now on, and how."""
+    done = "I watch it differently from now on" if was_there else "I watch it from now on"
+    parts = [
+        f"{code(named(watch.target), 260)}: {done}, with a light look every {words.span(every)} and a full check a "
+        "day. What breaks opens an incident here."
+    ]
+    if watch.owner:
+        parts.append(f"Owner: {owner(watch.owner)}.")
+    if watch.labels:
+        parts.append(f"Labels: {', '.join(code(label, 60) for label in watch.labels)}.")
+    if watch.expected_cas:
+        parts.append(f"Expected CAs: {', '.join(code(name, 80) for name in watch.expected_cas)}.")
+    if watch.lookout.identity:
+        parts.append(f"Its client identity: {code(watch.lookout.identity, 60)}.")
+    if watch.lookout.bundle:
+        parts.append("The CA bundle is trusted for it, beside the default store.")
+    text = " ".join(parts)
+    return fit(foreign(f"{named(watch.target)} is watched", 300), [section(text)])
+
+
+def full(most: int = MOST_WATCHED) -> Content:
+    text = (
+        f"I watch {most:,} endpoints for this workspace already, which is as many as I can. "
+        f"{code('/tls watch remove HOST')} makes room."
+    )
+    return fit(text, [section(text)])
+
+
+def removed(target: Target) -> Content:
+    text = f"{code(named(target), 260)} is not watched here any more. Its looks go with its last watch."
+    return fit(text, [section(text)])
+
+
+def unknown(target: Target) -> Content:
+    text = (
+        f"{code(named(target), 260)} is not watched in this channel. {code('/tls watch list')} shows what is; each "
+        "watch belongs to the channel it was added in."
+    )
+    return fit(text, [section(text)])
+
+
+def snoozed(watch: Watch, until: datetime) -> Content:
+    text = (
+        f"{code(named(watch.target), 260)}: I say nothing of it here until {_when(until)}. The looks go on; if it is "
+        "broken then, I say so."
+    )
+    return fit(text, [section(text)])
+
+
+def nothing_to_sweep(word: str) -> Content:
+    about = f" with {code(word, 60)}" if word else ""
+    text = f"Nothing{about} is watched in this channel, so there is nothing to look at."
+    return fit(text, [section(text)])
+
+
+def calls(watch: Watch) -> Content:
+    """Whoever owns it is called, once an incident."""
+    text = f"{owner(watch.owner)} {code(named(watch.target), 200)} is yours."
+    return fit(text, [section(text)])
+
+
+def calls_all(owners: Iterable[str]) -> Content:
+    text = f"{' '.join(owner(each) for each in sorted(owners)[:40])} some of these are yours."
+    return fit(text, [section(text)])
+
+
+# ── floods, outages ─────────────────────────────────────────────────────────────
+
+
+def flood(flood: Flood, total: int) -> Content:
+    """What failed together, in one message."""
+    failing = [each for each in flood.members.values() if not each.is_over]
+    over = len(flood.members) - len(failing)
+    share = f" of {total:,} watched here" if total >= len(flood.members) else ""
+    if not failing:
+        head = (
+            f"🟢 *All {len(flood.members):,} endpoints that failed together work again*, since {_when(flood.began_at)}"
+        )
+        return fit(f"All {len(flood.members)} endpoints that failed together work again", [section(head)])
+    again = f"; {over:,} of {len(flood.members):,} work again" if over else ""
+    head = f"🔴 *{len(failing):,} endpoints{share} fail together*, since {_when(flood.began_at)}{again}"
+    causes = Counter(each.cause for each in failing).most_common()
+    blocks = [section(head), section("\n".join(f"{code(cause, 60)} {count:,}" for cause, count in causes[:10]))]
+    listed = [f"{code(each.target, 120)} {code(each.cause, 60)}" for each in failing[:_SHOWN_FAILING]]
+    more = f"\nand {len(failing) - len(listed):,} more" if len(failing) > len(listed) else ""
+    blocks.append(section(cut("\n".join(listed) + more, 2900)))
+    blocks.append(
+        context(
+            "One message instead of one each: look for what they share. `/tls check HOST` opens an incident for one."
+        )
+    )
+    return fit(f"{len(failing)} watched endpoints fail together", blocks)
+
+
+def flood_over(flood: Flood, now: datetime) -> Content:
+    text = f"🟢 All {len(flood.members):,} work again, after {words.span(now - flood.began_at)}."
+    return fit(text, [section(text)])
+
+
+def outage(tried: int, began: datetime, ended: datetime | None) -> Content:
+    """We reach nothing: that says more about us than about anything watched."""
+    if ended is not None:
+        text = (
+            f"🟢 I reach what I watch again, since {_when(ended)}. For {words.span(ended - began)} I reached nothing "
+            "of it; nothing that I saw then counts."
+        )
+        return fit("I reach what I watch again", [section(text)])
+    text = (
+        f"🟠 *I reach nothing of what I watch*, since {_when(began)}: all {words.counted(tried, 'endpoint')} that I "
+        "tried and that worked before. My own network is likelier at fault than all of them. No alarms until something "
+        "answers; I try every half a minute."
+    )
+    return fit("I reach nothing of what I watch: my own network?", [section(text)])
+
+
+# ── sweeps ──────────────────────────────────────────────────────────────────────
+
+
+def sweeping(tally: Tally) -> Content:
+    share = tally.done / tally.total if tally.total else 1.0
+    bar = "█" * round(share * 20) + "░" * (20 - round(share * 20))
+    text = f"⏳ Looking at {words.counted(tally.total, 'endpoint')}: `{bar}` {tally.done:,}{_results(tally)}"
+    return fit(f"Looking at {tally.total} endpoints: {tally.done} done", [section(text)])
+
+
+def swept(tally: Tally, took: timedelta, failed: Sequence[str]) -> Content:
+    sign = words.SIGN["broken" if tally.broken else "warning" if tally.warning else "ok"]
+    text = f"{sign} Looked at {words.counted(tally.total, 'endpoint')} in {words.span(took)}{_results(tally)}"
+    blocks = [section(text)]
+    if failed:
+        lines = "\n".join(foreign(line, 250) for line in failed[:_SHOWN_PROBLEMS])
+        more = f"\nand {len(failed) - _SHOWN_PROBLEMS:,} more" if len(failed) > _SHOWN_PROBLEMS else ""
+        blocks.append(section(cut(f"*Not looked at*\n{lines}{more}", 2900)))
+    return fit(f"Looked at {tally.total} endpoints: {tally.broken} broken, {tally.warning} warnings", blocks)
+
+
+def _results(tally: Tally) -> str:
+    parts = [
+        f"{sign} {count:,} {name}"
+        for sign, count, name in (
+            ("🔴", tally.broken, "broken"),
+            ("🟠", tally.warning, "with warnings"),
+            ("🟢", tally.ok, "ok"),
+            ("⚪", tally.failed, "could not be looked at"),
+        )
+        if count
+    ]
+    return f" · {', '.join(parts)}" if parts else ""
+
+
+def broken_off(tally: Tally) -> Content:
+    text = (
+        f"⏸ I was stopped after {tally.done:,} of {words.counted(tally.total, 'endpoint')}{_results(tally)}. The "
+        "others are looked at when I am back, and `/tls watch list` has what was seen."
+    )
+    return fit("The sweep was interrupted", [section(text)])
+
+
+# ── the form ────────────────────────────────────────────────────────────────────
+
+
+def offer() -> Content:
+    """A mention carries no trigger, so the form needs a button to open it."""
+    text = "A watch is set up in a form, which this button opens."
+    return fit(text, [section(text), actions(button("Watch an endpoint", ADD, "add"))])
+
+
+def form(metadata: str) -> Json:
+    """The modal that asks what to watch."""
+    protocols = [_option(name) for name in STARTTLS_PROTOCOLS]
+    return {
+        "type": "modal",
+        "callback_id": FORM,
+        "private_metadata": metadata,
+        "title": _plain("Watch an endpoint"),
+        "submit": _plain("Watch"),
+        "close": _plain("Cancel"),
+        "blocks": [
+            _input(HOST, "Host, with a port if it is not 443", _typed("api.example.com:8443", most=300)),
+            _input(
+                PERSON,
+                "Owner",
+                {"type": "users_select", "placeholder": _plain("who is called when it breaks")},
+                optional=True,
+            ),
+            _input(GROUP, "or a user group, by its id", _typed("S0123ABCD", most=40), optional=True),
+            _input(LABELS, "Labels, with commas", _typed("payments, edge", most=420), optional=True),
+            _input(
+                STARTTLS,
+                "STARTTLS",
+                {"type": "static_select", "placeholder": _plain("TLS from the first byte"), "options": protocols},
+                optional=True,
+            ),
+            _input(SNI, "Server name, if it is another one", _typed("api.example.com", most=253), optional=True),
+            _input(CAS, "Expected CAs, one a line", _typed("Let's Encrypt", lines=True), optional=True),
+            _input(IDENTITY, "Client identity, by its name", _typed("payments", most=40), optional=True),
+            _input(
+                BUNDLE,
+                "CA bundle (PEM) trusted for it, beside the default store",
+                _typed("-----BEGIN CERTIFICATE-----", lines=True),
+                optional=True,
+            ),
+            _input(
+                BUNDLE_REST, "Rest of a bundle of more than 3,000 characters", _typed("", lines=True), optional=True
+            ),
+        ],
+    }
+
+
+def _plain(text: str) -> Json:
+    return {"type": "plain_text", "text": text}
+
+
+def _option(name: str) -> Json:
+    return {"text": _plain(name), "value": name}
+
+
+def _typed(example: str, *, lines: bool = False, most: int = _FIELD_LIMIT) -> Json:
+    element: dict[str, Any] = {"type": "plain_text_input", "multiline": lines, "max_length": most}
+    return element | ({"placeholder": _plain(example)} if example else {})
+
+
+def _input(name: str, label: str, element: Json, *, optional: bool = False) -> Json:
+    return {
+        "type": "input",
+        "block_id": name,
+        "label": _plain(label),
+        "element": {**element, "action_id": name},
+        "optional": optional,
+    }
+
+
+# ── imports ─────────────────────────────────────────────────────────────────────
+
+
+def how_to_import() -> Content:
+    text = (
+        "Drop a file into this channel (or into a thread) with the message `@clienthello watch import`: one host a "
+        "line; CSV with host, port, owner, labels and starttls; or a zone file. I show what I read before anything is "
+        f"watched. At most {MOST_WATCHED:,} endpoints and {imports.MOST_BYTES // 1000:,} kB."
+    )
+    return fit(text, [section(text)])
+
+
+def preview(name: str, found: imports.Found, *, known: int, value: str) -> Content:
+    """What the file would bring, to be confirmed."""
+    new = len(found.wanted) - known
+    head = (
+        f"*{foreign(name, 120)}* ({_FORM_WORD[found.form]}) names {words.counted(len(found.wanted), 'endpoint')}: "
+        f"{new:,} new, {known:,} watched here already."
+    )
+    first = ", ".join(code(named(each.target), 80) for each in found.wanted[:5])
+    more = f" and {len(found.wanted) - 5:,} more" if len(found.wanted) > 5 else ""
+    blocks = [section(head), section(f"{first}{more}")]
+    if found.repeats:
+        blocks.append(context(f"{words.counted(found.repeats, 'line')} said the same again and count once."))
+    wrong = [each for each in found.problems if not each.is_meant]
+    meant = [each for each in found.problems if each.is_meant]
+    if wrong:
+        lines = "\n".join(f"line {each.line}: {prose(each.why, 220)}" for each in wrong[:_SHOWN_PROBLEMS])
+        rest = f"\nand {len(wrong) - _SHOWN_PROBLEMS:,} more" if len(wrong) > _SHOWN_PROBLEMS else ""
+        blocks.append(section(cut(f"*{words.counted(len(wrong), 'line')} left out*\n{lines}{rest}", 2900)))
+    if meant:
+        names = words.listed((foreign(each.why.partition(" is no")[0], 60) for each in meant), 5)
+        blocks.append(context(f"Not servers' names, so left out: {names}"))
+    label = f"Watch {words.counted(len(found.wanted), 'endpoint')}"
+    blocks.append(actions(button(label, IMPORT, value) | {"style": "primary"}))
+    return fit(foreign(f"{name}: {len(found.wanted)} endpoints to watch?", 300), blocks)
+
+
+def imported(name: str, count: int, known: int, left: int, most: int) -> Content:
+    new = count - known
+    text = f"*{foreign(name, 120)}*: {words.counted(new, 'endpoint')} more watched here"
+    text += f", {known:,} were already" if known else ""
+    text += f". {left:,} found no room: {most:,} are as many as I watch" if left else ""
+    return fit(text, [section(f"{text}.")])
+
+
+# ── what `history` tells ────────────────────────────────────────────────────────
+
+
+def remembered(found: Sequence[tuple[Watch, Sequence[Look]]], now: datetime) -> str:
+    """The looks of what is watched, in words; empty when there are none."""
+    lines = [line for watch, runs in found for line in _runs(watch, runs, now)]
+    return "\n".join(["*Watched*", *lines]) if lines else ""
+
+
+def _runs(watch: Watch, runs: Sequence[Look], now: datetime) -> list[str]:
+    if not runs:
+        return [f"{code(named(watch.target), 200)} not looked at yet"]
+    return [f"{_sign(watch)} {code(named(watch.target), 200)}", *(f"    {_run(look, now)}" for look in runs[:4])]
+
+
+def _run(look: Look, now: datetime) -> str:
+    """ "🟢 the same since 12 Nov 2026, 1,204 light looks, the last 4 minutes ago"."""
+    seen = look.sighting
+    cause = f" {code(seen.cause, 60)}" if seen.cause else ""
+    what = "light look" if look.kind == "light" else "full check"
+    if look.count == 1:
+        return f"{words.SIGN[seen.status]}{cause} {what} {words.span(now - look.last_at)} ago"
+    last = f"the last {words.span(now - look.last_at)} ago"
+    return (
+        f"{words.SIGN[seen.status]}{cause} the same since {look.first_at.day} {look.first_at:%b %Y}, "
+        f"{words.counted(look.count, what)}, {last}"
+    )

@@ -1,0 +1,362 @@
+"""What people ask of the watch list: add, list, remove, snooze, import, sweep. Each is a request that is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from bot import imports, schedule, watch_grammar
+from bot.admins import Admins
+from bot.dropped import DroppedFiles
+from bot.history import History
+from bot.identities import Identities
+from bot.model import Check, Content, Intake, Note
+from bot.notify import Outbox
+from bot.render import watch as render
+from bot.render import words
+from bot.response import reply
+from bot.watch import LOOK, Watching
+from bot.watched import LONGEST_SNOOZE_D, MOST_WATCHED, Lookout, Watch, WatchCommand
+from bot.watchlist import Watchlist
+from probes.model import Target, UsageError
+
+_ADDED_AT_ONCE: Final = 200  # watches a transaction: acknowledgements wait for the memory's thread
+MOST_BUNDLE: Final = 6_000
+
+
+class WatchDesk:
+    """Answers everything that is asked about watches."""
+
+    def __init__(
+        self,
+        *,
+        history: History,
+        watchlist: Watchlist,
+        watching: Watching,
+        outbox: Outbox,
+        identities: Identities,
+        admins: Admins,
+        files: DroppedFiles,
+        most: int = MOST_WATCHED,
+    ) -> None:
+        self._history = history
+        self._watchlist = watchlist
+        self._watching = watching
+        self._outbox = outbox
+        self._identities = identities
+        self._admins = admins
+        self._files = files
+        self._most = most
+
+    def acts(self) -> dict[str, Callable[[Intake], Awaitable[None]]]:
+        """What each of its buttons and forms does."""
+        return {
+            render.PAGE: self._turned,
+            render.IMPORT: self._confirmed,
+            render.FORM: self._submitted,
+            LOOK: self._watching.again,
+        }
+
+    async def refusal(self, team: str, user: str) -> str | None:
+        """Why *user* may not change watches, or None."""
+        allowed = await self._admins.includes(team, user)
+        if allowed:
+            return None
+        if allowed is None:
+            return (
+                "I could not ask Slack who belongs to ADMIN_USERGROUPS, so nothing was changed. Please try again; if "
+                "it stays so, the app lacks the scope usergroups:read or a group's id is wrong."
+            )
+        return "Watches are changed by members of my operator's user groups alone (ADMIN_USERGROUPS)."
+
+    async def command(self, intake: Intake, command: WatchCommand) -> None:
+        """Do what was asked, and say what came of it."""
+        if command.act == "list":
+            await self._say(intake, await self._page(intake, command.word, 0))
+            return
+        refusal = await self.refusal(intake.team, intake.user)
+        if refusal is not None:
+            await self._whisper(intake, words.answer(refusal))
+            return
+        try:
+            match command.act:
+                case "add" if command.target is None:
+                    await self._whisper(intake, render.offer())
+                case "add":
+                    await self._add(intake, command)
+                case "remove":
+                    await self._remove(intake, command)
+                case "snooze":
+                    await self._snooze(intake, command)
+                case "sweep":
+                    await self._sweep(intake, command.word)
+                case "import":
+                    await self._preview(intake, command.word)
+        except UsageError as error:
+            await self._whisper(intake, words.answer(str(error)))
+
+    # ── one watch ───────────────────────────────────────────────────────────────
+
+    async def _add(self, intake: Intake, command: WatchCommand) -> None:
+        assert command.target is not None
+        # Raises where the identity is unknown, or bound to other hosts.
+        await self._identities.armed(intake.team, Check(target=command.target, identity=command.identity))
+        bundle = hashlib.sha256(command.bundle.encode()).hexdigest() if command.bundle else ""
+        was_there = await self._watchlist.watching(intake.team, intake.channel, command.target)
+        lookout = Lookout(id=0, team=intake.team, target=command.target, identity=command.identity, bundle=bundle)
+        watch = Watch(
+            id=0,
+            team=intake.team,
+            channel=intake.channel,
+            lookout=lookout,
+            owner=command.owner,
+            labels=command.labels,
+            expected_cas=command.expected_cas,
+            added_by=intake.user,
+            added_at=_now(),
+        )
+        stored = await self._watchlist.add(watch, command.bundle, most=self._most)
+        if stored is None:
+            await self._whisper(intake, render.full(self._most))
+            return
+        await self._watching.reload()
+        self._watching.look_now([stored.lookout.id])
+        is_same = was_there is not None and was_there.target == stored.target
+        every = schedule.light_every(self._watching.count)
+        await self._say(intake, render.added(stored, was_there=is_same, every=every))
+
+    async def _remove(self, intake: Intake, command: WatchCommand) -> None:
+        watch = await self._known(intake, command.target)
+        if watch is not None:
+            await self._watchlist.remove(watch)
+            await self._watching.reload()
+            await self._say(intake, render.removed(watch.target))
+
+    async def _snooze(self, intake: Intake, command: WatchCommand) -> None:
+        watch = await self._known(intake, command.target)
+        if watch is not None:
+            span = min(timedelta(seconds=command.snooze_s), timedelta(days=LONGEST_SNOOZE_D))
+            until = intake.received_at + span
+            await self._watchlist.snooze(watch, until)
+            await self._say(intake, render.snoozed(watch, until))
+
+    async def _known(self, intake: Intake, target: Target | None) -> Watch | None:
+        """The watch that is meant; whoever asked is told when there is none."""
+        assert target is not None
+        watch = await self._watchlist.watching(intake.team, intake.channel, target)
+        if watch is None:
+            await self._whisper(intake, render.unknown(target))
+        return watch
+
+    async def _submitted(self, intake: Intake) -> None:
+        """The form, which was checked before it was stored."""
+        try:
+            command = given(json.loads(intake.text))
+            refusal = await self.refusal(intake.team, intake.user)
+            if refusal is None:
+                await self._add(intake, command)
+                return
+        except UsageError as error:
+            refusal = str(error)
+        except FieldError as error:
+            refusal = error.why
+        await self._whisper(intake, words.answer(refusal))
+
+    # ── the list ────────────────────────────────────────────────────────────────
+
+    async def _turned(self, intake: Intake) -> None:
+        word, start = render.page_asked(intake.text)
+        content = await self._page(intake, word, start)
+        await self._done(intake, reply(intake, content, replaces=True))
+
+    async def _page(self, intake: Intake, word: str, start: int) -> Content:
+        watches = await self._watchlist.watches(intake.team, intake.channel, word)
+        return render.listing(watches, word, start, _now(), self._watching.troubles)
+
+    # ── sweeps ──────────────────────────────────────────────────────────────────
+
+    async def _sweep(self, intake: Intake, word: str) -> None:
+        watches = await self._watchlist.watches(intake.team, intake.channel, word)
+        if not watches:
+            await self._whisper(intake, render.nothing_to_sweep(word))
+            return
+        await self._watching.sweep(_progress(intake), watches)
+        await self._done(intake)
+
+    # ── imports ─────────────────────────────────────────────────────────────────
+
+    async def _preview(self, intake: Intake, file_id: str) -> None:
+        thread = intake.thread_ts
+        if not file_id and thread:
+            file_id = await self._files.newest_in_thread(intake.team, intake.channel, thread) or ""
+        if not file_id:
+            await self._whisper(intake, render.how_to_import())
+            return
+        name, found, digest = await self._read(intake, file_id)
+        known = await self._known_here(intake, found)
+        content = render.preview(name, found, known=known, value=f"{file_id}:{digest}")
+        note = replace(_public(intake, f"import:{intake.id}", content), thread_ts=thread or intake.message_ts)
+        await self._done(intake, note)
+
+    async def _confirmed(self, intake: Intake) -> None:
+        refusal = await self.refusal(intake.team, intake.user)
+        file_id, _, digest = intake.text.partition(":")
+        try:
+            if refusal is not None:
+                raise UsageError(refusal)
+            name, found, now_digest = await self._read(intake, file_id)
+            if now_digest != digest:
+                raise UsageError(f"{name} is not what it was when I showed it. Ask for `watch import` again.")
+        except UsageError as error:
+            await self._whisper(intake, words.answer(str(error)))
+            return
+        here = {watch.target: watch for watch in await self._watchlist.watches(intake.team, intake.channel)}
+        known = sum(each.target in here for each in found.wanted)
+        stored: list[Watch] = []
+        left = 0
+        for start in range(0, len(found.wanted), _ADDED_AT_ONCE):
+            wanted = [
+                _wanted(intake, each, here.get(each.target)) for each in found.wanted[start : start + _ADDED_AT_ONCE]
+            ]
+            some, without_room = await self._watchlist.add_all(wanted, most=self._most)
+            stored += some
+            left += without_room
+        content = render.imported(name, len(stored), known, left, self._most)
+        place = replace(_public(intake, f"imported:{intake.id}", content), thread_ts=intake.thread_ts)
+        key = await self._history.posted_at(intake.channel, intake.message_ts) if intake.message_ts else None
+        await self._watching.sweep(_progress(intake), stored)
+        await self._done(intake, replace(place, key=key) if key else place)
+
+    async def _read(self, intake: Intake, file_id: str) -> tuple[str, imports.Found, str]:
+        """The file's name, its targets, and a digest of it. Raises UsageError."""
+        file = await self._files.read(intake.team, intake.channel, file_id, most=imports.MOST_BYTES)
+        # Parsing a large zone takes a while: not on the loop that acknowledges.
+        found = await asyncio.to_thread(imports.read, file.name, file.data)
+        if len(found.wanted) > self._most:
+            raise UsageError(
+                f"I read {len(found.wanted):,} endpoints in {file.name}, and I watch {self._most:,} at most. Split it."
+            )
+        return file.name, found, hashlib.sha256(file.data).hexdigest()[:32]
+
+    async def _known_here(self, intake: Intake, found: imports.Found) -> int:
+        here = {watch.target for watch in await self._watchlist.watches(intake.team, intake.channel)}
+        return sum(each.target in here for each in found.wanted)
+
+    # ── saying it ───────────────────────────────────────────────────────────────
+
+    async def _say(self, intake: Intake, content: Content) -> None:
+        """Asked aloud, answered aloud; a command's answer is private."""
+        if intake.kind == "mention":
+            note = replace(_public(intake, f"watch:{intake.id}", content), thread_ts=intake.thread_ts)
+            await self._done(intake, note)
+        else:
+            await self._whisper(intake, content)
+
+    async def _whisper(self, intake: Intake, content: Content) -> None:
+        await self._done(intake, reply(intake, content))
+
+    async def _done(self, intake: Intake, *notes: Note) -> None:
+        await self._history.finish(intake.id, _now(), notes)
+        self._outbox.wake()
+
+
+class FieldError(Exception):
+    """What is wrong with one field of the form, in words for whoever filled it in."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(why)
+        self.field, self.why = field, why
+
+
+def given(values: dict[str, str]) -> WatchCommand:
+    """What the form holds. Raises FieldError."""
+    said = {name: str(values.get(name) or "").strip() for name in render.FIELDS}
+    try:
+        target = Target.parse(said[render.HOST], starttls=said[render.STARTTLS].lower() or None)
+    except UsageError as error:
+        raise FieldError(render.HOST, str(error)) from None
+    try:
+        target = Target.parse(
+            said[render.HOST], sni=said[render.SNI] or None, starttls=said[render.STARTTLS].lower() or None
+        )
+    except UsageError as error:
+        raise FieldError(render.SNI, str(error)) from None
+    group = said[render.GROUP].upper().lstrip("@")
+    if group and not (group.startswith("S") and group.isalnum()):
+        raise FieldError(render.GROUP, "A user group's id begins with S; Slack shows it in the group's own menu.")
+    try:
+        labels = watch_grammar.labels(said[render.LABELS])
+    except UsageError as error:
+        raise FieldError(render.LABELS, str(error)) from None
+    return WatchCommand(
+        act="add",
+        target=target,
+        owner=group or said[render.PERSON] or None,
+        labels=labels,
+        identity=said[render.IDENTITY].lower() or None,
+        expected_cas=tuple(dict.fromkeys(line.strip() for line in said[render.CAS].splitlines() if line.strip())),
+        bundle=_bundle(said[render.BUNDLE], said[render.BUNDLE_REST]),
+    )
+
+
+def _bundle(first: str, rest: str) -> str:
+    if not first:
+        return ""
+    from probes.check import ders
+    from probes.pki.certificate import Certificate, parse
+
+    pem = f"{first}\n{rest}".strip()
+    if "PRIVATE KEY" in pem:
+        raise FieldError(
+            render.BUNDLE, "There is a private key in it. Paste certificates alone; that key is known now."
+        )
+    try:
+        found = ders(pem)
+    except UsageError as error:
+        raise FieldError(render.BUNDLE, str(error)) from None
+    if not all(isinstance(parse(der), Certificate) for der in found):
+        raise FieldError(render.BUNDLE, "One of the certificates cannot be read.")
+    return pem
+
+
+def _wanted(intake: Intake, each: imports.Wanted, old: Watch | None) -> Watch:
+    """The watch that a line asks for; what it does not say stays as it was."""
+    if old is not None:
+        return replace(old, owner=each.owner or old.owner, labels=each.labels or old.labels)
+    return Watch(
+        id=0,
+        team=intake.team,
+        channel=intake.channel,
+        lookout=Lookout(id=0, team=intake.team, target=each.target),
+        owner=each.owner,
+        labels=each.labels,
+        added_by=intake.user,
+        added_at=_now(),
+    )
+
+
+def _public(intake: Intake, key: str, content: Content) -> Note:
+    return Note(
+        key=key,
+        kind="message",
+        team=intake.team,
+        channel=intake.channel,
+        user=intake.user,
+        response_url=intake.response_url,
+        content=content,
+    )
+
+
+def _progress(intake: Intake) -> Note:
+    """The one message that says how far the sweep is."""
+    note = _public(intake, f"sweep:{intake.id}", Content(text="…"))
+    return replace(note, thread_ts=intake.thread_ts)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
