@@ -42,15 +42,24 @@ class History(Casebook):
     # ── requests ────────────────────────────────────────────────────────────────
 
     async def take_in(
-        self, intake: Intake, *, verdict: str, finished: bool = False, notes: Sequence[Note] = ()
+        self,
+        intake: Intake,
+        *,
+        verdict: str,
+        finished: bool = False,
+        notes: Sequence[Note] = (),
+        first: Sequence[Note] = (),
     ) -> int | None:
         """Store a request before it is acknowledged, with its audit row; its number, or None when it was known already.
 
-        *finished*: nothing remains to be done but to say *notes*, or what goes with the acknowledgement.
+        *finished*: nothing remains to be done but to say *notes*, or what goes with the acknowledgement. *first*: said
+        besides when nobody of that name ever asked for anything.
         """
-        return await self._write(self._take_in, intake, verdict, finished, notes)
+        return await self._write(self._take_in, intake, verdict, finished, notes, first)
 
-    def _take_in(self, intake: Intake, verdict: str, finished: bool, notes: Sequence[Note]) -> int | None:
+    def _take_in(
+        self, intake: Intake, verdict: str, finished: bool, notes: Sequence[Note], first: Sequence[Note] = ()
+    ) -> int | None:
         cursor = self._db.execute(
             "insert or ignore into intakes (key, kind, team, channel, user, text, action, message_ts, thread_ts,"
             " response_url, ephemeral_button, received_at, finished_at)"
@@ -74,6 +83,8 @@ class History(Casebook):
         number = cursor.lastrowid if cursor.rowcount == 1 else None
         if number is not None:
             self._note(notes)
+            if first and self._meets(intake):
+                self._note(first)
         self._db.execute(
             "insert into audit (at, team, channel, user, action, text, verdict, intake)"
             " values (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -89,6 +100,11 @@ class History(Casebook):
             ),
         )
         return number
+
+    def _meets(self, intake: Intake) -> bool:
+        """Whether this is the first that the person asks for; from here on it was."""
+        sql = "insert or ignore into met (team, user, at) values (?, ?, ?)"
+        return bool(self._db.execute(sql, (intake.team, intake.user, stamp(intake.received_at))).rowcount == 1)
 
     async def unfinished(self) -> list[Intake]:
         """The requests that were taken in and not finished, oldest first."""

@@ -110,6 +110,12 @@ def _floods(db: Database) -> None:
     db.execute("create index floods_open on floods (channel) where ended_at is null")
 
 
+@STEPS(name="0009_home")
+def _home(db: Database) -> None:
+    for statement in _HOME:
+        db.execute(statement)
+
+
 def apply(db: Database) -> list[str]:
     """Bring *db* up to date; the names of the steps that were taken."""
     pending = [step.name for step in STEPS.pending(db)]
@@ -258,4 +264,18 @@ _WATCHING = (
     """create table paces (
         lookout integer not null, day integer not null, count integer not null, sum real not null, least real not null,
         most real not null, buckets text not null, primary key (lookout, day)) without rowid""",
+)
+
+# What is said once, and who looks at the App Home. Who asked something before knows the bot.
+_HOME = (
+    "create table met (team text not null, user text not null, at text not null, primary key (team, user))",
+    """insert into met (team, user, at) select team, user, min(received_at) from intakes
+        where user != '' group by team, user""",
+    "create table welcomes (team text not null, channel text not null, at text not null, primary key (team, channel))",
+    """insert into welcomes (team, channel, at) select team, channel, min(received_at) from intakes
+        where channel != '' group by team, channel""",
+    # `shown`: a digest of the view that was published last.
+    """create table homes (
+        team text not null, user text not null, opened_at text not null, shown text not null default '',
+        primary key (team, user))""",
 )

@@ -43,12 +43,15 @@ class _Source:
 
 
 def reply(intake: Intake, content: Content, *, replaces: bool = False) -> Note:
-    """*content* for whoever asked, and for nobody else. *replaces*: in the place of the message that was pressed."""
+    """*content* for whoever asked, and for nobody else. *replaces*: in the place of the message that was pressed.
+
+    What was asked in no channel (the App Home, a global shortcut) is answered in a direct message.
+    """
     return Note(
         key=f"reply:{intake.key}",
-        kind="reply",
+        kind="reply" if intake.channel else "message",
         team=intake.team,
-        channel=intake.channel,
+        channel=intake.channel or intake.user,
         user=intake.user,
         response_url=intake.response_url,
         thread_ts=intake.thread_ts,

@@ -45,6 +45,7 @@ class Store:
         self._thread = thread
         self._lock = lock
         self._waiting: deque[tuple[Callable[..., Any], tuple[Any, ...], Future[Any]]] = deque()
+        self.written = asyncio.Event()  # set by each write; whoever shows what is stored waits for it and clears it
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -88,7 +89,9 @@ class Store:
         written: Future[Result] = Future()
         self._waiting.append((job, arguments, written))
         self._thread.submit(self._write_waiting)
-        return await asyncio.wrap_future(written)
+        result = await asyncio.wrap_future(written)
+        self.written.set()
+        return result
 
     def _write_waiting(self) -> None:
         batch = [self._waiting.popleft() for _ in range(len(self._waiting))]

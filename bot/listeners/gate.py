@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bot.history import History
-from bot.model import Content, Intake
+from bot.model import Content, Intake, Note
 from bot.notify import Outbox
-from bot.render import words
+from bot.render import help, words
 from bot.response import reply
 from bot.work import Work
 
@@ -86,7 +86,10 @@ class Gate:
 
     async def take_in(self, intake: Intake, *, verdict: str = "accepted", finished: bool = False) -> Intake | None:
         """Store *intake* before it is acknowledged; None when it was delivered before."""
-        number = await self._history.take_in(intake, verdict=verdict, finished=finished)
+        first = (greeting(intake),) if intake.action is None else ()
+        number = await self._history.take_in(intake, verdict=verdict, finished=finished, first=first)
+        if first and finished:
+            self._outbox.wake()  # nothing else will, and there may be a greeting to say
         return None if number is None else replace(intake, id=number)
 
     async def conclude(self, intake: Intake, content: Content, *, verdict: str) -> None:
@@ -98,3 +101,8 @@ class Gate:
         """Store that *intake* was refused, together with the answer that says so."""
         await self._history.take_in(intake, verdict="refused", finished=True, notes=(reply(intake, why),))
         self._outbox.wake()
+
+
+def greeting(intake: Intake) -> Note:
+    """What a person is told once, beside the answer to the first command."""
+    return replace(reply(intake, help.first_time()), key=f"first:{intake.team}:{intake.user}")
