@@ -65,9 +65,54 @@ MANIFEST: dict[str, Any] = {
                 "files:write",
                 "groups:history",
                 "im:history",
+                "im:write",
                 "reactions:read",
                 "usergroups:read",
             ]
+        }
+    },
+    # A step for Workflow Builder. Slack wants org_deploy_enabled and function_runtime for it.
+    "functions": {
+        "tls_check": {
+            "title": "Run a TLS check",
+            "description": "Names the root cause of a failing TLS handshake",
+            "input_parameters": {
+                "properties": {
+                    "host": {
+                        "type": "string",
+                        "title": "Host",
+                        "description": "As /tls check takes it: api.example.com:8443",
+                    },
+                    "channel": {
+                        "type": "slack#/types/channel_id",
+                        "title": "Channel",
+                        "description": "Where the check is shown; leave it out to show it nowhere",
+                    },
+                },
+                "required": ["host"],
+            },
+            "output_parameters": {
+                "properties": {
+                    "verdict": {"type": "string", "title": "Verdict", "description": "ok, warning or broken"},
+                    "cause": {
+                        "type": "string",
+                        "title": "Root cause",
+                        "description": "Its code, as in chain.missing-intermediate; empty when there is none",
+                    },
+                    "summary": {"type": "string", "title": "Summary", "description": "The verdict in a sentence"},
+                    "days_left": {
+                        "type": "integer",
+                        "title": "Days left",
+                        "description": "Until the first certificate expires; left out when none was shown",
+                    },
+                    "link": {
+                        "type": "string",
+                        "title": "Link",
+                        "description": "To the check in the channel; without a channel, to the app",
+                    },
+                },
+                "required": ["verdict", "cause"],
+            },
         }
     },
     "settings": {
@@ -75,6 +120,7 @@ MANIFEST: dict[str, Any] = {
             "bot_events": [
                 "app_mention",
                 "app_uninstalled",
+                "function_executed",
                 "message.channels",
                 "message.groups",
                 "message.im",
@@ -83,8 +129,9 @@ MANIFEST: dict[str, Any] = {
                 "tokens_revoked",
             ]
         },
+        "function_runtime": "remote",
         "interactivity": {"is_enabled": True},
-        "org_deploy_enabled": False,
+        "org_deploy_enabled": True,
         "socket_mode_enabled": True,
         "token_rotation_enabled": False,
     },

@@ -313,7 +313,12 @@ class Outbox:
         if place[1][:1] not in {"U", "W"}:
             return place[1]
         if place not in self._direct:
-            opened = await (await self._client(owed)).conversations_open(users=place[1])
+            try:
+                opened = await (await self._client(owed)).conversations_open(users=place[1])
+            except SlackApiError as error:
+                if code_of(error) != "missing_scope":
+                    raise
+                return place[1]  # installed without im:write: Slack takes the person's id, too, but cannot look there
             self._direct[place] = str(opened["channel"]["id"])
         return self._direct[place]
 
