@@ -11,7 +11,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.listeners import actions, commands, events, faults, incident, triage, views, workspace
+from bot.listeners import actions, commands, events, faults, incident, triage, views, workflow, workspace
 from bot.listeners.gate import Gate
 from bot.manifest import COMMAND
 from bot.render import explain, identities, listing, repair, report
@@ -74,6 +74,7 @@ def build_app(
     app.event("message", middleware=heard)(events.begun(gate))
     app.event("reaction_added", middleware=[incident.marked(gate)])(events.begun(gate))
     app.event("reaction_removed", middleware=[incident.marked(gate)])(events.begun(gate))
+    app.function(workflow.TLS_CHECK, middleware=[workflow.taken_in(gate)])(events.begun(gate))
     app.event("app_uninstalled", middleware=[workspace.taken_away(departures)])(workspace.heard)
     app.event("tokens_revoked", middleware=[workspace.taken_away(departures)])(workspace.heard)
     app.action(report.AGAIN)(actions.pressed(gate))

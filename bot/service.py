@@ -83,7 +83,7 @@ async def serving(
                 checker=checker,
                 identities=Identities(history=history, secret_key=secret_key, admins=Admins(clients, admin_usergroups)),
                 messages=Messages(clients),
-                url_of=clients.url,
+                clients=clients,
             )
             gate = Gate(
                 history=history,
@@ -104,6 +104,7 @@ async def serving(
                 asyncio.create_task(outbox.run(), name="outbox"),
                 asyncio.create_task(_forgetting(history), name="forgetting"),
                 asyncio.create_task(work.vigils.run(), name="keep watch"),
+                asyncio.create_task(work.steps.run(), name="workflow steps"),
             )
             try:
                 await work.recover()

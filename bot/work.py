@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol, assert_never
 
 from bot import commands, incidents
+from bot.clients import Clients
 from bot.history import History
 from bot.identities import Identities
 from bot.messages import Messages
@@ -43,8 +44,9 @@ from bot.pace import Pace
 from bot.render import changes, explain, listing, repair, report, words
 from bot.render import identities as identity
 from bot.render import incident as room
-from bot.response import AddressOf, Response, below, reply, root_note
+from bot.response import Response, below, reply, root_note
 from bot.rooms import Rooms
+from bot.steps import STEP, Steps
 from bot.supervisor import Supervisor
 from bot.triage_work import Triaging
 from bot.vigils import LOOK, Vigils, vigil_after
@@ -89,11 +91,11 @@ class Work:
         checker: Checker,
         identities: Identities,
         messages: Messages,
-        url_of: AddressOf,
+        clients: Clients,
     ) -> None:
         self.identities = identities
         self.response = Response(
-            history=history, outbox=outbox, messages=messages, quotable=self._quotable, url_of=url_of
+            history=history, outbox=outbox, messages=messages, quotable=self._quotable, url_of=clients.url
         )
         self._history = history
         self._rooms = rooms
@@ -106,11 +108,12 @@ class Work:
             history=history,
             outbox=outbox,
             checker=checker,
-            first_check=self._first_check,
+            first_check=self.first_check,
             quotable=self._quotable,
         )
         self._running: set[str] = set()  # keys of headlines whose check runs
         self.vigils = Vigils(history=history, outbox=outbox, response=self.response, checks=self)
+        self.steps = Steps(history=history, clients=clients, checks=self)
         # What each button, shortcut and event does.
         self._acts: dict[str, Callable[[Intake], Awaitable[None]]] = {
             report.AGAIN: self._again,
@@ -121,6 +124,7 @@ class Work:
             listing.NEWER: self._turned,
             explain.CHECK: self._check_named,
             LOOK: self.vigils.look,
+            STEP: self.steps.perform,
             **self.response.acts(),
             **self._triage.acts(),
         }
@@ -157,7 +161,7 @@ class Work:
         command = commands.parse(intake.text)
         match command:
             case Check():
-                await self._first_check(intake, command)
+                await self.first_check(intake, command)
             case HistoryQuery(word=word):
                 await self._history_page(intake, word)
             case IdentityCommand():
@@ -180,7 +184,8 @@ class Work:
 
     # ── checks ──────────────────────────────────────────────────────────────────
 
-    async def _first_check(self, intake: Intake, check: Check) -> None:
+    async def first_check(self, intake: Intake, check: Check) -> None:
+        """A check as `check …` makes it: its headline, its details, its incident."""
         headline = _headline(intake, report.checking(check.target, intake.user))
         standing = None
         if not await self._history.is_noted(headline.key):  # else it was begun before, and goes on where it stands
@@ -510,7 +515,7 @@ class Work:
         """The button under an explanation: check the host that the text named."""
         check = commands.parse(intake.text)
         if isinstance(check, Check):
-            await self._first_check(intake, check)
+            await self.first_check(intake, check)
         else:
             await self._answer(intake, words.unknown_button())
 
@@ -608,6 +613,9 @@ class Work:
     async def _tell_fault(self, intake: Intake, error_id: str) -> None:
         if intake.action == LOOK:
             await self.vigils.failed(intake, error_id)
+            return
+        if intake.action == STEP:
+            await self.steps.failed(intake, error_id)
             return
         command = commands.parse(intake.text) if intake.action is None else None
         own = _headline_key(intake)

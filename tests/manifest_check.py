@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from bot import manifest as packaged
+from bot.listeners import workflow
 from bot.render import explain, identities, incident, listing, repair, report, triage
 
 ROOT = Path(__file__).parent.parent
@@ -124,6 +125,7 @@ class Used:
 
 _NAMES = {
     "COMMAND": packaged.COMMAND,
+    "TLS_CHECK": workflow.TLS_CHECK,
     "AGAIN": report.AGAIN,
     "RAW": report.RAW,
     "CHANGED": report.CHANGED,
@@ -208,10 +210,33 @@ def _listeners(manifest: Json, used: Used) -> Iterator[str]:
     yield from _both_ways("shortcut", shortcuts, used.listeners["shortcut"])
     yield from _both_ways("function", set(manifest.get("functions") or {}), used.listeners["function"])
     subscribed = {event.partition(".")[0] for event in _events(manifest)}
+    yield from _steps(manifest, used, subscribed)
+    subscribed -= {"function_executed"}  # bolt's `function` listens to it
     yield from _both_ways("event", subscribed, used.listeners["event"])
     interactive = used.listeners["action"] | used.listeners["view"] | used.listeners["shortcut"]
     if bool((settings.get("interactivity") or {}).get("is_enabled")) != bool(interactive):
         yield "interactivity must be enabled exactly when there are buttons, views or shortcuts"
+
+
+def _steps(manifest: Json, used: Used, subscribed: set[str]) -> Iterator[str]:
+    """Steps of Workflow Builder: docs.slack.dev/workflows/workflow-steps, and the limits of the schema."""
+    functions: Json = manifest.get("functions") or {}
+    settings = manifest.get("settings") or {}
+    if bool(functions) != ("function_executed" in subscribed):
+        yield "function_executed must be subscribed exactly when there are functions"
+    if functions and (settings.get("function_runtime"), settings.get("org_deploy_enabled")) != ("remote", True):
+        yield "functions want function_runtime: remote and org_deploy_enabled: true"
+    if len(functions) > 50:
+        yield "more than 50 functions"
+    for name, function in functions.items():
+        yield from _length("function title", function.get("title"), 1, 255)
+        yield from _length("function description", function.get("description"), 1, 255)
+        for way in ("input_parameters", "output_parameters"):
+            given = function.get(way) or {}
+            known = set(given.get("properties") or {})
+            if len(known) > 20:
+                yield f"{name} has more than 20 {way}"
+            yield from (f"{name} requires {each}, which {way} do not have" for each in set(given["required"]) - known)
 
 
 def _both_ways(kind: str, declared: set[str], registered: set[str]) -> Iterator[str]:
