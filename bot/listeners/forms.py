@@ -1,0 +1,165 @@
+"""The form of check options: opened by a global shortcut and by buttons; submitted it is the command that it spells.
+
+Also the buttons that run what was probably meant. Either way what follows is the path of `/tls …`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+from slack_bolt.async_app import AsyncAck
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot import commands
+from bot.identities import check_covered
+from bot.listeners.actions import intake_of
+from bot.listeners.gate import Gate
+from bot.model import Check, Content, Intake
+from bot.render import forms as render
+from bot.render import words
+from probes.model import UsageError
+
+LOG = logging.getLogger("bot.listeners")
+_PATIENCE_S = 1.5  # Slack drops the trigger after three seconds
+_NOT_OPENED = "The form did not open. Press again, or type `/tls check HOST[:PORT]`."
+
+
+def used(gate: Gate) -> Callable[..., Awaitable[None]]:
+    """The global shortcut: it knows no channel, so the form asks for one."""
+
+    async def shortcut(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
+        user = str(body["user"]["id"])
+        intake = Intake(
+            key=f"shortcut:{body.get('action_ts')}:{user}:{render.SHORTCUT}",
+            kind="action",
+            team=str((body.get("team") or {}).get("id") or ""),
+            channel="",
+            user=user,
+            text="new",
+            action=render.SHORTCUT,
+            received_at=datetime.now(UTC),
+        )
+        await _open(gate, client, intake, str(body.get("trigger_id") or ""))
+        await ack()
+
+    return shortcut
+
+
+def pressed(gate: Gate) -> Callable[..., Awaitable[None]]:
+    """A button that opens the form; its value may be a command to fill in."""
+
+    async def action(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
+        await _open(gate, client, intake_of(body), str(body.get("trigger_id") or ""))
+        await ack()
+
+    return action
+
+
+async def _open(gate: Gate, client: AsyncWebClient, intake: Intake, trigger: str) -> None:
+    """Open the form and remember that; or say why it did not open."""
+    why = gate.refusal(intake.channel, intake.user) if intake.channel else None
+    if why is None:
+        why = await _opened(gate, client, intake, trigger)
+    if why is not None:
+        await gate.turn_away(intake, why)
+    else:
+        await gate.take_in(intake, finished=True)
+
+
+async def _opened(gate: Gate, client: AsyncWebClient, intake: Intake, trigger: str) -> Content | None:
+    asked = commands.parse(intake.text)
+    identities = await gate.work.identities.listed(intake.team)
+    view = render.form(
+        [identity.name for identity in identities],
+        given=asked if isinstance(asked, Check) else None,
+        channel=intake.channel,
+    )
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            await client.views_open(trigger_id=trigger, view=view)
+    except SlackApiError as error:
+        LOG.warning("form not opened error=%s", error.response.get("error"))
+        return words.answer(_NOT_OPENED)
+    except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        LOG.warning("form not opened error=%s", type(error).__name__)
+        return words.answer(_NOT_OPENED)
+    return None
+
+
+def submitted(gate: Gate) -> Callable[..., Awaitable[None]]:
+    """The filled form: what is wrong is said at its field, else it is stored as the command that it spells."""
+
+    async def view(ack: AsyncAck, body: dict[str, Any]) -> None:
+        try:
+            filled = render.filled(body)
+            intake = _submitted(body, filled)
+            await _check_identity(gate, intake, filled.check)
+            refusal = gate.refusal(intake.channel, intake.user)
+            if refusal is not None:
+                raise render.FieldErrors({render.CHANNEL: refusal.text})
+        except render.FieldErrors as wrong:
+            await ack(response_action="errors", errors=wrong.errors)
+            return
+        stored = await gate.take_in(intake)
+        await ack()
+        if stored is not None:
+            gate.work.hand_over(stored)
+
+    return view
+
+
+def _submitted(body: dict[str, Any], filled: render.Filled) -> Intake:
+    view: dict[str, Any] = body.get("view") or {}
+    return Intake(
+        key=f"view:{view.get('id')}:{view.get('hash')}",
+        kind="command",
+        team=str((body.get("team") or {}).get("id") or view.get("team_id") or ""),
+        channel=filled.channel,
+        user=str(body["user"]["id"]),
+        text=commands.written(filled.check),
+        received_at=datetime.now(UTC),
+        response_url=filled.response_url,
+    )
+
+
+async def _check_identity(gate: Gate, intake: Intake, check: Check) -> None:
+    """Raises FieldErrors where the identity may not be shown to that host."""
+    if check.identity is None:
+        return
+    listed = await gate.work.identities.listed(intake.team)
+    identity = next((each for each in listed if each.name == check.identity), None)
+    if identity is None:
+        raise render.FieldErrors({render.IDENTITY: "This identity was removed meanwhile. Choose another one."})
+    try:
+        check_covered(identity, check)
+    except UsageError as error:
+        raise render.FieldErrors({render.IDENTITY: str(error)}) from None
+
+
+def run(gate: Gate) -> Callable[..., Awaitable[None]]:
+    """*Run this*: the command that the button holds, if it changes nothing."""
+
+    async def action(ack: AsyncAck, body: dict[str, Any]) -> None:
+        pressed = intake_of(body)
+        # As the command would be: a button of a view stands in no channel, and is answered in a direct message.
+        intake = replace(pressed, kind="command", action=None, channel=pressed.channel or pressed.user)
+        refusal = gate.refusal(intake.channel, intake.user) if pressed.channel else None
+        if refusal is None and not commands.is_harmless(commands.parse(intake.text)):
+            refusal = words.unknown_button()
+        if refusal is not None:
+            await gate.turn_away(pressed, refusal)
+            await ack()
+            return
+        stored = await gate.take_in(intake)
+        await ack()
+        if stored is not None:
+            gate.work.hand_over(stored)
+
+    return action

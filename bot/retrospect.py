@@ -1,0 +1,60 @@
+"""`history figures`: how long it took to root causes and which were frequent, in words and as pictures, once asked for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from bot.drawing import Drawing, NotDrawn
+from bot.history import History
+from bot.model import Intake, Note, Picture
+from bot.notify import Outbox
+from bot.render import figures as render
+from bot.response import reply
+
+LOG = logging.getLogger("bot.retrospect")
+_MOST_INCIDENTS = 3_000
+Quotable = Callable[[Intake], Awaitable[list[str]]]
+
+
+class Retrospect:
+    """Counts past incidents and draws what it counts."""
+
+    def __init__(self, *, history: History, outbox: Outbox, drawing: Drawing, quotable: Quotable) -> None:
+        self._history = history
+        self._outbox = outbox
+        self._drawing = drawing
+        self._quotable = quotable
+
+    async def told(self, intake: Intake) -> None:
+        """Post the figures where they were asked for; of nothing, a private word."""
+        seen_in = await self._quotable(intake)
+        found = await self._history.incidents(intake.team, "", seen_in=seen_in, limit=_MOST_INCIDENTS)
+        past = render.past_of(found)
+        pictures = [picture for each in render.pictures_of(past) if (picture := await self._picture(each))]
+        content = render.told(past, [picture.block() for picture in pictures], intake.user)
+        note = reply(intake, content)
+        if past.incidents:
+            note = Note(
+                key=f"figures:{intake.id}",
+                kind="message",
+                team=intake.team,
+                channel=intake.channel or intake.user,
+                thread_ts=intake.thread_ts,
+                user=intake.user,
+                response_url=intake.response_url,
+                content=content,
+                pictures=tuple(pictures),
+            )
+        await self._history.finish(intake.id, datetime.now(UTC), (note,))
+        self._outbox.wake()
+
+    async def _picture(self, figure: render.Figure) -> Picture | None:
+        """None where it cannot be drawn: the words say everything."""
+        try:
+            png = await self._drawing.drawn(figure)
+        except NotDrawn as error:
+            LOG.warning("not drawn title=%s why=%s", figure.title, error)
+            return None
+        return Picture.named("figures", png, render.alt_of(figure))
