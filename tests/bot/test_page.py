@@ -18,9 +18,11 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, ViewportSize, async_playwright, expect
 from slack_bolt.app.async_app import AsyncApp
 
+from bot import uploads
 from bot.local import UNLIMITED, Running, Suggestion, Workspace, serve
 from bot.local.errors import Json
 from tests.bot.local_team import MANIFEST, bolt_app, connected
+from tests.bot.test_outbox_pictures import png
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -643,3 +645,19 @@ async def test_a_lost_server_is_told_and_found_again(browser: Browser) -> None:
             with contextlib.suppress(Exception):
                 if served is not None:
                     await served.close()
+
+
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desktop", "phone"])
+async def test_an_uploaded_picture_is_drawn_in_its_message(browser: Browser, viewport: ViewportSize) -> None:
+    async with scene_of(browser, viewport=viewport) as scene:
+        client = scene.app.client
+        file = await uploads.taken(client, "figures.png", png(width=900), alt="Three causes")
+        await client.files_completeUploadExternal(files=[{"id": file, "title": "figures"}])
+        picture = {"type": "image", "slack_file": {"id": file}, "alt_text": "Three causes", "title": plain("Causes")}
+        await scene.post("figures", blocks=[mrkdwn("*Figures*"), picture])
+        drawn = scene.page.get_by_role("img", name="Three causes")
+        await expect(drawn).to_be_visible()
+        await scene.page.wait_for_function("document.querySelector('.image img').naturalWidth === 900")
+        box = await drawn.bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= viewport["width"]
+        assert await is_as_wide_as_the_window(scene.page)
