@@ -32,6 +32,7 @@ _EPILOG = """examples:
   tls check api.example.com:8443 --resolve api.example.com:8443:192.0.2.7,192.0.2.8
   tls check db.internal --ca-file corporate-root.pem --json
   tls sweep hosts.txt --light --json
+  tls ct follow --log-list logs.json --domain example.com --state ct.json
   tls explain 'x509: certificate signed by unknown authority'
 
 exit status: 0 nothing critical, 1 something critical, 2 wrong usage, 3 the check could not run"""
@@ -82,7 +83,32 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("text", metavar="TEXT", nargs="*", help="the message; standard input without it, or with -")
     explain.add_argument("--json", action="store_true", help="print the causes as JSON")
     _sweep_grammar(commands.add_parser("sweep", help="check many endpoints, one report a line", allow_abbrev=False))
+    _ct_grammar(commands.add_parser("ct", help="watch Certificate Transparency logs", allow_abbrev=False))
     return top
+
+
+def _ct_grammar(ct: argparse.ArgumentParser) -> None:
+    commands = ct.add_subparsers(dest="ct_command", metavar="COMMAND", required=True, parser_class=_Parser)
+    follow = commands.add_parser("follow", help="read logs, verify them, and report certificates", allow_abbrev=False)
+    status = commands.add_parser("status", help="how far each log was read", allow_abbrev=False)
+    verify = commands.add_parser("verify", help="check a state, or one evidence bundle, again", allow_abbrev=False)
+    follow.add_argument("--domain", action="append", default=[], metavar="D", help="watch this and all below it")
+    follow.add_argument("--domains", dest="domains_file", metavar="FILE", help="domains to watch, one a line")
+    follow.add_argument("--from", dest="start", choices=("end", "start"), default="end", help="for logs that are new")
+    follow.add_argument("--once", action="store_true", help="read what there is now, then stop")
+    follow.add_argument("--evidence", action="store_true", help="fetch the inclusion proof of each match")
+    follow.add_argument("--stats", action="store_true", help="end with the state of each log")
+    follow.add_argument("--poll", metavar="SECONDS", default="60", help="between two looks at a log (default 60)")
+    status.add_argument("--state", metavar="FILE", required=True, help="the state of `tls ct follow`")
+    follow.add_argument("--state", metavar="FILE", required=True, help="position; findings go beside it")
+    verify.add_argument("--state", metavar="FILE", help="the state of `tls ct follow`")
+    verify.add_argument("bundle", nargs="?", metavar="BUNDLE", help="a JSON evidence bundle or finding; - is stdin")
+    for each in (follow, verify):
+        each.add_argument("--log-list", metavar="FILE|URL", help="version 3 JSON (default: CT_LOG_LIST)")
+        each.add_argument("--contact", metavar="WHO", help="how log operators reach you (default: CT_CONTACT)")
+        each.add_argument("--rate", metavar="N", default="20", help="requests a second to each log; 0: no limit")
+    for each in (follow, status, verify):
+        each.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _sweep_grammar(sweep: argparse.ArgumentParser) -> None:
@@ -113,6 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _explain(args)
         if args.command == "sweep":
             return _sweep(args)
+        if args.command == "ct":
+            return _ct(args)
         return _check(args)
     except UsageError as error:
         print(f"tls: {error}", file=sys.stderr)
@@ -196,6 +224,27 @@ def _sweep(args: argparse.Namespace) -> int:
     if tally.failed == tally.total:
         return NOT_RUN
     return CRITICAL if tally.broken else OK
+
+
+def _ct(args: argparse.Namespace) -> int:
+    from probes import ct_command
+
+    for option, most in (("poll", 86_400.0), ("rate", 10_000.0)):
+        if (text := getattr(args, option, None)) is not None:
+            setattr(args, option, _number(text, f"--{option}", most))
+    args.log_list = getattr(args, "log_list", None) or os.environ.get("CT_LOG_LIST")
+    args.contact = getattr(args, "contact", None) or os.environ.get("CT_CONTACT", "")
+    return ct_command.run(args)
+
+
+def _number(text: str, option: str, most: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= most:  # also false for nan
+        raise UsageError(f"I read {option} {shown(text)}. It must be a number from 0 to {most:,.0f}")
+    return number
 
 
 def _run(target: Target, options: Options, *, quiet: bool) -> Report:

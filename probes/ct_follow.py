@@ -31,6 +31,7 @@ from probes.net.ctlog import LogClient, Sifter, client
 from probes.net.logfetch import Manners, Unavailable
 
 logger = logging.getLogger(__name__)
+OLDEST_LIST = timedelta(days=70)  # Chrome stops enforcing CT by a list older than that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,8 @@ async def follow(
                 continue
             for line in changes(listed, newer) if listed else ():
                 on_event(ListChange(text=line))
+            if (old := stale(newer, now())) is not None:
+                on_event(ListChange(text=old))
             listed = newer
             await following.drop_all_but(newer)
             await following.exchange(wanted(newer, now(), following=following.tasks.keys()))
@@ -166,6 +169,14 @@ def wanted(listed: LogList, now: datetime, *, following: Iterable[bytes] = ()) -
         return each.follow or each.log.log_id in kept
 
     return tuple(each.log for each in watchable(listed, now) if takes(each))
+
+
+def stale(listed: LogList, now: datetime) -> str | None:
+    """What to say of a list so old that browsers would not go by it any more; None when it is not."""
+    if listed.timestamp is None:
+        return "the log list does not say how old it is"
+    age = now - listed.timestamp
+    return f"the log list is {age.days} days old: logs opened since are not in it" if age > OLDEST_LIST else None
 
 
 class Follower:
