@@ -10,7 +10,6 @@ import binascii
 import zlib
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
 
 from probes.ct import walk
 from probes.ct.merkle import TILE_WIDTH, leaf_hash
@@ -55,15 +54,9 @@ class DataTile:
     hashes: tuple[bytes, ...]
 
 
-class Span(NamedTuple):
-    """Where an entry lies in a data tile: its TimestampedEntry is [start, end), the certificate or TBS in it
-    [body, body_end). A tuple: one is made for each entry of each log."""
-
-    is_precert: bool
-    start: int
-    body: int
-    body_end: int
-    end: int
+Span = tuple[bool, int, int, int, int]
+"""Where an entry lies in a data tile: (is_precert, start, body, body_end, end). Its TimestampedEntry is [start, end),
+the certificate or TBS in it [body, body_end). A bare tuple: one is made for each entry of each log."""
 
 
 def unpacked(data: bytes, *, limit: int = LARGEST_TILE) -> bytes:
@@ -96,13 +89,14 @@ def decode_tile(data: bytes, *, first_index: int, count: int | None = None) -> D
 
 def entry_at(data: bytes, span: Span, index: int) -> LeafEntry:
     """The entry at *span* of an unpacked data tile."""
+    is_precert, start, body, body_end, end = span
     return LeafEntry(
         index=index,
-        timestamp_ms=int.from_bytes(data[span.start : span.start + 8], "big"),
-        is_precert=span.is_precert,
-        tbs=data[span.body : span.body_end],
-        issuer_key_hash=data[span.start + 10 : span.start + 42] if span.is_precert else b"",
-        leaf=b"\x00\x00" + data[span.start : span.end],
+        timestamp_ms=int.from_bytes(data[start : start + 8], "big"),
+        is_precert=is_precert,
+        tbs=data[body:body_end],
+        issuer_key_hash=data[start + 10 : start + 42] if is_precert else b"",
+        leaf=b"\x00\x00" + data[start:end],
     )
 
 
@@ -111,29 +105,34 @@ def spans(data: bytes, first_index: int) -> list[Span]:
     found: list[Span] = []
     at, total, index = 0, len(data), first_index
     while at < total:
-        kind = data[at + 8 : at + 10]
-        if kind == b"\x00\x00":
-            body = at + 13
-        elif kind == b"\x00\x01":
-            body = at + 45
-        else:
-            raise BadTile(f"entry {index} has type {kind.hex() or 'none'}")
+        # Eight bytes of timestamp, two of type; a precertificate has its issuer's key hash; then three of length.
+        is_precert = data[at + 8 : at + 10] == b"\x00\x01"
+        body = at + 45 if is_precert else at + 13
+        if not is_precert and data[at + 8 : at + 10] != b"\x00\x00":
+            raise BadTile(f"entry {index} has type {data[at + 8 : at + 10].hex() or 'none'}")
         if body > total:
             raise BadTile(f"the tile ends inside entry {index}")
         body_end = body + (data[body - 3] << 16 | data[body - 2] << 8 | data[body - 1])
         if body_end == body:
             raise BadTile(f"entry {index} holds an empty certificate")
-        extensions = data[body_end : body_end + 10]
+        end = body_end + 10
         # One extension is known, and every entry has it alone: type 0, five bytes, the 40-bit leaf index.
-        if extensions[:5] == b"\x00\x08\x00\x00\x05" and len(extensions) == 10:
-            end = body_end + 10
-            said = int.from_bytes(extensions[5:], "big")
-        else:
+        if data[body_end:end] != b"\x00\x08\x00\x00\x05" + index.to_bytes(5, "big"):
             end, said = _extensions(data, body_end, index)
-        if said != index:
-            raise BadTile(f"entry {index} says that it is entry {said}")
-        found.append(Span(kind == b"\x00\x01", at, body, body_end, end))
-        at = _after(data, end, kind == b"\x00\x01", index)
+            if said != index:
+                raise BadTile(f"entry {index} says that it is entry {said}")
+        found.append((is_precert, at, body, body_end, end))
+        at = end
+        if is_precert:
+            if at + 3 > total:
+                raise BadTile(f"the tile ends inside entry {index}")
+            at += 3 + (data[at] << 16 | data[at + 1] << 8 | data[at + 2])
+        if at + 2 > total:
+            raise BadTile(f"the tile ends inside entry {index}")
+        length = data[at] << 8 | data[at + 1]
+        at += 2 + length
+        if length % 32 or at > total:
+            raise BadTile(f"the tile ends inside the chain of entry {index}")
         index += 1
     if len(found) > TILE_WIDTH:
         raise BadTile(f"the tile has {len(found)} entries")
@@ -142,27 +141,32 @@ def spans(data: bytes, first_index: int) -> list[Span]:
 
 def decode_leaf_input(leaf: bytes, *, index: int) -> LeafEntry:
     """A MerkleTreeLeaf as get-entries gives it, base64 already undone (RFC 6962 section 3.4); BadLeaf unless right."""
-    kind, body = leaf[10:12], 15
-    if leaf[:2] != b"\x00\x00":
-        raise BadLeaf(f"entry {index} is of an unknown version or leaf type")
-    if kind == b"\x00\x01":
-        body = 47
-    elif kind != b"\x00\x00":
-        raise BadLeaf(f"entry {index} has type {kind.hex() or 'none'}")
-    if body > len(leaf):
-        raise BadLeaf(f"entry {index} is cut short")
-    body_end = body + int.from_bytes(leaf[body - 3 : body], "big")
-    end = body_end + 2
-    if len(leaf) < end or len(leaf) != end + int.from_bytes(leaf[body_end:end], "big"):
-        raise BadLeaf(f"entry {index} does not have the length that it says")
+    is_precert, body, body_end = leaf_span(leaf, index=index)
     return LeafEntry(
         index=index,
         timestamp_ms=int.from_bytes(leaf[2:10], "big"),
-        is_precert=body == 47,
+        is_precert=is_precert,
         tbs=leaf[body:body_end],
-        issuer_key_hash=leaf[12:44] if body == 47 else b"",
+        issuer_key_hash=leaf[12:44] if is_precert else b"",
         leaf=leaf,
     )
+
+
+def leaf_span(leaf: bytes, *, index: int) -> tuple[bool, int, int]:
+    """Whether the leaf is of a precertificate, and where its certificate or TBS begins and ends; BadLeaf if nowhere."""
+    is_precert = leaf[10:12] == b"\x00\x01"
+    body = 47 if is_precert else 15
+    if leaf[:2] != b"\x00\x00":
+        raise BadLeaf(f"entry {index} is of an unknown version or leaf type")
+    if not is_precert and leaf[10:12] != b"\x00\x00":
+        raise BadLeaf(f"entry {index} has type {leaf[10:12].hex() or 'none'}")
+    if body > len(leaf):
+        raise BadLeaf(f"entry {index} is cut short")
+    body_end = body + (leaf[body - 3] << 16 | leaf[body - 2] << 8 | leaf[body - 1])
+    end = body_end + 2
+    if len(leaf) < end or len(leaf) != end + (leaf[end - 2] << 8 | leaf[end - 1]):
+        raise BadLeaf(f"entry {index} does not have the length that it says")
+    return is_precert, body, body_end
 
 
 def leaf_bytes(leaf_input: str | bytes, *, index: int) -> bytes:
@@ -232,16 +236,3 @@ def _extensions(data: bytes, at: int, index: int) -> tuple[int, int]:
     if said is None:
         raise BadTile(f"entry {index} does not say its leaf index")
     return end, said
-
-
-def _after(data: bytes, at: int, is_precert: bool, index: int) -> int:
-    """Where the entry after the one whose authenticated part ends at *at* begins."""
-    if is_precert:
-        at += 3 + int.from_bytes(data[at : at + 3], "big")
-    if at + 2 > len(data):
-        raise BadTile(f"the tile ends inside entry {index}")
-    length = data[at] << 8 | data[at + 1]
-    at += 2 + length
-    if length % 32 or at > len(data):
-        raise BadTile(f"the tile ends inside the chain of entry {index}")
-    return at

@@ -28,6 +28,10 @@ class Lookalikes:
     def __init__(self, domains: Iterable[str]) -> None:
         self._domains = tuple(domains)
 
+    def may_match(self, names: Iterable[bytes]) -> bool:
+        """False only when `match` finds nothing."""
+        return False
+
     def match(self, names: Names) -> tuple[Lookalike, ...]:
         """What looks like a watched domain among these names."""
         return ()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
-from probes.ct.entries import BadTile, LeafEntry, decode_leaf_input, leaf_bytes, spans, unpacked
+from probes.ct.entries import BadTile, LeafEntry, decode_leaf_input, entry_at, leaf_bytes, leaf_span, spans, unpacked
 from probes.ct.lookalikes import Lookalike, Lookalikes
-from probes.ct.merkle import leaf_hash
-from probes.ct.walk import Names, names_within
+from probes.ct.walk import Malformed, Names, names_of, walked
 from probes.ct.watchset import Match, WatchSet
 
 
@@ -46,21 +46,25 @@ def sift_tile(
 ) -> Sifted:
     """A data tile, packed or not; BadTile unless all of it is right (and *count* entries, when given)."""
     data = unpacked(data)
-    listed = spans(data, first_index)
-    if count is not None and len(listed) != count:
-        raise BadTile(f"the tile has {len(listed)} entries, not {count}")
+    found = spans(data, first_index)
+    if count is not None and len(found) != count:
+        raise BadTile(f"the tile has {len(found)} entries, not {count}")
     hashes: list[bytes] = []
     hits: list[Hit] = []
-    newest = 0
-    for index, span in enumerate(listed, first_index):
-        leaf = b"\x00\x00" + data[span.start : span.end]
-        hashes.append(leaf_hash(leaf))
-        newest = max(newest, int.from_bytes(leaf[2:10], "big"))
-        names = names_within(data, span.body, span.body_end, span.is_precert)
-        hit = _hit(names, leaf, index, watch, lookalikes)
-        if hit:
-            hits.append(hit)
-    return Sifted(first_index=first_index, hashes=tuple(hashes), hits=tuple(hits), newest_ms=newest)
+    newest = b""
+    for index, span in enumerate(found, first_index):
+        is_precert, start, body, body_end, end = span
+        # In front of the TimestampedEntry: the leaf prefix of the tree, version 1, type timestamped_entry.
+        hashes.append(sha256(b"\x00\x00\x00" + data[start:end]).digest())
+        newest = max(newest, data[start : start + 8])
+        if _concerns(data, body, body_end, is_precert, watch, lookalikes):
+            hits += _hit(entry_at(data, span, index), watch, lookalikes)
+    return Sifted(
+        first_index=first_index,
+        hashes=tuple(hashes),
+        hits=tuple(hits),
+        newest_ms=int.from_bytes(newest, "big"),
+    )
 
 
 def sift_leaves(
@@ -69,24 +73,41 @@ def sift_leaves(
     """The `leaf_input` fields of a get-entries answer, base64 as they come; BadLeaf unless each is a leaf."""
     hashes: list[bytes] = []
     hits: list[Hit] = []
-    newest = 0
+    newest = b""
     for index, encoded in enumerate(leaves, first_index):
-        entry = decode_leaf_input(leaf_bytes(encoded, index=index), index=index)
-        hashes.append(leaf_hash(entry.leaf))
-        newest = max(newest, entry.timestamp_ms)
-        names = names_within(entry.tbs, 0, len(entry.tbs), entry.is_precert)
-        hit = _hit(names, entry.leaf, index, watch, lookalikes)
-        if hit:
-            hits.append(hit)
-    return Sifted(first_index=first_index, hashes=tuple(hashes), hits=tuple(hits), newest_ms=newest)
+        leaf = leaf_bytes(encoded, index=index)
+        is_precert, body, body_end = leaf_span(leaf, index=index)
+        hashes.append(sha256(b"\x00" + leaf).digest())
+        newest = max(newest, leaf[2:10])
+        if _concerns(leaf, body, body_end, is_precert, watch, lookalikes):
+            hits += _hit(decode_leaf_input(leaf, index=index), watch, lookalikes)
+    return Sifted(
+        first_index=first_index,
+        hashes=tuple(hashes),
+        hits=tuple(hits),
+        newest_ms=int.from_bytes(newest, "big"),
+    )
 
 
-def _hit(names: Names, leaf: bytes, index: int, watch: WatchSet, lookalikes: Lookalikes | None) -> Hit | None:
-    similar = lookalikes.match(names) if lookalikes else ()
+def _concerns(
+    data: bytes, body: int, body_end: int, is_precert: bool, watch: WatchSet, lookalikes: Lookalikes | None
+) -> bool:
+    """False only when _hit would find nothing in the certificate or TBS data[body:body_end]."""
+    try:
+        names, ips, cns = walked(data, body, body_end, is_precert)
+    except Malformed:
+        return True
+    names += [each for each in cns if each not in names]
+    return watch.may_match(names, ips) or (lookalikes is not None and lookalikes.may_match(names))
+
+
+def _hit(entry: LeafEntry, watch: WatchSet, lookalikes: Lookalikes | None) -> tuple[Hit, ...]:
+    """The entry, looked at without haste."""
+    names = names_of(entry.tbs, entry.is_precert)
     matches = watch.match(names)
-    if not (matches or similar or names.problems):
-        return None
-    entry = decode_leaf_input(leaf, index=index)
     if names.problems:
         matches = matches or watch.inside(entry.tbs)
-    return Hit(entry=entry, names=names, matches=matches, lookalikes=similar)
+    similar = lookalikes.match(names) if lookalikes and not matches else ()
+    if matches or similar or names.problems:
+        return (Hit(entry=entry, names=names, matches=matches, lookalikes=similar),)
+    return ()

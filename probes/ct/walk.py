@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from probes.ct.frames import frames
 from probes.pki import der
 from probes.pki.der import Malformed
 
@@ -18,6 +19,7 @@ __all__ = ["Malformed", "Names", "bare_tbs", "names_of", "names_within"]
 
 CANNOT_EXCLUDE = "malformed: your names cannot be excluded"
 _SAN = b"\x06\x03\x55\x1d\x11"
+_CN = b"\x06\x03\x55\x04\x03"
 _SAN_ARCS, _CN_ARCS = b"\x55\x1d\x11", b"\x55\x04\x03"
 _POISON = bytes.fromhex("060a2b06010401d679020403")
 _SCT_LIST = bytes.fromhex("060a2b06010401d679020402")
@@ -27,6 +29,12 @@ _SUBJECT = 4
 _FIELDS = b"\x02\x30\x30\x30\x30\x30"
 _WIDE = {0x1E: "utf-16-be", 0x1C: "utf-32-be"}
 _DNS, _IP = 0x82, 0x87
+_LONGEST_BARE = 0x80
+# What a subject of one common name begins with, by the subject's length.
+_BARE_CN = [
+    bytes((0x30, max(whole - 2, 0), 0x31, max(whole - 4, 0), 0x30, max(whole - 6, 0))) + _CN
+    for whole in range(_LONGEST_BARE)
+]
 
 
 class Names(NamedTuple):
@@ -49,11 +57,22 @@ def names_of(certificate: bytes, is_tbs: bool = False) -> Names:
 def names_within(data: bytes, start: int, end: int, is_tbs: bool) -> Names:
     """names_of for the certificate data[start:end], without cutting it out."""
     try:
-        dns, ips, cns = _names(data, start, end, is_tbs)
-    except (Malformed, IndexError) as wrong:
-        why = str(wrong) if isinstance(wrong, Malformed) else "it ends too early"
-        return _scanned(data[start:end], f"{CANNOT_EXCLUDE} ({why})")
+        dns, ips, cns = walked(data, start, end, is_tbs)
+    except Malformed as wrong:
+        return _scanned(data[start:end], f"{CANNOT_EXCLUDE} ({wrong})")
     return Names(tuple(dns), tuple(ips), tuple(cns))
+
+
+Walked = tuple[list[bytes], list[bytes], list[bytes]]
+
+
+def walked(data: bytes, start: int, end: int, is_tbs: bool) -> Walked:
+    """dNSNames, iPAddresses and common names of the certificate or TBS data[start:end]; Malformed when its frames do
+    not hold. The bare loop behind names_within, for those who run it for every entry."""
+    try:
+        return _hopped(data, start, end, is_tbs) or _walked(data, start, end, is_tbs)
+    except IndexError as wrong:
+        raise Malformed("it ends too early") from wrong
 
 
 def bare_tbs(certificate: bytes, *, is_tbs: bool) -> bytes:
@@ -66,9 +85,8 @@ def bare_tbs(certificate: bytes, *, is_tbs: bool) -> bytes:
         _expect(tbs, der.SEQUENCE)
         tbs = der.element(certificate, tbs.body, tbs.end)
     _expect(tbs, der.SEQUENCE)
-    last = None
-    for last in der.children(certificate, tbs):
-        pass
+    fields = list(der.children(certificate, tbs))
+    last = fields[-1] if fields else None
     whole = certificate[tbs.start : tbs.end]
     if last is None or last.tag != 0xA3:
         return whole
@@ -78,14 +96,47 @@ def bare_tbs(certificate: bytes, *, is_tbs: bool) -> bytes:
     kept = [each for each in extensions if not _is_of_the_log(each)]
     if len(kept) == len(extensions):
         return whole
-    fields = certificate[tbs.body : last.start]
-    return _encoded(0x30, fields + _encoded(0xA3, _encoded(0x30, b"".join(kept))))
+    before = certificate[tbs.body : last.start]
+    return _encoded(0x30, before + _encoded(0xA3, _encoded(0x30, b"".join(kept))))
 
 
-def _names(  # noqa: PLR0912, PLR0915: one pass without a call for each element, it runs for every entry of every log
-    data: bytes, at: int, end: int, is_tbs: bool
-) -> tuple[list[bytes], list[bytes], list[bytes]]:
-    """dNSNames, iPAddresses and common names of the certificate or TBS data[at:end]."""
+def _hopped(data: bytes, start: int, end: int, is_tbs: bool) -> Walked | None:
+    """What _walked finds, for a certificate of the usual build; None for any other.
+
+    The subjectAltName is where the frames put it. Behind it nothing is walked: where its identifier's bytes do not
+    occur again, no second one can be.
+    """
+    head = frames()[not is_tbs].match(data, start, end)
+    if head is None:
+        return None
+    if not is_tbs:
+        if start + 4 + (data[start + 2] << 8 | data[start + 3]) != end:
+            return None
+        start += 4
+    last = start + 4 + (data[start + 2] << 8 | data[start + 3])
+    if last != end and (is_tbs or last > end):
+        return None
+    dns: list[bytes] = []
+    ips: list[bytes] = []
+    at = head.end()
+    if at < last:
+        length = data[at + 1]
+        body, stop = (at + 2, at + 2 + length) if length < 0x80 else _content(data, at)
+        if stop > last or data[body : body + 5] != _SAN or data.find(_SAN_ARCS, stop, last) >= 0:
+            return None
+        _general_names(data, body + 5, stop, dns, ips)
+    subject, subject_end = head.span(1)
+    length = subject_end - subject
+    if length == 2:
+        return dns, ips, []
+    # 30 ll 31 ll 30 ll 06 03 55 04 03 tt ll: one common name and nothing else.
+    if length < _LONGEST_BARE and data[subject : subject + 11] == _BARE_CN[length] and data[subject + 11] not in _WIDE:
+        return dns, ips, [data[subject + 13 : subject_end]]
+    return dns, ips, _common_names(data, subject, subject_end)
+
+
+def _walked(data: bytes, at: int, end: int, is_tbs: bool) -> Walked:  # noqa: PLR0912, PLR0915
+    """walked, one element after the other, without a call for each."""
     if not is_tbs:
         at, inner = _sequence(data, at)
         if inner != end:
@@ -121,12 +172,10 @@ def _names(  # noqa: PLR0912, PLR0915: one pass without a call for each element,
     if at < end:
         if data[at] != 0xA3:
             raise Malformed("something other than extensions after the public key")
-        first = at
         at, inner = _content(data, at)
         at, last = _sequence(data, at)
         if not inner == last == end:
             raise Malformed("the extensions have another length than they say")
-        found = 0
         while at < end:
             if data[at] != 0x30:
                 raise Malformed("an extension that is no extension")
@@ -140,11 +189,9 @@ def _names(  # noqa: PLR0912, PLR0915: one pass without a call for each element,
             else:
                 body, at = _content(data, at)
             if data[body : body + 5] == _SAN:
-                found += 1
                 _general_names(data, body + 5, at, dns, ips)
-        # An identifier written in another way than DER's, or the bytes by chance: the slow way finds out.
-        if found != data.count(_SAN_ARCS, first, end):
-            raise Malformed("a subjectAltName in an odd place")
+            elif data[body + 1] & 0x80 and (after := _after_identifier(data, body, _SAN_ARCS)):
+                _general_names(data, after, at, dns, ips)
     if at != end:
         raise Malformed("the signed part has another length than it says")
     return dns, ips, cns
@@ -156,10 +203,21 @@ def _general_names(data: bytes, at: int, end: int, dns: list[bytes], ips: list[b
         at = _end(data, at)
     if data[at] != der.OCTET_STRING:
         raise Malformed("a subjectAltName without content")
-    at, inner = _content(data, at)
-    at, last = _sequence(data, at)
+    length = data[at + 1]
+    at, inner = (at + 2, at + 2 + length) if length < 0x80 else _content(data, at)
+    if data[at] != der.SEQUENCE:
+        raise Malformed("a subjectAltName that is no sequence")
+    length = data[at + 1]
+    at, last = (at + 2, at + 2 + length) if length < 0x80 else _content(data, at)
     if not inner == last == end:
         raise Malformed("a subjectAltName of another length than it says")
+    if data[at] == _DNS:
+        # dNSNames alone, as nearly always: cut at their tags, which no host name contains, each has its length first.
+        pieces = data[at + 1 : end].split(b"\x82")
+        names = [piece[1:] for piece in pieces if piece and piece[0] == len(piece) - 1]
+        if len(names) == len(pieces):
+            dns += names
+            return
     while at < end:
         tag, length = data[at], data[at + 1]
         if length < 0x80:
@@ -177,16 +235,33 @@ def _general_names(data: bytes, at: int, end: int, dns: list[bytes], ips: list[b
         raise Malformed("the last name of a subjectAltName is cut short")
 
 
-def _common_names(data: bytes, start: int, end: int) -> list[bytes]:
-    """Every common name of a subject, as UTF-8 where the string type is a wide one."""
+def _common_names(data: bytes, at: int, end: int) -> list[bytes]:
+    """Every common name of a subject, as UTF-8 where the string type is a wide one (RFC 5280 section 4.1.2.4)."""
     names = []
-    subject = der.element(data, start, end)
-    for relative in der.children(data, subject):
-        for pair in der.children(data, relative):
-            kind = der.element(data, pair.body, pair.end)
-            if data[kind.body : kind.end] == _CN_ARCS:
-                value = der.element(data, kind.end, pair.end)
-                names.append(_text(value.tag, data[value.body : value.end]))
+    at, _ = _content(data, at)
+    while at < end:
+        if data[at] != 0x31:
+            raise Malformed("a subject that is no sequence of sets")
+        length = data[at + 1]
+        at, last = (at + 2, at + 2 + length) if length < 0x80 else _content(data, at)
+        while at < last:
+            if data[at] != 0x30:
+                raise Malformed("a subject with an attribute that is none")
+            length = data[at + 1]
+            at, stop = (at + 2, at + 2 + length) if length < 0x80 else _content(data, at)
+            value = at + 5 if data[at : at + 5] == _CN else 0
+            if data[at + 1] & 0x80:
+                value = _after_identifier(data, at, _CN_ARCS)
+            if value:
+                body, inner = _content(data, value)
+                if inner != stop:
+                    raise Malformed("a common name of another length than it says")
+                names.append(_text(data[value], data[body:inner]))
+            at = stop
+        if at != last:
+            raise Malformed("a subject with an attribute that is cut short")
+    if at != end:
+        raise Malformed("a subject of another length than it says")
     return names
 
 
@@ -235,6 +310,12 @@ def _each(raw: bytes, needle: bytes) -> Iterator[int]:
     while at >= 0:
         yield at + len(needle)
         at = raw.find(needle, at + 1)
+
+
+def _after_identifier(data: bytes, at: int, arcs: bytes) -> int:
+    """Where the object identifier at *at* ends, if it is *arcs* with a length that DER would write shorter; else 0."""
+    body, end = _content(data, at)
+    return end if data[at] == der.OBJECT_IDENTIFIER and data[body:end] == arcs else 0
 
 
 def _content(data: bytes, at: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ are odd enough that some software might read a watched domain into them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Literal
@@ -65,14 +65,16 @@ def watched(text: str) -> str:
 class WatchSet:
     """The watched domains, made ready for look-ups. Build it with `compile`."""
 
-    __slots__ = ("_addresses", "_domains", "_needles", "_tree", "ends")
+    __slots__ = ("_addresses", "_domains", "_ends", "_needles", "_parents", "_plain", "_tree")
 
     def __init__(self, domains: frozenset[str], addresses: dict[bytes, str]) -> None:
         self._domains = domains
         self._addresses = addresses
         self._tree = _tree(domains)
         self._needles = tuple((each.encode(), each) for each in sorted((*domains, *addresses.values())))
-        self.ends = frozenset(_ends((*domains, *addresses.values())))
+        self._plain = frozenset(needle for needle, _ in self._needles)
+        self._parents = frozenset(needle.partition(b".")[2] for needle in self._plain)
+        self._ends = frozenset(_ends((*domains, *addresses.values())))
 
     @classmethod
     def compile(cls, domains: Iterable[str]) -> WatchSet:
@@ -94,7 +96,7 @@ class WatchSet:
 
     def match(self, names: Names) -> tuple[Match, ...]:
         """What these names touch: the most specific watched domain of each name, each pair once."""
-        if not self.may_match(names.dns, names.ips, names.cns):
+        if not self.may_match((*names.dns, *names.cns), names.ips):
             return ()
         found: dict[tuple[str, str], Match] = {}
         for name in names.dns:
@@ -109,22 +111,35 @@ class WatchSet:
                 found.setdefault((domain, domain), Match(domain=domain, name=domain, how="address"))
         return tuple(found.values())
 
-    def may_match(self, dns: Iterable[bytes], ips: Iterable[bytes], cns: Iterable[bytes]) -> bool:
+    def may_match(self, names: Iterable[bytes], ips: Sequence[bytes] = ()) -> bool:
         """False only when `match` finds nothing: the quick look that every entry gets.
 
         A plain name that touches a watched domain has that domain's last two labels, which is one look-up; a name
         with any letter that is not plain is always a "perhaps".
         """
-        ends = self.ends
-        for names in (dns, cns):
-            for each in names:
-                name = each.lower()
-                odd = name.translate(None, _PLAIN)
-                if odd and (odd != b"*" or name[:2] != b"*."):
-                    return True
-                if name[name.rfind(b".", 0, name.rfind(b".")) + 1 :] in ends:
-                    return True
-        return bool(self._addresses) and any(each in self._addresses for each in ips)
+        ends = self._ends
+        for each in names:
+            name = each.lower()
+            odd = name.translate(None, _PLAIN)
+            if odd and (odd != b"*" or name[:2] != b"*."):
+                return True
+            if name[name.rfind(b".", 0, name.rfind(b".")) + 1 :] in ends and self._touches(name):
+                return True
+        return bool(ips and self._addresses) and any(each in self._addresses for each in ips)
+
+    def _touches(self, name: bytes) -> bool:
+        """Is this plain name, in lower case, a watched domain, below one, or a wildcard beside one?"""
+        name = name.rstrip(b".")
+        if name[:2] == b"*.":
+            name = name[2:]
+            if name in self._parents:
+                return True
+        while name not in self._plain:
+            dot = name.find(b".")
+            if dot < 0:
+                return False
+            name = name[dot + 1 :]
+        return True
 
     def inside(self, raw: bytes) -> tuple[Match, ...]:
         """Watched domains whose letters stand somewhere in bytes that cannot be read, in 8-bit or 16-bit letters."""
