@@ -20,8 +20,11 @@ SNOOZES: Mapping[str, timedelta] = {"1d": timedelta(days=1), "3d": timedelta(day
 REPEATS = (timedelta(days=1), timedelta(days=3))  # after a critical step that nobody acknowledged
 KEPT_AFTER_DNS = timedelta(hours=24)  # an address that DNS names no more: some names show a few of many at a time
 MASS = 3  # certificates of one CA in one channel that it wants back at once: that is no matter of any one of them
+# An outage is an incident, which calls the owner (`bot.watch`); what stays silent for so long is none, and told here.
+HELD = timedelta(hours=2)
 _REMEMBERED = 8
 _TOLD_REMEMBERED = 32
+OUTAGES: frozenset[Step] = frozenset({"expired", "revoked"})
 
 Why: TypeAlias = Literal["closed", "yours", "acknowledged", "expired"]
 End: TypeAlias = Literal["renewed", "gone", "withdrawn"]
@@ -237,16 +240,20 @@ def judged(
     *,
     newer: Sequence[SeenInCt] = (),
     anchored: frozenset[str] = frozenset(),
+    broken: frozenset[int] = frozenset(),
 ) -> Judged:
-    """What the lineage is to say now, if anything, and what it is after that."""
+    """What the lineage is to say now, if anything, and what it is then. *broken*: watches whose incident says it."""
     found = expiry.concern(standing(lineage, newer, anchored), certificates, now)
     if not lineage.is_open:
-        return Judged(lineage=lineage) if found is None else _opened(lineage, found, now)
+        is_quiet = found is None or (found.step in OUTAGES and not _is_silent(found, broken, now))
+        return Judged(lineage=lineage) if found is None or is_quiet else _opened(lineage, found, now)
     if found is None:
         return _closed(lineage)
     lineage = replace(lineage, until=found.not_after)
     if lineage.snoozed_until is not None and now < lineage.snoozed_until:
         return Judged(lineage=lineage, concern=found)
+    if found.step in OUTAGES and not _is_silent(found, broken, now):
+        return _told_elsewhere(lineage, found, broken)
     was_snoozed = lineage.snoozed_until is not None
     lineage = replace(lineage, snoozed_until=None, snoozed_by="")
     if is_new(lineage, found):
@@ -260,6 +267,24 @@ def judged(
             say=Say(kind="snooze-over", key=key, concern=found, calls=found.step in CALLS_OWNER),
         )
     return _repeated(lineage, found, now)
+
+
+def _is_silent(found: Concern, broken: frozenset[int], now: datetime) -> bool:
+    """Over for long, and no incident of it: an intermediate that nobody misses, a watch that is snoozed."""
+    return not _is_incident(found, broken) and found.step == "expired" and now >= found.not_after + HELD
+
+
+def _is_incident(found: Concern, broken: frozenset[int]) -> bool:
+    return all(place.watch in broken for place in found.places)
+
+
+def _told_elsewhere(lineage: Lineage, found: Concern, broken: frozenset[int]) -> Judged:
+    """The incident calls people; the thread only shows where it stands, once there is one."""
+    if not _is_incident(found, broken):
+        return Judged(lineage=lineage)
+    told = lineage.told if (found.step, found.certificate) in lineage.told else _remember(lineage, found)
+    concerned = tuple(dict.fromkeys((*lineage.concerned, found.certificate)))
+    return Judged(lineage=replace(lineage, told=told, concerned=concerned), concern=found)
 
 
 def is_new(lineage: Lineage, found: Concern) -> bool:

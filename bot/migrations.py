@@ -110,9 +110,21 @@ def _floods(db: Database) -> None:
     db.execute("create index floods_open on floods (channel) where ended_at is null")
 
 
+@STEPS(name="0011_lineages")
+def _lineages(db: Database) -> None:
+    for statement in _LINEAGES:
+        db.execute(statement)
+
+
 @STEPS(name="0009_home")
 def _home(db: Database) -> None:
     for statement in _HOME:
+        db.execute(statement)
+
+
+@STEPS(name="0012_digests")
+def _digests(db: Database) -> None:
+    for statement in _DIGESTS:
         db.execute(statement)
 
 
@@ -278,4 +290,43 @@ _HOME = (
     """create table homes (
         team text not null, user text not null, opened_at text not null, shown text not null default '',
         primary key (team, user))""",
+)
+
+# The lines of certificates, each with its thread, and what drifted. `state` is the value as JSON (`bot.plain`).
+_LINEAGES = (
+    """create table lineages (
+        id integer primary key, team text not null, channel text not null, names_key text not null,
+        owner text not null, is_open integer not null, state text not null)""",
+    "create index lineages_names on lineages (team, channel, names_key)",
+    """create table lineage_watches (
+        watch integer not null, lineage integer not null references lineages (id),
+        primary key (watch, lineage)) without rowid""",
+    "create index lineage_watches_of on lineage_watches (lineage)",
+    # `mass`: a CA wants many certificates of one channel replaced.
+    """create table masses (
+        id integer primary key, team text not null, channel text not null, authority text not null,
+        is_open integer not null, state text not null)""",
+    "create index masses_open on masses (team, channel) where is_open",
+    "create table drift_memories (watch integer primary key, state text not null)",
+    # What was told of a watch, for digests and history; `ended`: back, or settled (it is how it is now).
+    """create table drifts (
+        id integer primary key, watch integer not null, team text not null, channel text not null,
+        target text not null, message integer not null, kind text not null, key text not null, severity text not null,
+        text text not null, addresses text not null, evidence text not null, at real not null, ended_at real,
+        ended text)""",
+    "create index drifts_of on drifts (watch, message)",
+    "create index drifts_at on drifts (team, channel, at)",
+    # Until when a CA is not to be asked for renewal information.
+    "create table ari_rounds (authority text primary key, next_at real not null)",
+)
+
+_DIGESTS = (
+    # When a channel wants its digest; `weekdays` is JSON, 0 is Monday.
+    """create table digest_plans (
+        team text not null, channel text not null, at text not null, zone text not null, weekdays text not null,
+        set_by text not null, set_at text not null, primary key (team, channel))""",
+    # A local day has one planned digest; `day` is null for one that was asked for.
+    """create table digests (
+        team text not null, channel text not null, key text not null unique, day text, zone text not null,
+        posted_at text not null, since text not null, until text not null, unique (team, channel, day))""",
 )

@@ -1,0 +1,284 @@
+"""A lineage → the root of its thread, the lines in it, and the answers to whoever clicked. Pure.
+
+The root says what is, not for how long: dates, never "in twelve days". People are called by new messages alone, since
+an edit calls nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from bot import expiry
+from bot.expiry import CRITICAL, Certificates, Concern, Place
+from bot.lineages import SNOOZES, Lineage, Mass, Say, Why
+from bot.model import Content, Json
+from bot.render import words
+from bot.render.incident import when
+from bot.render.limits import actions, button, code, context, cut, fit, foreign, prose, section
+from bot.render.watch import owner as mention
+
+ACKNOWLEDGE, SNOOZE = "lineage.acknowledge", "lineage.snooze"
+ACTIONS = (ACKNOWLEDGE, SNOOZE)
+_SNOOZES = {"1d": "1 day", "3d": "3 days", "1w": "1 week"}
+_SHOWN = 6
+_LEFT = {"sixth": "a sixth", "twelfth": "a twelfth", "last": "a twenty-fourth"}
+
+
+# ── the thread ──────────────────────────────────────────────────────────────────
+
+
+def root(lineage: Lineage, concern: Concern, certificates: Certificates, *, calls: bool = False) -> Content:
+    """What is the matter, since when it is known, and what may be done about it."""
+    called = f"{mention(lineage.owner)} " if calls and lineage.owner else ""
+    head = f"{_sign(concern)} {called}{_headline(lineage, concern, certificates)}"
+    blocks = [section(head), context(_facts(lineage, concern, certificates))]
+    states = _states(lineage)
+    if states:
+        blocks.append(context(states))
+    return fit(_plain(lineage, concern), [*blocks, _buttons(lineage)])
+
+
+def closed(lineage: Lineage, certificates: Certificates) -> Content:
+    """The root once it is over."""
+    text = _ending(lineage, certificates)
+    return fit(foreign(f"{_name(lineage)}: {_ENDED[lineage.ended or 'renewed']}", 300), [section(text)])
+
+
+def said(lineage: Lineage, say: Say, certificates: Certificates) -> Content:
+    """One line in the thread."""
+    called = f"{mention(lineage.owner)} " if say.calls and lineage.owner else ""
+    concern = say.concern
+    if concern is None:
+        text = _ending(lineage, certificates)
+        return fit(foreign(f"{_name(lineage)}: {_ENDED[lineage.ended or 'renewed']}", 300), [section(text)])
+    start = {"repeat": "Nobody has acknowledged this yet: ", "snooze-over": "The snooze is over: "}.get(say.kind, "")
+    text = f"{_sign(concern)} {called}{start}{_headline(lineage, concern, certificates)}"
+    return fit(_plain(lineage, concern), [section(text)])
+
+
+def _plain(lineage: Lineage, concern: Concern) -> str:
+    """For notifications: no markup but what Slack takes there."""
+    what = {
+        "overdue": "renewal is overdue",
+        "undeployed": "renewed, and not in use everywhere",
+        "sixth": "not renewed yet",
+        "wanted": "its CA wants it replaced",
+        "twelfth": "still not renewed",
+        "last": "about to expire",
+        "expired": "expired",
+        "revoked": "revoked",
+    }[concern.step]
+    return foreign(f"Certificate of {_name(lineage)}: {what} (until {concern.not_after:%Y-%m-%d})", 300)
+
+
+def _sign(concern: Concern) -> str:
+    return "🔴" if concern.step in CRITICAL else "🟠"
+
+
+def _name(lineage: Lineage) -> str:
+    return lineage.names[0] if lineage.names else "a certificate without names"
+
+
+def _headline(lineage: Lineage, concern: Concern, certificates: Certificates) -> str:
+    name, ends = f"*{code(_name(lineage), 120)}*", when(concern.not_after)
+    if not concern.is_leaf:
+        subject = code(_common_name(concern.certificate, certificates), 120)
+        verb = "expired" if concern.step == "expired" else "expires"
+        return f"{name}: the intermediate {subject} that {_servers(concern)} {verb} {ends}. Send its successor instead."
+    match concern.step:
+        case "overdue" if concern.window is not None:
+            by = when(concern.window.end)
+            return f"{name} is not renewed, though its CA suggested to do so by {by}. Its certificate expires {ends}."
+        case "overdue":
+            return f"{name} is usually renewed by now, and is not. Its certificate expires {ends}."
+        case "undeployed" if concern.in_ct_alone:
+            return f"{name} has a new certificate, and no address serves it. The one in use expires {ends}."
+        case "undeployed":
+            return (
+                f"{name} is renewed, but {_share(concern)} still {_serve(concern)} the old certificate (until {ends})."
+            )
+        case "wanted" if concern.window is not None:
+            return (
+                f"{name}: its CA wants the certificate replaced by {when(concern.window.end)}, long before its time. "
+                f"As a rule it is revoked then.{_why(concern.window.explanation_url)}"
+            )
+        case "revoked":
+            return f"{name}: the certificate {_at(concern)}is revoked. Replace it now."
+        case "expired":
+            return f"{name}: the certificate {_at(concern)}expired {ends}."
+        case _:
+            still = "" if concern.step == "sixth" else "still "
+            state = f"{still}not renewed" if not concern.newer else f"{still}not replaced there"
+            return f"{name}: the certificate {_at(concern)}expires {ends} and is {state}."
+
+
+def _why(url: str) -> str:
+    return f" <{url}|Why>" if url else ""
+
+
+def _at(concern: Concern) -> str:
+    """Where, unless it is everywhere."""
+    return "" if len(concern.places) == concern.of else f"at {_share(concern)} "
+
+
+def _share(concern: Concern) -> str:
+    return f"{len(concern.places)} of {words.counted(concern.of, 'address', 'addresses')}"
+
+
+def _serve(concern: Concern) -> str:
+    return "serves" if len(concern.places) == 1 else "serve"
+
+
+def _servers(concern: Concern) -> str:
+    if len(concern.places) == concern.of:
+        return "it sends"
+    return f"{_share(concern)} {'sends' if len(concern.places) == 1 else 'send'}"
+
+
+def _facts(lineage: Lineage, concern: Concern, certificates: Certificates) -> str:
+    """One line of small print: where, whose, of what kind."""
+    certificate = certificates.get(concern.certificate)
+    whole = expiry.lifetime(certificate)
+    parts = [_where(concern.places, len(concern.places) < concern.of)]
+    if len(lineage.names) > 1:
+        parts.append(f"+{words.counted(len(lineage.names) - 1, 'name')}")
+    if certificate is not None:
+        parts.append(foreign(expiry.authority(certificate.issuer), 60))
+    if whole is not None:
+        parts.append(f"{words.span(whole)} long")
+        if concern.step in _LEFT and concern.is_leaf:
+            parts.append(f"less than {_LEFT[concern.step]} left")
+    if concern.usual is not None and whole is not None:
+        parts.append(f"usually renewed with {words.span(whole * concern.usual)} left")
+    if concern.newer_until is not None:
+        parts.append(f"the new one: until {when(concern.newer_until)}")
+    return cut(" · ".join(part for part in parts if part), 1900)
+
+
+def _where(places: Sequence[Place], is_part: bool) -> str:
+    """The targets; where only some of their addresses are meant, these."""
+    if is_part:
+        return words.listed((code(place.address, 60) for place in places), _SHOWN)
+    return words.listed(dict.fromkeys(code(place.target, 80) for place in places), 3)
+
+
+def _states(lineage: Lineage) -> str:
+    states = []
+    if lineage.acknowledged_by:
+        states.append(f"👀 <@{lineage.acknowledged_by}> is at it")
+    if lineage.snoozed_until is not None:
+        states.append(f"💤 snoozed until {when(lineage.snoozed_until)} by <@{lineage.snoozed_by}>")
+    return " · ".join(states)
+
+
+_ENDED = {"renewed": "renewed everywhere", "gone": "no longer served", "withdrawn": "no longer asked for"}
+
+
+def _ending(lineage: Lineage, certificates: Certificates) -> str:
+    name = f"*{code(_name(lineage), 120)}*"
+    if lineage.ended == "gone":
+        return f"✅ {name}: its certificate is no longer served at what is watched here."
+    if lineage.ended == "withdrawn":
+        return f"✅ {name}: its CA no longer asks for an early replacement."
+    leaves = {place.leaf for place in lineage.places}
+    ends = [period[1] for leaf in leaves if (period := expiry.validity(certificates.get(leaf)))]
+    count = len(lineage.places)
+    where = "" if count == 1 else f" at {'both' if count == 2 else f'all {count}'} addresses"
+    until = f", until {when(min(ends))}" if ends else ""
+    return f"✅ {name} is renewed{where}{until}."
+
+
+def _buttons(lineage: Lineage) -> Json:
+    value = f"{lineage.id}:{lineage.episode}"
+    acknowledge = [] if lineage.acknowledged_by else [button("Acknowledge", ACKNOWLEDGE, value)]
+    snooze = {
+        "type": "static_select",
+        "action_id": SNOOZE,
+        "placeholder": {"type": "plain_text", "text": "Snooze"},
+        "options": [
+            {"text": {"type": "plain_text", "text": _SNOOZES[name]}, "value": f"{value}:{name}"} for name in SNOOZES
+        ],
+    }
+    return actions(*acknowledge, snooze)
+
+
+def pressed(value: str) -> tuple[int, int, timedelta | None]:
+    """Lineage and episode that a button names, 0 for none, and how long to be silent, where it says so."""
+    number, _, rest = value.partition(":")
+    episode, _, name = rest.partition(":")
+    known = [int(each) if each.isascii() and each.isdecimal() and len(each) < 19 else 0 for each in (number, episode)]
+    return known[0], known[1], SNOOZES.get(name)
+
+
+# ── what people did ─────────────────────────────────────────────────────────────
+
+
+def act(user: str, lineage: Lineage) -> Content:
+    """One line in the thread, so that nobody asks who is at it."""
+    if lineage.snoozed_until is not None and lineage.snoozed_by == user:
+        text = f"💤 <@{user}> snoozed this until {when(lineage.snoozed_until)}."
+        return fit("Snoozed", [context(text)])
+    return fit("Acknowledged", [context(f"👀 <@{user}> is at it. I only come back if it gets worse.")])
+
+
+def refused(why: Why, lineage: Lineage, user: str) -> Content:
+    name = code(_name(lineage), 120)
+    match why:
+        case "closed":
+            return _answer(f"That warning about {name} is over already.")
+        case "yours":
+            return _answer(f"You have acknowledged this for {name} already.")
+        case "acknowledged":
+            return _answer(f"<@{lineage.acknowledged_by}> is at {name} already.")
+        case "expired":
+            return _answer(f"The certificate of {name} has expired: that cannot be snoozed. Stop watching it instead?")
+
+
+def gone() -> Content:
+    return words.answer("I no longer know the certificate behind this button. `/tls watch list` shows what is watched.")
+
+
+def _answer(text: str) -> Content:
+    return fit(text, [section(text)])
+
+
+def _common_name(sha256: str, certificates: Certificates) -> str:
+    certificate = certificates.get(sha256)
+    if certificate is None:
+        return sha256[:16]
+    return next((part[3:] for part in certificate.subject.split(",") if part.startswith("CN=")), certificate.subject)
+
+
+# ── many at once ────────────────────────────────────────────────────────────────
+
+
+def mass(whole: Mass) -> Content:
+    """One message for all the certificates that a CA wants back."""
+    left = whole.left
+    total = len(whole.members)
+    who = foreign(whole.authority, 60)
+    if not left:
+        text = f"✅ {who} wanted {total} certificates replaced: all of them are."
+        return fit(text, [section(text)])
+    head = (
+        f"🟠 *{who} wants {total} of your certificates replaced by {when(whole.deadline)}*, long before their time. "
+        f"As a rule they are revoked then.{_why(whole.explanation_url)}"
+    )
+    done = f"{total - len(left)} of {total} are replaced. " if len(left) < total else ""
+    names = words.listed((code(each.name, 80) for each in left), 20)
+    return fit(
+        foreign(f"{whole.authority} wants {total} certificates replaced", 300),
+        [section(head), section(cut(f"{done}Still to be replaced: {names}", 2900))],
+    )
+
+
+def mass_calls(members: Iterable[str]) -> Content | None:
+    """The owners, once; None without any."""
+    owners = " ".join(dict.fromkeys(mention(each) for each in members if each))
+    return fit("Some of these are yours", [section(f"{owners} some of these are yours.")]) if owners else None
+
+
+def mass_over(whole: Mass) -> Content:
+    text = f"✅ All {len(whole.members)} are replaced."
+    return fit(text, [section(prose(text))])
