@@ -27,7 +27,7 @@ _TOLD_REMEMBERED = 32
 OUTAGES: frozenset[Step] = frozenset({"expired", "revoked"})
 
 Why: TypeAlias = Literal["closed", "yours", "acknowledged", "expired"]
-End: TypeAlias = Literal["renewed", "gone", "withdrawn"]
+End: TypeAlias = Literal["renewed", "gone", "withdrawn", "massed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,12 +349,15 @@ def _closed(lineage: Lineage) -> Judged:
     """Over, when nothing it was about is served any more: not when a clock says that there is time again."""
     served = {sha256 for place in lineage.places for sha256 in place.path}
     still = [each for each in lineage.concerned if each in served]
-    is_withdrawn = bool(still) and _all_withdrawn(lineage, still)
-    if still and not is_withdrawn:
+    if still and not _all_withdrawn(lineage, still):
         return Judged(lineage=lineage)
-    ended: End = "withdrawn" if is_withdrawn else "renewed" if lineage.places else "gone"
+    ended: End = "renewed" if lineage.places else "gone"
+    if still:
+        ended = "massed" if set(still) <= set(lineage.massed) else "withdrawn"
     leaves = "+".join(sorted({place.leaf[:16] for place in lineage.places})[:3])
     after = replace(lineage, is_open=False, ended=ended, snoozed_until=None, snoozed_by="", until=None)
+    if ended in ("gone", "massed"):
+        return Judged(lineage=after)  # the root says it; nobody waits for a word
     return Judged(lineage=after, say=Say(kind="closed", key=f"{lineage.root}:closed:{leaves}"))
 
 
@@ -442,7 +445,7 @@ def jumps(lineage: Lineage) -> tuple[Suggested, ...]:
 
 
 def joined(
-    mass: Mass | None, lineages: Sequence[Lineage], certificates: Certificates, authority: str, now: datetime
+    mass: Mass | None, lineages: Sequence[Lineage], authority: str, now: datetime
 ) -> tuple[Mass, tuple[Lineage, ...]] | None:
     """The mass replacement that *lineages*, of one channel and CA, amount to or add to; None while each speaks for
     itself."""

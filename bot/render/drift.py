@@ -75,7 +75,7 @@ def _bullets(lines: Sequence[str]) -> str:
     return "\n".join([*shown, f"… {len(lines) - _LINES} more"] if len(lines) > _LINES else shown)
 
 
-def back(watch: Watch, told: Sequence[Told]) -> Content:
+def back(watch: Watch) -> Content:
     """In the thread, once it is over."""
     text = f"✅ {code(named(watch.target), 200)} is as it was."
     return fit(foreign(f"{named(watch.target)} is as it was", 200), [section(text)])

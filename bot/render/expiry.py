@@ -172,7 +172,12 @@ def _states(lineage: Lineage) -> str:
     return " · ".join(states)
 
 
-_ENDED = {"renewed": "renewed everywhere", "gone": "no longer served", "withdrawn": "no longer asked for"}
+_ENDED = {
+    "renewed": "renewed everywhere",
+    "gone": "no longer served",
+    "withdrawn": "no longer asked for",
+    "massed": "told together with others",
+}
 
 
 def _ending(lineage: Lineage, certificates: Certificates) -> str:
@@ -181,6 +186,8 @@ def _ending(lineage: Lineage, certificates: Certificates) -> str:
         return f"✅ {name}: its certificate is no longer served at what is watched here."
     if lineage.ended == "withdrawn":
         return f"✅ {name}: its CA no longer asks for an early replacement."
+    if lineage.ended == "massed":
+        return f"➡️ {name} is one of many that the CA wants replaced: see the message about all of them."
     leaves = {place.leaf for place in lineage.places}
     ends = [period[1] for leaf in leaves if (period := expiry.validity(certificates.get(leaf)))]
     count = len(lineage.places)

@@ -1,0 +1,146 @@
+"""Drift, as it is remembered: what a look makes of it, and the notes that tell it, in the transaction of the look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from bot.casebook import Casebook
+from bot.drift import Drift
+from bot.drift_memory import FullLook, Memory, Stepped, Told, step
+from bot.expiry import Certificates
+from bot.model import Note
+from bot.plain import plain, typed
+from bot.render import drift as words
+from bot.watched import Look, Pace, Watch
+from bot.watchlist import Watchlist, _pace_of
+from probes.model import CertificateReport
+
+_PACES_KEPT: Final = 29  # days of handshake times that are compared
+
+
+class DriftBook:
+    """What drifted at all that is watched."""
+
+    def __init__(self, memory: Casebook, watchlist: Watchlist) -> None:
+        self._memory = memory
+        self._watchlist = watchlist
+
+    def news(
+        self,
+        watch: Watch,
+        before: Look | None,
+        after: Look,
+        certificates: Mapping[str, CertificateReport],
+        now: datetime,
+    ) -> list[Note]:
+        """What there is to say of a look's drift in one channel. On the memory's thread, inside the transaction."""
+        if is_snoozed(watch, now):
+            return []
+        rows = self._memory._rows("select state from drift_memories where watch = ?", watch.id)
+        was = typed(Memory, json.loads(rows[0]["state"])) if rows else None
+        memory = was or _begun(before, after, now)
+        full = after if after.kind == "full" else self._watchlist._newest(watch.lookout.id, "full")
+        paces, today = None, f"{now:%Y-%m-%d}"
+        if memory.paced_on != today:
+            memory, paces = replace(memory, paced_on=today), self._paces(watch.lookout.id, now)
+        sightings = (memory.light, memory.full, after.sighting, full.sighting if full is not None else None)
+        wanted = {sha256 for each in sightings if each is not None for one in each.served for sha256 in one.chain}
+        known = completed(self._watchlist, certificates, wanted)
+        stepped = step(
+            memory,
+            after.sighting,
+            FullLook(run=full.id, count=full.count, sighting=full.sighting) if full is not None else None,
+            known,
+            now,
+            expected=watch.expected_cas,
+            paces=paces,
+        )
+        if stepped.memory != was:
+            self._memory._db.execute(
+                "insert into drift_memories (watch, state) values (?, ?)"
+                " on conflict (watch) do update set state = excluded.state",
+                (watch.id, text_of(stepped.memory)),
+            )
+        return self._drift_notes(watch, stepped, len(after.sighting.served), now)
+
+    def _drift_notes(self, watch: Watch, stepped: Stepped, total: int, now: datetime) -> list[Note]:
+        memory, notes = stepped.memory, []
+        numbers = [*stepped.changed, *([memory.messages] if stepped.news else [])]
+        for number in dict.fromkeys(numbers):
+            told = [each for each in memory.told if each.message == number]
+            self._keep_drifts(watch, told, now)
+            content = words.message(watch, told, total)
+            root = Note(
+                key=f"drift:{watch.id}:{number}",
+                kind="message",
+                team=watch.team,
+                channel=watch.channel,
+                content=content,
+            )
+            notes.append(root)
+            if number in stepped.back:
+                notes.append(replace(root, key=f"{root.key}:back", parent=root.key, content=words.back(watch)))
+        return notes
+
+    def _keep_drifts(self, watch: Watch, told: Iterable[Told], now: datetime) -> None:
+        execute = self._memory._db.execute
+        for each in told:
+            drift: Drift = each.drift
+            ended_at = each.ended_at.timestamp() if each.ended_at is not None else None
+            cursor = execute(
+                "update drifts set ended_at = ?, ended = ?, addresses = ? where watch = ? and message = ? and key = ?",
+                (ended_at, each.ended, json.dumps(drift.addresses), watch.id, each.message, drift.key),
+            )
+            if cursor.rowcount:
+                continue
+            execute(
+                "insert into drifts (watch, team, channel, target, message, kind, key, severity, text, addresses,"
+                " evidence, at, ended_at, ended) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    watch.id,
+                    watch.team,
+                    watch.channel,
+                    str(watch.target),
+                    each.message,
+                    drift.kind,
+                    drift.key,
+                    drift.severity,
+                    drift.text,
+                    json.dumps(drift.addresses),
+                    json.dumps(drift.evidence, ensure_ascii=False),
+                    each.at.timestamp(),
+                    ended_at,
+                    each.ended,
+                ),
+            )
+
+    def _paces(self, lookout: int, now: datetime) -> list[Pace]:
+        """The days before today: today is not over."""
+        today = int(now.timestamp()) // 86_400
+        sql = "select * from paces where lookout = ? and day >= ? and day < ? order by day"
+        return [_pace_of(row) for row in self._memory._rows(sql, lookout, today - _PACES_KEPT, today)]
+
+
+def completed(watchlist: Watchlist, certificates: Mapping[str, CertificateReport], wanted: set[str]) -> Certificates:
+    """*certificates*, with those of *wanted* that are missing. On the memory's thread."""
+    missing = wanted - certificates.keys()
+    return {**certificates, **watchlist._certificates(missing)} if missing else certificates
+
+
+def is_snoozed(watch: Watch, now: datetime) -> bool:
+    return watch.snoozed_until is not None and now < watch.snoozed_until
+
+
+def text_of(value: object) -> str:
+    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def _begun(before: Look | None, after: Look, now: datetime) -> Memory:
+    memory = Memory(began=now)
+    if before is None or before.id == after.id:
+        return memory
+    return replace(memory, light=before.sighting) if before.kind == "light" else replace(memory, full=before.sighting)
