@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from probes.model import UsageError, shown
@@ -32,6 +33,32 @@ class DigestPlan:
 
     def __str__(self) -> str:
         return f"{self.at:%H:%M} {self.zone}, {spoken(self.weekdays)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestCommand:
+    """`digest now | at … | off`. `at` without a plan opens the form."""
+
+    act: Literal["now", "at", "off"]
+    plan: DigestPlan | None = None
+
+
+def command_of(words: Sequence[str]) -> DigestCommand:
+    """What follows `digest`. Raises UsageError."""
+    act, rest = (words[0].lower(), words[1:]) if words else ("at", [])
+    match act:
+        case "now" | "show" if not rest:
+            return DigestCommand(act="now")
+        case "off" | "stop" | "none" if not rest:
+            return DigestCommand(act="off")
+        case "at":
+            return DigestCommand(act="at", plan=plan_of(rest) if rest else None)
+        case _ if re.match(r"[0-9]", act):
+            return DigestCommand(act="at", plan=plan_of(words))
+    raise UsageError(
+        f"I read `digest {shown(' '.join(words), 60)}`. `digest` knows `now`, `off` and `at TIME ZONE [weekdays]`, as "
+        f"in {EXAMPLE}."
+    )
 
 
 def plan_of(words: Sequence[str]) -> DigestPlan:

@@ -1,0 +1,183 @@
+"""Digests as they are remembered: each channel's plan, and which digests were posted, with what they count from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any, Final, TypeAlias
+
+from bot.digest_times import DigestPlan
+from bot.history import History
+from bot.model import Incident, Note
+from bot.rows import incident_of, moment, stamp
+
+Row: TypeAlias = dict[str, Any]
+_MOST: Final = 200  # incidents that one digest may name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A channel's plan, and since when."""
+
+    team: str
+    channel: str
+    plan: DigestPlan
+    set_by: str
+    set_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """A digest that is in its channel. `day` is the local day it belongs to; empty for one that was asked for.
+
+    It is kept current until `until`. `since`: what its "changed" is measured from.
+    """
+
+    team: str
+    channel: str
+    key: str
+    day: str
+    zone: str
+    posted_at: datetime
+    since: datetime
+    until: datetime
+
+
+class DigestBook:
+    """The digests of all channels, in the bot's memory."""
+
+    def __init__(self, memory: History) -> None:
+        self._memory = memory
+
+    async def plan(self, planned: Planned, intake_id: int, notes: Sequence[Note]) -> None:
+        """This is the channel's plan from now on, and the request that asked for it is done."""
+
+        def set_() -> None:
+            plan = planned.plan
+            self._memory._db.execute(
+                "insert or replace into digest_plans (team, channel, at, zone, weekdays, set_by, set_at)"
+                " values (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    planned.team,
+                    planned.channel,
+                    f"{plan.at:%H:%M}",
+                    plan.zone,
+                    json.dumps(sorted(plan.weekdays)),
+                    planned.set_by,
+                    stamp(planned.set_at),
+                ),
+            )
+            self._memory._finish(intake_id, planned.set_at, notes, None)
+
+        await self._memory._write(set_)
+
+    async def unplan(self, team: str, channel: str) -> bool:
+        """No digest there any more; whether there was one."""
+
+        def removed() -> bool:
+            sql = "delete from digest_plans where team = ? and channel = ?"
+            return bool(self._memory._db.execute(sql, (team, channel)).rowcount)
+
+        return await self._memory._write(removed)
+
+    async def plans(self, team: str | None = None) -> list[Planned]:
+        """All plans, or those of one workspace."""
+        where, values = ("", ()) if team is None else ("where team = ?", (team,))
+        rows = await self._memory._run(self._memory._rows, f"select * from digest_plans {where}", *values)  # noqa: S608
+        return [_planned_of(row) for row in rows]
+
+    async def post(self, posted: Posted, notes: Sequence[Note], *, intake_id: int = 0) -> bool:
+        """Remember it together with what is to be said; False: that day's is posted already. *intake_id*: the request
+        that asked for it, which is done then."""
+
+        def kept() -> bool:
+            cursor = self._memory._db.execute(
+                "insert or ignore into digests (team, channel, key, day, zone, posted_at, since, until)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    posted.team,
+                    posted.channel,
+                    posted.key,
+                    posted.day or None,
+                    posted.zone,
+                    stamp(posted.posted_at),
+                    stamp(posted.since),
+                    stamp(posted.until),
+                ),
+            )
+            if cursor.rowcount:
+                self._memory._note(notes)
+            if intake_id:
+                self._memory._finish(intake_id, posted.posted_at, (), None)
+            return bool(cursor.rowcount)
+
+        return await self._memory._write(kept)
+
+    async def newest(self, team: str, channel: str, *, is_planned: bool) -> Posted | None:
+        """The newest digest of the channel; *is_planned*: of those that a plan asked for."""
+        which = "and day is not null" if is_planned else ""
+        rows = await self._memory._run(
+            self._memory._rows,
+            f"select * from digests where team = ? and channel = ? {which} order by posted_at desc, rowid desc limit 1",  # noqa: S608
+            team,
+            channel,
+        )
+        return _posted_of(rows[0]) if rows else None
+
+    async def current(self, now: datetime) -> list[Posted]:
+        """Those that are to be kept current now: the newest of each channel, on its day."""
+        rows = await self._memory._run(
+            self._memory._rows,
+            "select d.* from digests d where d.until > ? and not exists (select 1 from digests e where"
+            " e.team = d.team and e.channel = d.channel and e.rowid > d.rowid)",
+            stamp(now),
+        )
+        return [_posted_of(row) for row in rows]
+
+    async def standing(self, team: str, channel: str) -> list[Incident]:
+        """The incidents of the channel that nobody has resolved, oldest first."""
+        sql = "select * from incidents where team = ? and channel = ? and state != 'resolved' order by id limit ?"
+        rows = await self._memory._run(self._memory._rows, sql, team, channel, _MOST)
+        return [incident_of(row) for row in rows]
+
+    async def ended(self, team: str, channel: str, since: datetime) -> list[Incident]:
+        """Those that were resolved since then."""
+        rows = await self._memory._run(
+            self._memory._rows,
+            "select * from incidents where team = ? and channel = ? and state = 'resolved' and ended_at > ?"
+            " order by id limit ?",
+            team,
+            channel,
+            stamp(since),
+            _MOST,
+        )
+        return [incident_of(row) for row in rows]
+
+
+def _planned_of(row: Row) -> Planned:
+    plan = DigestPlan(
+        at=time.fromisoformat(row["at"]), zone=row["zone"], weekdays=frozenset(json.loads(row["weekdays"]))
+    )
+    return Planned(
+        team=row["team"], channel=row["channel"], plan=plan, set_by=row["set_by"], set_at=moment(row["set_at"])
+    )
+
+
+def _posted_of(row: Row) -> Posted:
+    return Posted(
+        team=row["team"],
+        channel=row["channel"],
+        key=row["key"],
+        day=row["day"] or "",
+        zone=row["zone"],
+        posted_at=moment(row["posted_at"]),
+        since=moment(row["since"]),
+        until=moment(row["until"]),
+    )
+
+
+def day_of(posted: Posted) -> date | None:
+    """The local day that a planned digest belongs to."""
+    return date.fromisoformat(posted.day) if posted.day else None

@@ -1,0 +1,177 @@
+"""What a digest says: needs first, then changes, then the horizon; and one line where there is nothing to say."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+
+import pytest
+
+from bot.digest import Digest, Item, Said, composed, curve_of, of_incidents, of_watches
+from bot.digest_times import WORKDAYS, DigestCommand, DigestPlan, command_of
+from bot.local.blocks import validate_message
+from bot.model import Content, Incident
+from bot.render import digest as render
+from bot.render.figures import Horizon, Sparklines
+from bot.watched import Lookout, Pace, Watch
+from probes.model import Target, UsageError
+
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+BEFORE = NOW - timedelta(days=1)
+
+
+def watch(
+    host: str, *, status: str | None = "ok", cause: str | None = None, days: float | None = 60, owner: str | None = None
+) -> Watch:
+    lookout = Lookout(
+        id=sum(map(ord, host)),
+        team="T1",
+        target=Target.parse(host),
+        status=status,  # type: ignore[arg-type]
+        cause=cause,
+        expires_at=NOW + timedelta(days=days) if days is not None else None,
+    )
+    return Watch(id=lookout.id, team="T1", channel="C1", lookout=lookout, owner=owner, added_at=BEFORE)
+
+
+def incident(number: int = 7, **changes: object) -> Incident:
+    known: dict[str, object] = {
+        "id": number, "channel": "C1", "target": "api.example.com:443", "cause": "chain.incomplete", "state": "open",
+        "opened_at": BEFORE, "root": "check:1",
+    }  # fmt: skip
+    return Incident(**known | changes)  # type: ignore[arg-type]
+
+
+def of(*watches: Watch, said: tuple[Said, ...] = (), paces: dict[int, list[Pace]] | None = None) -> Digest:
+    return composed(at=NOW, since=BEFORE, said=said, watches=watches, paces=paces or {})
+
+
+def text_of(content: Content) -> str:
+    def texts(value: object) -> list[str]:
+        if isinstance(value, dict):
+            return [str(each) if key == "text" and isinstance(each, str) else "\n".join(texts(each))
+                    for key, each in value.items()]  # fmt: skip
+        return [line for each in value for line in texts(each)] if isinstance(value, list | tuple) else []
+
+    return "\n".join(texts(list(content.blocks)))
+
+
+def test_nothing_to_say_is_one_line() -> None:
+    said = render.said(of(watch("a.example"), watch("b.example", days=23)), zone="Europe/Berlin", links={})
+    assert len(said.blocks) == 1
+    line = text_of(said).strip()
+    assert "\n" not in line
+    assert "nothing needs you" in line
+    assert "both work" in line
+    assert "ends in 23 days: `b.example:443`" in line
+    assert "Monday, 23 November" in line
+
+
+def test_without_a_watch_the_one_line_says_how_to_begin() -> None:
+    assert "/tls watch add" in text_of(render.said(of(), zone="UTC", links={}))
+
+
+def test_what_needs_somebody_stands_before_what_changed() -> None:
+    change = Item(weight="notice", subject="b.example", text="new address", key="drift:1")
+    digest = of(watch("a.example"), said=(of_incidents([incident()], []), Said(changed=(change,))))
+    said = render.said(digest, zone="UTC", links={"check:1": "https://x.example/archives/C1/p1"})
+    text = text_of(said)
+    assert (
+        text.index("Needs somebody") < text.index("INC-7 open") < text.index("Changed since") < text.index("new addr")
+    )
+    assert "<https://x.example/archives/C1/p1|thread>" in text
+    assert "nobody commands" in text
+    assert said.text == "TLS digest: 1 thing needs somebody, 1 change"
+    assert said.blocks[-1]["type"] == "container"
+    assert all(block["type"] != "container" for block in said.classic)
+
+
+def test_a_recovered_incident_needs_less_than_an_open_one() -> None:
+    said = of_incidents([incident(1, state="recovered"), incident(2)], [incident(3, state="resolved")])
+    assert [item.weight for item in of(said=(said,)).needs] == ["critical", "notice"]
+    assert "INC-3 resolved" in said.changed[0].text
+
+
+def test_what_is_broken_without_an_incident_is_told_as_well_and_once() -> None:
+    broken = watch("c.example", status="broken", cause="reach.refused", owner="U7")
+    with_incident = watch("d.example", status="broken", cause="reach.refused")
+    said = of_watches([broken, with_incident], frozenset({str(with_incident.target)}))
+    assert [item.subject for item in said.needs] == [str(broken.target)]
+    digest = of(broken, said=(said, said))
+    assert len(digest.needs) == 1
+    assert "<@U7>" in text_of(render.said(digest, zone="UTC", links={}))
+
+
+def test_an_owner_may_be_a_group() -> None:
+    assert render.mention("S0ONCALL") == "<!subteam^S0ONCALL>"
+
+
+@pytest.mark.parametrize("number", [0, 1, 5, 60, 400])
+def test_however_much_there_is_it_stays_within_slacks_limits(number: int) -> None:
+    hostile = "`<!channel>`&" * 20
+    items = tuple(
+        Item(weight="warning", subject=f"{hostile}{n}", text=f"changed {n}", owner="U1", key=f"k{n}")
+        for n in range(number)
+    )
+    digest = of(*(watch(f"h{n}.example", days=n) for n in range(number)), said=(Said(needs=items, changed=items),))
+    said = render.said(digest, zone="UTC", links={f"k{n}": f"https://x.example/{n}" for n in range(number)})
+    for blocks in (said.blocks, said.classic):
+        assert not validate_message(said.text, list(blocks))
+        assert "<!channel>" not in str(blocks)
+
+
+def test_the_horizon_is_by_owner_and_ends_after_90_days() -> None:
+    digest = of(watch("a.example", days=100), watch("b.example", days=5, owner="U1"), watch("c.example", days=-2))
+    [figure] = render.figures_of(digest, {"U1": "Ada"})
+    assert isinstance(figure, Horizon)
+    assert [(lane.owner, [each.label for each in lane.expiries]) for lane in figure.lanes] == [
+        ("nobody's", ["c.example:443"]),
+        ("Ada", [str(Target.parse("b.example"))]),
+    ]
+
+
+def days_of(*medians: float) -> list[Pace]:
+    first = NOW.date() - timedelta(days=len(medians) - 1)
+    return [
+        Pace(day=first + timedelta(days=n), count=90, mean=ms, least=ms, most=ms, median=ms)
+        for n, ms in enumerate(medians)
+    ]
+
+
+def test_a_curve_is_shown_only_where_it_tells_something() -> None:
+    calm, slow = watch("calm.example"), watch("slow.example")
+    paces = {calm.lookout.id: days_of(20, 21, 20, 22, 21), slow.lookout.id: days_of(20, 21, 20, 22, 90)}
+    digest = of(calm, slow, paces=paces)
+    [curves] = [each for each in render.figures_of(digest, {}) if isinstance(each, Sparklines)]
+    assert [line.label for line in curves.lines] == [str(slow.target)]
+    assert curves.lines[0].note == "90 ms, usually 21"
+    assert curve_of("x", days_of(20, 21), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ("now", DigestCommand(act="now")),
+        ("off", DigestCommand(act="off")),
+        ("", DigestCommand(act="at")),
+        ("at", DigestCommand(act="at")),
+        (
+            "at 09:00 Europe/Berlin weekdays",
+            DigestCommand(act="at", plan=DigestPlan(at=time(9), zone="Europe/Berlin", weekdays=WORKDAYS)),
+        ),
+        ("09:00 UTC", DigestCommand(act="at", plan=DigestPlan(at=time(9), zone="UTC"))),
+    ],
+)
+def test_a_command_is_read(words: str, command: DigestCommand) -> None:
+    assert command_of(words.split()) == command
+
+
+@pytest.mark.parametrize("words", ["yesterday", "now please", "at noon", "at 09:00"])
+def test_what_is_no_command_is_told_with_what_would_work(words: str) -> None:
+    with pytest.raises(UsageError, match="Europe/Berlin"):
+        command_of(words.split())
+
+
+def test_the_date_is_that_of_the_zone() -> None:
+    late = composed(at=datetime(2026, 11, 22, 23, 30, tzinfo=UTC), since=BEFORE, said=(), watches=(), paces={})
+    assert "Monday, 23 November" in text_of(render.said(late, zone="Asia/Tokyo", links={}))
+    assert date(2026, 11, 23).weekday() == 0
