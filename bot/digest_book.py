@@ -155,6 +155,19 @@ class DigestBook:
         )
         return [incident_of(row) for row in rows]
 
+    async def drifted(self, team: str, channel: str, since: datetime) -> list[Row]:
+        """What was told of drift since then, and what went back: target, severity, text, addresses, ended."""
+        return await self._memory._run(
+            self._memory._rows,
+            "select target, severity, text, addresses, ended, message from drifts where team = ? and channel = ?"
+            " and (at > ? or ended_at > ?) order by id limit ?",
+            team,
+            channel,
+            since.timestamp(),
+            since.timestamp(),
+            _MOST,
+        )
+
 
 def _planned_of(row: Row) -> Planned:
     plan = DigestPlan(

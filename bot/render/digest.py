@@ -11,11 +11,11 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from bot.digest import SLOW_DAYS, Curve, Digest, Ending, Item
-from bot.digest_times import EXAMPLE, DigestPlan, next_due
+from bot.digest_times import DAYS, EXAMPLE, DigestPlan, next_due
 from bot.model import Content, Json
 from bot.render import words
 from bot.render.figures import Expiry, Figure, Horizon, Lane, Sparkline, Sparklines, days
-from bot.render.limits import code, context, cut, fit, foreign, section
+from bot.render.limits import actions, button, code, context, cut, fit, foreign, section
 
 _SIGN = {"critical": "🔴", "warning": "🟠", "notice": "🔵"}
 _MOST_NEEDS, _MOST_CHANGED = 12, 12
@@ -194,3 +194,71 @@ def not_allowed(groups: Sequence[str], *, is_unknown: bool) -> Content:
     if is_unknown:
         text = f"When digests come is for {who} to say, and Slack did not tell me now who that is. Please try again."
     return fit(text, [section(text)])
+
+
+# ── the form ────────────────────────────────────────────────────────────────────
+
+FORM, OPEN = "digest_form", "digest_open"
+AT, ZONE, DAYS_OF_WEEK = "at", "zone", "weekdays"  # block_id and action_id of each field
+
+
+def form(metadata: str, plan: DigestPlan | None) -> Json:
+    """The modal that asks when this channel wants its digest; *plan*: as it is now."""
+    options = [_option(name.capitalize(), name) for name in DAYS]
+    chosen = sorted(plan.weekdays) if plan is not None else range(5)
+    zone: Json = {
+        "type": "plain_text_input",
+        "action_id": ZONE,
+        "max_length": 60,
+        "placeholder": _plain("Europe/Berlin"),
+    }
+    if plan is not None:
+        zone["initial_value"] = plan.zone
+    return {
+        "type": "modal",
+        "callback_id": FORM,
+        "private_metadata": metadata,
+        "title": _plain("Digest of this channel"),
+        "submit": _plain("Set"),
+        "close": _plain("Cancel"),
+        "blocks": [
+            section(
+                "What needs somebody, what changed, and the certificates that end within 90 days, in one message that "
+                "is kept current on its day. `/tls digest off` ends it."
+            ),
+            _field(
+                AT,
+                "At",
+                {"type": "timepicker", "action_id": AT, "initial_time": f"{plan.at:%H:%M}" if plan else "09:00"},
+            ),
+            _field(ZONE, "Time zone", zone),
+            _field(
+                DAYS_OF_WEEK,
+                "On",
+                {
+                    "type": "checkboxes",
+                    "action_id": DAYS_OF_WEEK,
+                    "options": options,
+                    "initial_options": [options[number] for number in chosen],
+                },
+            ),
+        ],
+    }
+
+
+def offer() -> Content:
+    """A mention carries no trigger, so the form needs a button to open it."""
+    text = f"When shall the digest come? {EXAMPLE}, or by a form."
+    return fit(text, [section(text), actions(button("Set the digest", OPEN, "at"))])
+
+
+def _plain(text: str) -> Json:
+    return {"type": "plain_text", "text": text}
+
+
+def _option(label: str, value: str) -> Json:
+    return {"text": _plain(label), "value": value}
+
+
+def _field(name: str, label: str, element: Json) -> Json:
+    return {"type": "input", "block_id": name, "label": _plain(label), "element": element}
