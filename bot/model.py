@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
+from bot.watched import WatchCommand
 from probes.model import Endpoint, Report, Status, Target
 from probes.pki.credential import Credential
 
@@ -27,6 +28,7 @@ class Check:
     identity: str | None = None  # the name of a stored client identity
     credential: Credential | None = field(default=None, repr=False)  # what it stands for, once it is unsealed
     light: bool = False  # three handshakes an address; never asked for in words
+    is_background: bool = False  # nobody waits for it: it gives way to what people ask
 
     def with_credential(self, credential: Credential) -> Check:
         """The same check, able to show its client certificate."""
@@ -109,7 +111,16 @@ class Misread:
 
 
 Command: TypeAlias = (
-    Check | IdentityCommand | HistoryQuery | ExplainText | TimelineNote | TriageCommand | Help | NotYet | Misread
+    Check
+    | IdentityCommand
+    | HistoryQuery
+    | ExplainText
+    | TimelineNote
+    | TriageCommand
+    | WatchCommand
+    | Help
+    | NotYet
+    | Misread
 )
 
 

@@ -3,6 +3,9 @@
 One long-lived child runs every check on an event loop of its own. Frames travel over its stdin and stdout: a length
 and a pickle (both ends are this program; nothing foreign is ever unpickled). The child has no Slack token in its hands
 and a lower priority. When it dies, it is started again and what it was doing is done once more.
+
+What nobody waits for (`Check.is_background`) gives way: so many such checks run at once, few while a person's runs, and
+the rest waits here, where it is in nobody's way. (What is watched is looked at in `bot.patrol`.)
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ import os
 import pickle
 import struct
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
@@ -30,6 +34,8 @@ LOG = logging.getLogger("bot.prober")
 _LENGTH = struct.Struct(">I")
 _NICENESS = 5
 _ATTEMPTS = 2
+BACKGROUND_AT_ONCE = 24
+BACKGROUND_BESIDE_PEOPLE = 3
 Answer: TypeAlias = tuple[int, Literal["report", "usage", "fault", "progress"], Any]
 OnProgress: TypeAlias = Callable[[str], None]
 
@@ -42,6 +48,45 @@ class ProberFault(Exception):
     """The check failed by our own fault; the text says how."""
 
 
+class _Lanes:
+    """Who may begin: people at once, the background when there is room."""
+
+    def __init__(self) -> None:
+        self._people = 0
+        self._background = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @contextlib.asynccontextmanager
+    async def turn(self, *, is_background: bool) -> AsyncIterator[None]:
+        """Wait for a turn; it lasts as long as the block."""
+        if not is_background:
+            self._people += 1
+            try:
+                yield
+            finally:
+                self._people -= 1
+                self._admit()
+            return
+        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(admitted)
+        self._admit()
+        try:
+            await admitted
+            yield
+        finally:
+            if admitted.done() and not admitted.cancelled():
+                self._background -= 1
+            self._admit()
+
+    def _admit(self) -> None:
+        most = BACKGROUND_BESIDE_PEOPLE if self._people else BACKGROUND_AT_ONCE
+        while self._waiting and self._background < most:
+            admitted = self._waiting.popleft()
+            if not admitted.cancelled():
+                self._background += 1
+                admitted.set_result(None)
+
+
 class Prober:
     """Makes checks in the child. `async with Prober(options) as check: await check(…)`."""
 
@@ -52,6 +97,7 @@ class Prober:
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
+        self._lanes = _Lanes()
 
     async def __aenter__(self) -> Prober:
         await self._child()
@@ -72,6 +118,10 @@ class Prober:
     async def __call__(self, asked: Check, on_progress: OnProgress = lambda _: None, /) -> Report:
         """The report; meanwhile *on_progress* is told how far it is. Raises UsageError when the target may not or
         cannot be checked."""
+        async with self._lanes.turn(is_background=asked.is_background):
+            return await self._made(asked, on_progress)
+
+    async def _made(self, asked: Check, on_progress: OnProgress) -> Report:
         for attempt in range(_ATTEMPTS):
             process = await self._child()
             number = next(self._numbers)

@@ -93,7 +93,7 @@ class Vigils:
             await self._end(intake, incident, vigil, room.gave_up_watching(incident, vigil))
             return
         try:
-            seen = await self._checks.look_at(intake.team, check)
+            seen = await self._checks.look_at(intake.team, replace(check, is_background=True))
         except UsageError as error:
             await self._end(intake, incident, vigil, room.gave_up_watching(incident, vigil, str(error)))
             return

@@ -21,7 +21,7 @@ from bot.egress import Egress
 from bot.local import UNLIMITED, Workspace, serve
 from bot.manifest import MANIFEST
 from bot.model import Check
-from bot.prober import Prober
+from bot.prober import BACKGROUND_AT_ONCE, BACKGROUND_BESIDE_PEOPLE, Prober, _Lanes
 from bot.service import serving
 from probes.check import Options, default_trust
 from probes.lab import Lab, start
@@ -69,6 +69,57 @@ async def test_the_child_tells_how_far_it_is(lab: Lab) -> None:
         await prober(asked(lab, "healthy-two-addresses.lab"), told.append)
     assert told[0].startswith("resolving")
     assert "2 of 2 addresses probed" in told
+
+
+async def test_a_persons_check_does_not_wait_for_what_runs_in_the_background(lab: Lab) -> None:
+    behind = [replace(asked(lab, "healthy.lab"), light=True, is_background=True) for _ in range(150)]
+    done: list[str] = []
+
+    async def made(check: Check, name: str) -> None:
+        await prober(check)
+        done.append(name)
+
+    async with Prober(options(lab)) as prober, asyncio.TaskGroup() as group:
+        for check in behind:
+            group.create_task(made(check, "background"))
+        await asyncio.sleep(0)  # they are all there before the person asks
+        group.create_task(made(asked(lab, "expired.lab"), "person"))
+    assert len(done) == 151
+    # No more than what ran already, and the few that may run beside people, end before.
+    assert done.index("person") < 2 * BACKGROUND_AT_ONCE
+
+
+async def test_the_background_gives_way_and_still_comes_to_its_end() -> None:
+    lanes = _Lanes()
+    running: dict[bool, int] = {True: 0, False: 0}
+    most_beside = 0
+
+    async def work(*, is_background: bool, until: asyncio.Event) -> None:
+        nonlocal most_beside
+        async with lanes.turn(is_background=is_background):
+            running[is_background] += 1
+            if running[False]:
+                most_beside = max(most_beside, running[True])
+            await until.wait()
+            running[is_background] -= 1
+
+    end, persons = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(work(is_background=False, until=persons))
+        await asyncio.sleep(0)
+        tasks = [group.create_task(work(is_background=True, until=end)) for _ in range(60)]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert (running[True], most_beside) == (BACKGROUND_BESIDE_PEOPLE, BACKGROUND_BESIDE_PEOPLE)
+        tasks[-1].cancel()
+        persons.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert running[True] == BACKGROUND_AT_ONCE
+        end.set()
+    assert running == {True: 0, False: 0}
+    async with asyncio.timeout(5), lanes.turn(is_background=True):
+        assert lanes._background == 1
 
 
 async def test_an_address_that_the_policy_refuses_is_not_connected_to(lab: Lab) -> None:
