@@ -16,8 +16,8 @@ _SAN = rb"(?:.|\x81.|\x82..)\x06(?:\x03\x55\x1d\x11|[\x80-\xff])"
 
 
 class Frames(NamedTuple):
-    """From the first byte up to the subjectAltName, or behind the last extension where there is none. Group 1 is the
-    subject."""
+    """From the first byte up to behind the tag of the first name in the subjectAltName, which is a dNSName. Group 1 is
+    the subject, group 2 stands in front of the extension. No match: not of the usual build."""
 
     of_tbs: re.Pattern[bytes]
     of_certificate: re.Pattern[bytes]
@@ -37,6 +37,8 @@ def frames() -> Frames:
     extension = rb"\x30(?!%s)(?:%s|%s|%s|\x82\x01(?:%s))" % (_SAN, usual, _short(), _medium(), _split(0, 256, 256))
     # Possessive: a certificate is matched in one way only.
     head += rb"\xa3(?:\x81.|\x82..)\x30(?:\x81.|\x82..)(?:%s)*+" % extension
+    length = rb"(?:[\x00-\x7f]|\x81.|\x82..)"
+    head += rb"()\x30%s\x06\x03\x55\x1d\x11(?:\x01\x01\xff)?\x04%s\x30%s\x82" % (length, length, length)
     return Frames(of_tbs=re.compile(head, re.DOTALL), of_certificate=re.compile(rb"\x30\x82.." + head, re.DOTALL))
 
 

@@ -1,18 +1,19 @@
 """From a batch of entries to its leaf hashes and the entries that concern somebody: what a monitor runs all day.
 
-The names of every entry are walked; only hits become values. Hits are matched on the leaf, which the tree
-authenticates, never on the chain or precertificate beside it.
+Every entry's frames are followed to its names; only hits become values, and are walked element by element. Hits are
+matched on the leaf, which the tree authenticates, never on the chain or precertificate beside it.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 from probes.ct.entries import BadTile, LeafEntry, decode_leaf_input, entry_at, leaf_bytes, leaf_span, spans, unpacked
 from probes.ct.lookalikes import Lookalike, Lookalikes
-from probes.ct.walk import Malformed, Names, names_of, walked
+from probes.ct.walk import Names, hopped, names_of, names_within
 from probes.ct.watchset import Match, WatchSet
 
 
@@ -50,20 +51,25 @@ def sift_tile(
     if count is not None and len(found) != count:
         raise BadTile(f"the tile has {len(found)} entries, not {count}")
     hashes: list[bytes] = []
-    hits: list[Hit] = []
+    names: list[bytes] = []
+    counts: list[int] = []
+    slow: list[int] = []
     newest = b""
-    for index, span in enumerate(found, first_index):
-        is_precert, start, body, body_end, end = span
+    for index, (is_precert, start, body, body_end, end) in enumerate(found):
         # In front of the TimestampedEntry: the leaf prefix of the tree, version 1, type timestamped_entry.
         hashes.append(sha256(b"\x00\x00\x00" + data[start:end]).digest())
         newest = max(newest, data[start : start + 8])
-        if _concerns(data, body, body_end, is_precert, watch, lookalikes):
-            hits += _hit(entry_at(data, span, index), watch, lookalikes)
+        of_entry = hopped(data, body, body_end, is_precert)
+        if of_entry is None and (of_entry := _walked(data, body, body_end, is_precert)) is None:
+            slow.append(index)
+        else:
+            names += of_entry
+        counts.append(len(names))
+    hits: list[Hit] = []
+    for index in _concerned(names, counts, slow, watch, lookalikes):
+        hits += _hit(entry_at(data, found[index], first_index + index), watch, lookalikes)
     return Sifted(
-        first_index=first_index,
-        hashes=tuple(hashes),
-        hits=tuple(hits),
-        newest_ms=int.from_bytes(newest, "big"),
+        first_index=first_index, hashes=tuple(hashes), hits=tuple(hits), newest_ms=int.from_bytes(newest, "big")
     )
 
 
@@ -71,38 +77,50 @@ def sift_leaves(
     leaves: Sequence[str | bytes], *, first_index: int, watch: WatchSet, lookalikes: Lookalikes | None = None
 ) -> Sifted:
     """The `leaf_input` fields of a get-entries answer, base64 as they come; BadLeaf unless each is a leaf."""
-    hashes: list[bytes] = []
+    read = [leaf_bytes(encoded, index=index) for index, encoded in enumerate(leaves, first_index)]
+    names: list[bytes] = []
+    counts: list[int] = []
+    slow: list[int] = []
+    for index, leaf in enumerate(read):
+        is_precert, body, body_end = leaf_span(leaf, index=first_index + index)
+        of_entry = hopped(leaf, body, body_end, is_precert)
+        if of_entry is None and (of_entry := _walked(leaf, body, body_end, is_precert)) is None:
+            slow.append(index)
+        else:
+            names += of_entry
+        counts.append(len(names))
     hits: list[Hit] = []
-    newest = b""
-    for index, encoded in enumerate(leaves, first_index):
-        leaf = leaf_bytes(encoded, index=index)
-        is_precert, body, body_end = leaf_span(leaf, index=index)
-        hashes.append(sha256(b"\x00" + leaf).digest())
-        newest = max(newest, leaf[2:10])
-        if _concerns(leaf, body, body_end, is_precert, watch, lookalikes):
-            hits += _hit(decode_leaf_input(leaf, index=index), watch, lookalikes)
+    for index in _concerned(names, counts, slow, watch, lookalikes):
+        hits += _hit(decode_leaf_input(read[index], index=first_index + index), watch, lookalikes)
     return Sifted(
         first_index=first_index,
-        hashes=tuple(hashes),
+        hashes=tuple(sha256(b"\x00" + leaf).digest() for leaf in read),
         hits=tuple(hits),
-        newest_ms=int.from_bytes(newest, "big"),
+        newest_ms=int.from_bytes(max((leaf[2:10] for leaf in read), default=b""), "big"),
     )
 
 
-def _concerns(
-    data: bytes, body: int, body_end: int, is_precert: bool, watch: WatchSet, lookalikes: Lookalikes | None
-) -> bool:
-    """False only when _hit would find nothing in the certificate or TBS data[body:body_end]."""
-    try:
-        names, ips, cns = walked(data, body, body_end, is_precert)
-    except Malformed:
-        return True
-    names += [each for each in cns if each not in names]
-    return watch.may_match(names, ips) or (lookalikes is not None and lookalikes.may_match(names))
+def _walked(data: bytes, start: int, end: int, is_precert: bool) -> list[bytes] | None:
+    """The dNSNames and common names, unless there is more to it: addresses, or frames that do not hold."""
+    names = names_within(data, start, end, is_precert)
+    return None if names.ips or names.problems else [*names.dns, *names.cns]
+
+
+def _concerned(
+    names: list[bytes], counts: list[int], slow: list[int], watch: WatchSet, lookalikes: Lookalikes | None
+) -> list[int]:
+    """The entries to be looked at without haste: the *slow* ones, and those with a name that may touch somebody.
+
+    *counts* says how many of the names belong to each entry and those before it.
+    """
+    touching = watch.touching(names)
+    if lookalikes:
+        touching += lookalikes.touching(names)
+    return sorted({*slow, *(bisect_right(counts, at) for at in touching)})
 
 
 def _hit(entry: LeafEntry, watch: WatchSet, lookalikes: Lookalikes | None) -> tuple[Hit, ...]:
-    """The entry, looked at without haste."""
+    """The entry, walked element by element."""
     names = names_of(entry.tbs, entry.is_precert)
     matches = watch.match(names)
     if names.problems:

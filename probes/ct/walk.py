@@ -15,7 +15,7 @@ from probes.ct.frames import frames
 from probes.pki import der
 from probes.pki.der import Malformed
 
-__all__ = ["Malformed", "Names", "bare_tbs", "names_of", "names_within"]
+__all__ = ["Malformed", "Names", "bare_tbs", "hopped", "names_of", "names_within"]
 
 CANNOT_EXCLUDE = "malformed: your names cannot be excluded"
 _SAN = b"\x06\x03\x55\x1d\x11"
@@ -28,13 +28,8 @@ _VERSION_3 = b"\xa0\x03\x02\x01\x02"
 _SUBJECT = 4
 _FIELDS = b"\x02\x30\x30\x30\x30\x30"
 _WIDE = {0x1E: "utf-16-be", 0x1C: "utf-32-be"}
+_NARROW = b"\x0c\x12\x13\x14\x16"  # UTF8String, NumericString, PrintableString, TeletexString, IA5String
 _DNS, _IP = 0x82, 0x87
-_LONGEST_BARE = 0x80
-# What a subject of one common name begins with, by the subject's length.
-_BARE_CN = [
-    bytes((0x30, max(whole - 2, 0), 0x31, max(whole - 4, 0), 0x30, max(whole - 6, 0))) + _CN
-    for whole in range(_LONGEST_BARE)
-]
 
 
 class Names(NamedTuple):
@@ -57,22 +52,56 @@ def names_of(certificate: bytes, is_tbs: bool = False) -> Names:
 def names_within(data: bytes, start: int, end: int, is_tbs: bool) -> Names:
     """names_of for the certificate data[start:end], without cutting it out."""
     try:
-        dns, ips, cns = walked(data, start, end, is_tbs)
-    except Malformed as wrong:
-        return _scanned(data[start:end], f"{CANNOT_EXCLUDE} ({wrong})")
+        dns, ips, cns = _walked(data, start, end, is_tbs)
+    except (Malformed, IndexError) as wrong:
+        why = str(wrong) if isinstance(wrong, Malformed) else "it ends too early"
+        return _scanned(data[start:end], f"{CANNOT_EXCLUDE} ({why})")
     return Names(tuple(dns), tuple(ips), tuple(cns))
 
 
-Walked = tuple[list[bytes], list[bytes], list[bytes]]
+def hopped(data: bytes, start: int, end: int, is_tbs: bool) -> list[bytes] | None:
+    """At least the dNSNames and common names that names_within finds, and fast; None when only a walk can tell.
 
-
-def walked(data: bytes, start: int, end: int, is_tbs: bool) -> Walked:
-    """dNSNames, iPAddresses and common names of the certificate or TBS data[start:end]; Malformed when its frames do
-    not hold. The bare loop behind names_within, for those who run it for every entry."""
-    try:
-        return _hopped(data, start, end, is_tbs) or _walked(data, start, end, is_tbs)
-    except IndexError as wrong:
-        raise Malformed("it ends too early") from wrong
+    The subjectAltName is where the frames put it (`frames`). Behind it nothing is walked: where its identifier's
+    bytes do not occur again, no second one can be. For common names likewise. So no name is missed, but one that
+    stands in a malformed place may be seen as well: what touches somebody is walked again.
+    """
+    head = frames()[not is_tbs].match(data, start, end)
+    if head is None:
+        return None
+    (_, at), (subject, subject_end), (extension, _) = head.regs
+    if not is_tbs:
+        if start + 4 + (data[start + 2] << 8 | data[start + 3]) != end:
+            return None
+        start += 4
+    last = start + 4 + (data[start + 2] << 8 | data[start + 3])
+    if last != end and (is_tbs or last > end):
+        return None
+    length, size = data[extension + 1], data[at - 2]  # of the extension; of all names, in front of the first one's tag
+    if length < 0x80:
+        stop = extension + 2 + length
+    elif length == 0x81:
+        stop = extension + 3 + data[extension + 2]
+    else:
+        stop = extension + 4 + (data[extension + 2] << 8 | data[extension + 3])
+        size |= data[at - 3] << 8
+    if stop > last or at - 1 + size != stop or data.find(_SAN_ARCS, stop, last) >= 0:
+        return None
+    # The names are cut at their tags, which no host name contains; each begins with its length.
+    pieces = data[at:stop].split(b"\x82")
+    dns = [piece[1:] for piece in pieces if piece and piece[0] == len(piece) - 1]
+    if len(dns) != len(pieces):
+        return None
+    at = data.find(_CN_ARCS, subject, subject_end)
+    if at < 0:
+        return dns
+    stop = at + 5 + data[at + 4]
+    if data[at + 3] not in _NARROW or stop > subject_end or data.find(_CN_ARCS, at + 3, subject_end) >= 0:
+        return None
+    name = data[at + 5 : stop]
+    if name not in dns:
+        dns.append(name)
+    return dns
 
 
 def bare_tbs(certificate: bytes, *, is_tbs: bool) -> bytes:
@@ -100,43 +129,11 @@ def bare_tbs(certificate: bytes, *, is_tbs: bool) -> bytes:
     return _encoded(0x30, before + _encoded(0xA3, _encoded(0x30, b"".join(kept))))
 
 
-def _hopped(data: bytes, start: int, end: int, is_tbs: bool) -> Walked | None:
-    """What _walked finds, for a certificate of the usual build; None for any other.
-
-    The subjectAltName is where the frames put it. Behind it nothing is walked: where its identifier's bytes do not
-    occur again, no second one can be.
-    """
-    head = frames()[not is_tbs].match(data, start, end)
-    if head is None:
-        return None
-    if not is_tbs:
-        if start + 4 + (data[start + 2] << 8 | data[start + 3]) != end:
-            return None
-        start += 4
-    last = start + 4 + (data[start + 2] << 8 | data[start + 3])
-    if last != end and (is_tbs or last > end):
-        return None
-    dns: list[bytes] = []
-    ips: list[bytes] = []
-    at = head.end()
-    if at < last:
-        length = data[at + 1]
-        body, stop = (at + 2, at + 2 + length) if length < 0x80 else _content(data, at)
-        if stop > last or data[body : body + 5] != _SAN or data.find(_SAN_ARCS, stop, last) >= 0:
-            return None
-        _general_names(data, body + 5, stop, dns, ips)
-    subject, subject_end = head.span(1)
-    length = subject_end - subject
-    if length == 2:
-        return dns, ips, []
-    # 30 ll 31 ll 30 ll 06 03 55 04 03 tt ll: one common name and nothing else.
-    if length < _LONGEST_BARE and data[subject : subject + 11] == _BARE_CN[length] and data[subject + 11] not in _WIDE:
-        return dns, ips, [data[subject + 13 : subject_end]]
-    return dns, ips, _common_names(data, subject, subject_end)
-
-
-def _walked(data: bytes, at: int, end: int, is_tbs: bool) -> Walked:  # noqa: PLR0912, PLR0915
-    """walked, one element after the other, without a call for each."""
+def _walked(  # noqa: PLR0912, PLR0915
+    data: bytes, at: int, end: int, is_tbs: bool
+) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """dNSNames, iPAddresses and common names of the certificate or TBS data[at:end]; Malformed or IndexError when its
+    frames do not hold."""
     if not is_tbs:
         at, inner = _sequence(data, at)
         if inner != end:
@@ -211,13 +208,6 @@ def _general_names(data: bytes, at: int, end: int, dns: list[bytes], ips: list[b
     at, last = (at + 2, at + 2 + length) if length < 0x80 else _content(data, at)
     if not inner == last == end:
         raise Malformed("a subjectAltName of another length than it says")
-    if data[at] == _DNS:
-        # dNSNames alone, as nearly always: cut at their tags, which no host name contains, each has its length first.
-        pieces = data[at + 1 : end].split(b"\x82")
-        names = [piece[1:] for piece in pieces if piece and piece[0] == len(piece) - 1]
-        if len(names) == len(pieces):
-            dns += names
-            return
     while at < end:
         tag, length = data[at], data[at + 1]
         if length < 0x80:

@@ -17,7 +17,9 @@ from probes.ct.walk import Names
 
 How = Literal["name", "wildcard", "address", "odd", "bytes"]
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
-_PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-._"
+_PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-._*\n"
+# In a text of names written backwards, each before a line feed: the last two labels, and the rest.
+_ENDS = re.compile(rb"([^.\n]*\.?[^.\n]*)[^\n]*\n")
 _DOTS = re.compile("[.。．｡]")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
 _PORT = re.compile(r":[0-9]*$")
@@ -96,7 +98,7 @@ class WatchSet:
 
     def match(self, names: Names) -> tuple[Match, ...]:
         """What these names touch: the most specific watched domain of each name, each pair once."""
-        if not self.may_match((*names.dns, *names.cns), names.ips):
+        if not names.ips and not self.touching((*names.dns, *names.cns)):
             return ()
         found: dict[tuple[str, str], Match] = {}
         for name in names.dns:
@@ -111,24 +113,28 @@ class WatchSet:
                 found.setdefault((domain, domain), Match(domain=domain, name=domain, how="address"))
         return tuple(found.values())
 
-    def may_match(self, names: Iterable[bytes], ips: Sequence[bytes] = ()) -> bool:
-        """False only when `match` finds nothing: the quick look that every entry gets.
+    def touching(self, names: Sequence[bytes]) -> list[int]:
+        """Which of these names may touch a watched domain: the quick look that the names of every entry get, many at
+        once. What is not in the answer matches nothing.
 
-        A plain name that touches a watched domain has that domain's last two labels, which is one look-up; a name
-        with any letter that is not plain is always a "perhaps".
+        A plain name that touches a watched domain ends in the last two labels of that domain, which is one look-up;
+        a name with any letter that is not plain is always in the answer.
         """
-        ends = self._ends
-        for each in names:
-            name = each.lower()
-            odd = name.translate(None, _PLAIN)
-            if odd and (odd != b"*" or name[:2] != b"*."):
-                return True
-            if name[name.rfind(b".", 0, name.rfind(b".")) + 1 :] in ends and self._touches(name):
-                return True
-        return bool(ips and self._addresses) and any(each in self._addresses for each in ips)
+        text = b"\n" + b"\n".join(names).lower()
+        if text.translate(None, _PLAIN) or text.count(b"*") != text.count(b"\n*.") or text.count(b"\n") != len(names):
+            return [at for at, name in enumerate(names) if self._may_touch(name.lower())]
+        # Backwards, since a line is then left behind its second label.
+        ends = _ENDS.findall(text[::-1])[::-1]
+        if self._ends.isdisjoint(ends):
+            return []
+        return [at for at, end in enumerate(ends) if end in self._ends and self._touches(names[at].lower())]
+
+    def _may_touch(self, name: bytes) -> bool:
+        odd = name.translate(None, _PLAIN)
+        return bool(odd) or (b"*" in name and (name[:2] != b"*." or b"*" in name[2:])) or self._touches(name)
 
     def _touches(self, name: bytes) -> bool:
-        """Is this plain name, in lower case, a watched domain, below one, or a wildcard beside one?"""
+        """Is this plain name, in lower case, a watched domain or address, below one, or a wildcard beside one?"""
         name = name.rstrip(b".")
         if name[:2] == b"*.":
             name = name[2:]
@@ -256,13 +262,15 @@ def _tree(domains: Iterable[str]) -> dict[str, Any]:
 
 
 def _ends(domains: Iterable[str]) -> Iterator[bytes]:
-    """What follows the last dot but one of every plain name that touches a watched domain, as may_match cuts it."""
+    """What follows the last dot but one of every plain name that touches a watched domain, backwards as _ENDS cuts it.
+
+    Also with a dot at the name's end, or several, and for a wildcard right below a top-level domain.
+    """
     yield b"."
     for domain in domains:
         last = domain.rpartition(".")[2]
-        yield ".".join(domain.split(".")[-2:]).encode()
-        yield f"{last}.".encode()  # with a dot at the end of the name
-        yield f"*.{last}".encode()  # a wildcard right below a top-level domain
+        for end in (".".join(domain.split(".")[-2:]), f"{last}.", f"*.{last}"):
+            yield end.encode()[::-1]
 
 
 def _packed(address: IPv4Address | IPv6Address) -> tuple[bytes, ...]:
