@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from probes.ct.entries import BadLeaf, BadTile, LeafEntry, decode_leaf_input, decode_tile, leaf_bytes, unpacked
-from probes.ct.heads import TreeHead, parse_checkpoint, parse_sth
+from probes.ct.heads import BadHead, TreeHead, parse_checkpoint, parse_sth
 from probes.ct.merkle import HASH_SIZE, TILE_WIDTH, BadTree, CompactTree
 from probes.ct.sift import Sifted, sift_leaves, sift_tile
 from probes.ct.tiles import (
@@ -34,7 +34,7 @@ from probes.ct.tiles import (
     tiles_for_tree,
     tree_from_tiles,
 )
-from probes.net.logfetch import Garbage, Manners, Place, Unavailable
+from probes.net.logfetch import MAX_BODY, Garbage, Manners, Place, Unavailable
 
 if TYPE_CHECKING:
     from probes.ct.loglist import Log
@@ -109,15 +109,13 @@ class TiledLog:
         self.log, self._place, self._at_once = log, place, at_once
 
     async def head(self) -> TreeHead:
-        origin, log_id = self.log.origin, self.log.log_id
-
         def read(body: bytes) -> TreeHead:
-            body = _plain(body)
+            body = _plain(body, LARGEST_HEAD)
             if "\n\n— ".encode() not in body:
                 raise Garbage("the answer is no checkpoint")
-            return parse_checkpoint(body, origin=origin, log_id=log_id)
+            return parse_checkpoint(body, origin=self.log.origin, log_id=self.log.log_id)
 
-        return await self._place.read("checkpoint", read, max_body=LARGEST_HEAD)
+        return await _head(self._place, "checkpoint", read)
 
     async def sifted(self, start: int, end: int, sifter: Sifter) -> AsyncGenerator[Sifted, None]:
         def read(number: int) -> Callable[[bytes, int | None], Sifted]:
@@ -168,6 +166,7 @@ class TiledLog:
 
         def reader(count: int) -> Callable[[bytes], _Said]:
             def read(body: bytes) -> _Said:
+                body = _plain(body)
                 try:
                     return sift(body, count)
                 except BadTile as wrong:
@@ -183,7 +182,7 @@ class TiledLog:
         def read(body: bytes) -> list[bytes]:
             # One tile in 65,536 begins like gzip by chance; packed, hashes are longer than they are.
             if len(body) % HASH_SIZE or len(body) > TILE_WIDTH * HASH_SIZE:
-                body = _plain(body)
+                body = _plain(body, TILE_WIDTH * HASH_SIZE)
             try:
                 return hashes_of(body, at)
             except BadTree as wrong:
@@ -224,12 +223,11 @@ class Rfc6962Log:
 
     async def head(self) -> TreeHead:
         def read(body: bytes) -> TreeHead:
-            said = _json(body)
-            if "tree_size" not in said:
+            if "tree_size" not in _json(body, LARGEST_HEAD):
                 raise Garbage("the answer is no signed tree head")
-            return parse_sth(_plain(body))
+            return parse_sth(_plain(body, LARGEST_HEAD))
 
-        return await self._call("get-sth", read, max_body=LARGEST_HEAD)
+        return await _head(self._place, "ct/v1/get-sth", read)
 
     async def sifted(self, start: int, end: int, sifter: Sifter) -> AsyncGenerator[Sifted, None]:
         def jobs() -> Iterator[Callable[[], Awaitable[list[Sifted]]]]:
@@ -305,6 +303,27 @@ class Rfc6962Log:
         return await self._place.read(f"ct/v1/{call}", reader, max_body=max_body)
 
 
+async def _head(place: Place, path: str, reader: Callable[[bytes], TreeHead]) -> TreeHead:
+    """A head that cannot be one is asked for again, as any answer is; then it is the log's word, and BadHead."""
+    bad: BadHead | None = None
+
+    def read(body: bytes) -> TreeHead:
+        nonlocal bad
+        bad = None
+        try:
+            return reader(body)
+        except BadHead as wrong:
+            bad = wrong
+            raise Garbage(str(wrong)) from None
+
+    try:
+        return await place.read(path, read, max_body=LARGEST_HEAD)
+    except Unavailable as missing:
+        if bad is not None and missing.trouble == "garbage":
+            raise bad from None
+        raise
+
+
 def cut(batch: Sifted, start: int, end: int) -> Sifted:
     """What of *batch* lies in [start, end)."""
     first, last = batch.first_index, batch.first_index + len(batch.hashes)
@@ -336,9 +355,9 @@ def _leaves(body: bytes) -> list[str]:
         raise Garbage("the answer to get-entries is none") from None
 
 
-def _json(body: bytes) -> dict[str, Any]:
+def _json(body: bytes, limit: int = MAX_BODY) -> dict[str, Any]:
     try:
-        said = json.loads(_plain(body))
+        said = json.loads(_plain(body, limit))
     except (ValueError, RecursionError):
         raise Garbage("the answer is no JSON") from None
     if not isinstance(said, dict):
@@ -356,9 +375,9 @@ def _proof(said: dict[str, Any], field: str) -> tuple[bytes, ...]:
     return hashes
 
 
-def _plain(body: bytes) -> bytes:
+def _plain(body: bytes, limit: int = MAX_BODY) -> bytes:
     try:
-        return unpacked(body)
+        return unpacked(body, limit=limit)
     except BadTile as wrong:
         raise Garbage(str(wrong)) from None
 

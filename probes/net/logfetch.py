@@ -12,6 +12,7 @@ there, and a small fetch costs a fifth less.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -29,7 +30,7 @@ from probes.model import Endpoint, UsageError, hostname, ip_literal
 from probes.net.egress import Permit, never_fetched, refusal
 from probes.net.resolve import Overrides, resolve
 
-MAX_BODY = 64 << 20  # of one answer, packed or not; certspotter's limit as well
+MAX_BODY = 32 << 20  # of one answer, packed or not: a thousand entries of the largest kind seen
 CONNECT_S = 10.0
 RESOLVE_S = 5.0
 IDLE_S = 75.0  # a connection is kept so long between polls
@@ -259,8 +260,8 @@ def _reason(error: BaseException) -> str:
     inner: BaseException = error
     while (deeper := inner.__cause__ or inner.__context__) is not None:
         inner = deeper
-    if isinstance(inner, OSError) and inner.strerror:
-        return inner.strerror
+    if isinstance(inner, OSError) and inner.errno and inner.errno > 0:
+        return os.strerror(inner.errno)
     return str(inner)[:100] or type(inner).__name__
 
 

@@ -175,6 +175,13 @@ class Authority:
         return b"\x04\x81" + bytes([len(listed)]) + listed if len(listed) < 256 else _octets(listed)
 
 
+@cache
+def bystanders(count: int = 300) -> tuple[Pair, ...]:
+    """Issuances that nobody watches: made once, logged again and again."""
+    authority = Authority(seed=3)
+    return tuple(authority.issue() for _ in range(count))
+
+
 def odd(pair: Pair) -> bytes:
     """The final certificate with a byte in its first SAN that is no IA5String: strict parsers refuse the extension."""
     name = pair.names[0].encode()

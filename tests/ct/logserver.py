@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.ct.certificates import Authority, Pair
+from tests.ct.certificates import Authority, Pair, bystanders
 from tests.ct.misbehaviour import Answer, Misbehaviour, Reaction
 from tests.ct.tree import Entry, Tree
 
@@ -131,8 +131,9 @@ class CtLog:
 
     def fill(self, count: int) -> None:
         """*count* entries that nobody watches, precertificates and final certificates in turn."""
+        pairs = bystanders()
         for number in range(count):
-            self.submit(self.authority.issue(), final=number % 2 == 1)
+            self.submit(pairs[(len(self.history.entries) * 7 + number) % len(pairs)], final=number % 2 == 1)
 
     def misbehave(self, where: str, reaction: Reaction, *, times: int | None = None) -> Misbehaviour:
         """Do *reaction* to requests whose path contains *where*."""
@@ -191,7 +192,7 @@ class CtLog:
         self.requests.append(path)
         answer = self._cache.get(path)
         if answer is None:
-            answer = self._honest(path)
+            answer = self.honest(path)
             if self.caching and answer.status == 200 and "/tile/" in path:
                 self._cache[path] = answer
         for fault in self.misbehaviours:
@@ -199,7 +200,8 @@ class CtLog:
                 return fault.reaction(answer)
         return answer
 
-    def _honest(self, path: str) -> Answer:
+    def honest(self, path: str) -> Answer:
+        """What GET *path* gives without misbehaviour; the faults that are attributes are in it."""
         parts = urlsplit(path)
         prefix = f"/{self.name}/"
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
@@ -273,15 +275,15 @@ class CtLog:
         end = min(end, start + self.batch - 1, size - 1)
         entries = self._served()[start : end + 1] if self.dropped else self.history.entries[start : end + 1]
         return [
-            {"leaf_input": _b64(self._flip(index, entry.leaf(index), 12)), "extra_data": _b64(entry.extra())}
+            {"leaf_input": _b64(self._flip(index, entry.leaf(index), 2)), "extra_data": _b64(entry.extra())}
             for index, entry in enumerate(entries, start)
         ]
 
-    def _flip(self, index: int, content: bytes, at: int) -> bytes:
-        """A bit of the body, well past the lengths, when this entry is one of the flipped."""
+    def _flip(self, index: int, content: bytes, before: int) -> bytes:
+        """One bit of the serial number, when this entry is one of the flipped. *before*: bytes before the timestamp."""
         if index not in self.flipped:
             return content
-        at += 400
+        at = before + (33 if self.history.entries[index].issuer_key_hash is None else 61)
         return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
     def _data_tile(self, number: list[str]) -> Answer:

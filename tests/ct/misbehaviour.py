@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TypeAlias
 
 
@@ -97,13 +98,18 @@ def truncated_gzip(honest: Answer) -> Answer:
 
 
 def bomb(megabytes: int = 256) -> Reaction:
-    body = gzip.compress(b"\0" * (megabytes << 20))
+    body = _bomb(megabytes)
     return lambda honest: replace(honest, body=body, headers=(("Content-Encoding", "gzip"),))
 
 
 def endless(megabytes: int = 256) -> Reaction:
     """A body as large as that, uncompressed."""
     return lambda honest: replace(honest, body=b"\0" * (megabytes << 20), headers=())
+
+
+@cache
+def _bomb(megabytes: int) -> bytes:
+    return gzip.compress(b"\0" * (megabytes << 20), 1)
 
 
 def _plain(answer: Answer) -> bytes:
