@@ -59,7 +59,7 @@ class Lookalikes:
         self._own = {registrable(domain) for domain in domains if not is_public_suffix(domain)}
         self._labels: dict[str, str] = {}
         self._skeletons: dict[str, str] = {}
-        self._rests: dict[str, str] = {}
+        self._rests: dict[str, tuple[str, ...]] = {}
         for domain in sorted(self._own):
             label = domain.partition(".")[0]
             if len(label) < SHORTEST_LABEL or domain.rpartition(".")[2].isdigit():
@@ -68,7 +68,7 @@ class Lookalikes:
             self._skeletons.setdefault(skeleton(label), domain)
             if len(label) >= SHORTEST_EDITED:
                 for rest in _rests(label):
-                    self._rests.setdefault(rest, domain)
+                    self._rests[rest] = (*self._rests.get(rest, ()), domain)
         # One edit leaves the first two letters of a label of five alone, or the last two.
         edited = [label for label in self._labels if len(label) >= SHORTEST_EDITED]
         self._heads = {label[:2] for label in edited}
@@ -78,7 +78,7 @@ class Lookalikes:
         """Which of these names may look like a watched domain; the others do not."""
         text = b"\n" + b"\n".join(names).lower()
         found = _LABELS.findall(text[::-1])[::-1]
-        if len(found) != len(names):
+        if len(found) != len(names) or not text.isascii():
             return [at for at, name in enumerate(names) if self.match(Names(dns=(name,)))]
         similar = {label for label in {each for _, *two in found for each in two} if self._resembles(label)}
         return [at for at, (_, *two) in enumerate(found) if not similar.isdisjoint(two)] if similar else []
@@ -115,9 +115,9 @@ class Lookalikes:
         if label[:2] not in self._heads and label[-2:] not in self._tails:
             return None
         for rest in _rests(label):
-            domain = self._rests.get(rest)
-            if domain and _one_edit(label, domain.partition(".")[0]):
-                return domain, "one edit"
+            for domain in self._rests.get(rest, ()):
+                if _one_edit(label, domain.partition(".")[0]):
+                    return domain, "one edit"
         return None
 
 
