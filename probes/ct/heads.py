@@ -174,7 +174,8 @@ def _digitally_signed(signed: bytes) -> tuple[int, bytes]:
 
 
 def _own_signature(signatures: str, origin: str, key_id: bytes) -> tuple[int, bytes]:
-    """Timestamp and DigitallySigned of the first signature by this log's key."""
+    """Timestamp and DigitallySigned of the first signature by this log's key. Every line must be a signature's."""
+    own: bytes | None = None
     for line in signatures.removesuffix("\n").split("\n"):
         found = _SIGNATURE.fullmatch(line)
         if not found:
@@ -184,11 +185,13 @@ def _own_signature(signatures: str, origin: str, key_id: bytes) -> tuple[int, by
             value = b64decode(encoded, validate=True)
         except binascii.Error as wrong:
             raise BadHead("the checkpoint has a signature that is not base64") from wrong
-        if name == origin and value[:4] == key_id:
-            if len(value) < 12:
-                raise BadHead("the log's signature on the checkpoint is too short")
-            return int.from_bytes(value[4:12], "big"), value[12:]
-    raise BadHead("the checkpoint carries no signature by the log's key")
+        if own is None and name == origin and value[:4] == key_id:
+            own = value
+    if own is None:
+        raise BadHead("the checkpoint carries no signature by the log's key")
+    if len(own) < 12:
+        raise BadHead("the log's signature on the checkpoint is too short")
+    return int.from_bytes(own[4:12], "big"), own[12:]
 
 
 def _decimal(text: str) -> int:
