@@ -41,6 +41,7 @@ def described(core: Core, channel: Channel) -> Json:
     if channel.is_im:
         other = next((member for member in channel.members if member != app.bot_user), "")
         return common | {"user": other, "is_user_deleted": False, "is_open": True}
+    is_shared = any(core.team.users[member].team for member in channel.members if member in core.team.users)
     return common | {
         "name": channel.name,
         "name_normalized": channel.name,
@@ -48,8 +49,8 @@ def described(core: Core, channel: Channel) -> Json:
         "is_group": channel.is_private,
         "is_general": channel.name == "general",
         "is_member": app.bot_user in channel.members,
-        "is_shared": False,
-        "is_ext_shared": False,
+        "is_shared": is_shared,
+        "is_ext_shared": is_shared,
         "num_members": len(channel.members),
         "topic": {"value": channel.topic, "creator": "", "last_set": 0},
         "purpose": {"value": "", "creator": "", "last_set": 0},
@@ -60,18 +61,20 @@ def person(core: Core, user: User) -> Json:
     """The user object."""
     return {
         "id": user.id,
-        "team_id": core.team.id,
+        "team_id": user.team or core.team.id,
         "name": user.name,
         "real_name": user.real_name,
         "deleted": False,
         "tz": "Etc/UTC",
         "tz_label": "UTC",
         "tz_offset": 0,
-        "profile": {"real_name": user.real_name, "display_name": user.name, "team": core.team.id},
+        "profile": {"real_name": user.real_name, "display_name": user.name, "team": user.team or core.team.id},
         "is_bot": user.is_bot,
         "is_app_user": False,
         "is_admin": False,
-        "is_restricted": False,
+        "is_restricted": user.is_guest,
+        "is_ultra_restricted": False,
+        "is_stranger": bool(user.team),
     }
 
 
@@ -338,45 +341,6 @@ def bookmark_add(core: Core, args: Args) -> Json:
     return {"bookmark": bookmark}
 
 
-def function_complete(core: Core, args: Args) -> Json:
-    """functions.completeSuccess"""
-    result = {"id": args.text("function_execution_id"), "outputs": args.structure("outputs") or {}, "error": None}
-    core.function_results.append(result)
-    core.touch()
-    return {}
-
-
-def function_fail(core: Core, args: Args) -> Json:
-    """functions.completeError"""
-    core.function_results.append({"id": args.text("function_execution_id"), "outputs": {}, "error": args.text("error")})
-    core.touch()
-    return {}
-
-
-def run_function(core: Core, user: str, callback_id: str, inputs: Json) -> str:
-    """Let a workflow execute one of the app's functions; answers the execution's id."""
-    execution = core.team.new_id("Fx")
-    token = f"xwfp-local-{execution}"
-    core.function_tokens.add(token)
-    event = {
-        "type": "function_executed",
-        "function": {
-            "id": core.team.new_id("Fn"),
-            "callback_id": callback_id,
-            "type": "app",
-            "app_id": core.team.app.id,
-        },
-        "inputs": inputs,
-        "function_execution_id": execution,
-        "workflow_execution_id": core.team.new_id("Wx"),
-        "event_ts": core.team.clock.ts(),
-        "bot_access_token": token,
-        "user": user,
-    }
-    core.emit(event, "function_executed")
-    return execution
-
-
 METHODS = {
     "api.test": Method(handler=api_test, tier=4),
     "auth.test": Method(handler=auth_test, tier=4),
@@ -396,6 +360,4 @@ METHODS = {
     "reactions.get": Method(handler=reaction_get, tier=3, scopes=("reactions:read",)),
     "pins.add": Method(handler=pin_add, tier=2, scopes=("pins:write",)),
     "bookmarks.add": Method(handler=bookmark_add, tier=2, scopes=("bookmarks:write",)),
-    "functions.completeSuccess": Method(handler=function_complete, tier=3),
-    "functions.completeError": Method(handler=function_fail, tier=3),
 }

@@ -104,6 +104,8 @@ class Core:
         self.pages: set[Page] = set()
         self.function_tokens: set[str] = set()
         self.function_results: list[Json] = []
+        self.executions: dict[str, str] = {}
+        """The steps that workflows wait for: execution → callback id."""
         self.filled_in: dict[str, Json] = {}
         """``state.values`` of messages with inputs, by "channel:ts" or ephemeral id."""
         self.base_url = ""
@@ -215,7 +217,9 @@ class Core:
             return None
         if channel is not None and self.team.app.bot_user not in channel.members:
             return None
-        return self.courier.event(payloads.event_callback(self.team, copy.deepcopy(event)))
+        author = self.team.users.get(str(event.get("user")))
+        of_team = author.team if author is not None else ""
+        return self.courier.event(payloads.event_callback(self.team, copy.deepcopy(event), of_team=of_team))
 
     def _emit_message(self, channel: Channel, event: Json) -> None:
         self.emit(event, f"message.{channel.kind}", channel)

@@ -9,12 +9,13 @@ from bot.local.team import Channel, Team, User
 VERIFICATION_TOKEN = "local-verification-token"  # noqa: S105 - deprecated by Slack, still in every payload, secures nothing
 
 
-def event_callback(team: Team, event: Json) -> Json:
-    """The Events API wrapper around one event."""
+def event_callback(team: Team, event: Json, *, of_team: str = "") -> Json:
+    """The Events API wrapper around one event. *of_team*: the other workspace of a shared channel, where it comes from;
+    then ``authorizations`` alone says in which one the app is installed."""
     app = team.app
     return {
         "token": VERIFICATION_TOKEN,
-        "team_id": team.id,
+        "team_id": of_team or team.id,
         "context_team_id": team.id,
         "context_enterprise_id": None,
         "api_app_id": app.id,
@@ -31,7 +32,7 @@ def event_callback(team: Team, event: Json) -> Json:
                 "is_enterprise_install": False,
             }
         ],
-        "is_ext_shared_channel": False,
+        "is_ext_shared_channel": bool(of_team),
         "event_context": f"4-{secrets.token_urlsafe(24)}",
     }
 
@@ -104,7 +105,7 @@ def interaction(team: Team, kind: str, user: User, trigger_id: str | None = None
     """What every interactive payload has in common."""
     common: Json = {
         "type": kind,
-        "user": {"id": user.id, "username": user.name, "name": user.name, "team_id": team.id},
+        "user": {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team or team.id},
         "api_app_id": team.app.id,
         "token": VERIFICATION_TOKEN,
         "team": {"id": team.id, "domain": team.domain},

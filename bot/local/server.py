@@ -9,13 +9,13 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from bot.local import api_chat, api_rooms, api_views, client, hooks, webapi
+from bot.local import api_chat, api_rooms, api_views, client, functions, hooks, webapi
 from bot.local.errors import ApiError, PortInUse
 from bot.local.files import MAX_FILE_BYTES
 from bot.local.security import Guard
 from bot.local.workspace import Workspace
 
-METHODS = {**api_chat.METHODS, **api_rooms.METHODS, **api_views.METHODS}
+METHODS = {**api_chat.METHODS, **api_rooms.METHODS, **api_views.METHODS, **functions.METHODS}
 PAGE = Path(__file__).parent / "page"
 _LOOPBACK = ("127.0.0.1", "::1")
 _MAX_UPLOAD = MAX_FILE_BYTES + 65_536

@@ -12,12 +12,14 @@ from bot.local.errors import ApiError, Json
 
 @dataclass(slots=True, kw_only=True)
 class User:
-    """A member; the app's bot is one too."""
+    """A member; the app's bot is one too. *team*: the workspace that somebody in a shared channel comes from."""
 
     id: str
     name: str
     real_name: str
     is_bot: bool = False
+    is_guest: bool = False
+    team: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class App:
     events: frozenset[str]
     commands: tuple[Json, ...]
     shortcuts: tuple[Json, ...]
+    functions: Json = field(default_factory=dict)
 
     @classmethod
     def of(cls, manifest: Json, *, bot_user: str, bot_id: str, app_id: str) -> "App":
@@ -76,6 +79,7 @@ class App:
             events=frozenset((settings.get("event_subscriptions") or {}).get("bot_events") or ()),
             commands=tuple(features.get("slash_commands") or ()),
             shortcuts=tuple(features.get("shortcuts") or ()),
+            functions=dict(manifest.get("functions") or {}),
         )
 
 
@@ -115,9 +119,11 @@ class Team:
 
     # people and channels
 
-    def add_user(self, name: str, real_name: str, *, is_bot: bool = False) -> User:
-        """A new member."""
-        user = User(id=self.new_id("U"), name=name, real_name=real_name, is_bot=is_bot)
+    def add_user(
+        self, name: str, real_name: str, *, is_bot: bool = False, is_guest: bool = False, team: str = ""
+    ) -> User:
+        """A new member, a guest, or (*team*) somebody of another workspace."""
+        user = User(id=self.new_id("U"), name=name, real_name=real_name, is_bot=is_bot, is_guest=is_guest, team=team)
         self.users[user.id] = user
         return user
 

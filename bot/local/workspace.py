@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bot.local import payloads
-from bot.local.api_rooms import enter, react, run_function
+from bot.local.api_rooms import enter, react
 from bot.local.blocks import block_problems
 from bot.local.core import Call, Ephemeral
 from bot.local.delivery import ACK_DEADLINE_S, RETRY_DELAYS_S, Delivery
 from bot.local.errors import ApiError, Json, Refused
+from bot.local.functions import run_function
 from bot.local.interactions import Interactions
 from bot.local.limits import SLACK, Limits
 from bot.local.team import Channel, User
@@ -127,6 +128,8 @@ class Workspace(Interactions):
     def _authored(self, user: str, stored: str, thread_ts: str | None) -> Json:
         message: Json = {"user": user, "text": stored, "client_msg_id": str(uuid.uuid4())}
         message["blocks"] = rich_text(stored, uuid.uuid4().hex[:5])
+        if home := self.team.user(user).team:  # somebody of another workspace, in a shared channel
+            message |= {"team": home, "user_team": home, "source_team": home}
         return message | ({"thread_ts": thread_ts} if thread_ts else {})
 
     def _typed(self, where: Channel, message: Json, post: Callable[[], Json] | None = None) -> Json:
@@ -257,7 +260,11 @@ class Workspace(Interactions):
 
     async def remove_member(self, user: str, channel: str) -> None:
         """Take a person, or the bot, out of a channel."""
-        self.team.channel(channel).members.discard(user)
+        where = self.team.channel(channel)
+        if user == self.bot:
+            kind = f"{where.type}_left"
+            self.emit({"type": kind, "channel": where.id, "actor_id": self.me, **self._now()}, kind, where)
+        where.members.discard(user)
         self.touch()
 
     async def archive(self, channel: str, *, user: str | None = None) -> None:
@@ -265,6 +272,18 @@ class Workspace(Interactions):
         where = self.team.channel(channel)
         where.is_archived = True
         self._channel_event(where, "archive", {"channel": where.id, "user": user or self.me})
+
+    async def unarchive(self, channel: str, *, user: str | None = None) -> None:
+        """Open an archived channel again."""
+        where = self.team.channel(channel)
+        where.is_archived = False
+        self._channel_event(where, "unarchive", {"channel": where.id, "user": user or self.me})
+
+    async def delete_channel(self, channel: str) -> None:
+        """Delete a channel and all that is in it."""
+        where = self.team.channel(channel)
+        self._channel_event(where, "deleted", {"channel": where.id})
+        del self.team.channels[where.id]
 
     async def rename(self, channel: str, name: str) -> None:
         """Rename a channel."""
@@ -274,8 +293,11 @@ class Workspace(Interactions):
 
     def _channel_event(self, where: Channel, act: str, event: Json) -> None:
         kind = f"{where.type}_{act}"
-        self.emit({"type": kind, "event_ts": self.team.clock.ts(), **event}, kind, where)
+        self.emit({"type": kind, **self._now(), **event}, kind, where)
         self.touch()
+
+    def _now(self) -> Json:
+        return {"event_ts": self.team.clock.ts()}
 
     async def uninstall(self) -> None:
         """Take the app out of the workspace: its tokens are dead, and it is told."""
@@ -292,6 +314,6 @@ class Workspace(Interactions):
         self.emit({"type": "app_uninstalled", "event_ts": at}, "app_uninstalled")
         self.touch()
 
-    async def run_function(self, callback_id: str, inputs: Json, *, user: str | None = None) -> str:
+    async def run_function(self, callback_id: str, inputs: Json) -> str:
         """Execute one of the app's functions as a workflow step; the result lands in ``function_results``."""
-        return run_function(self, user or self.me, callback_id, inputs)
+        return run_function(self, callback_id, inputs)
