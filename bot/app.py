@@ -11,10 +11,11 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.listeners import actions, commands, events, faults, incident, triage, views, workflow, workspace
+from bot.listeners import actions, commands, events, faults, forms, home, incident, triage, views, workflow, workspace
 from bot.listeners.gate import Gate
 from bot.manifest import COMMAND
-from bot.render import explain, identities, listing, repair, report
+from bot.render import explain, figures, help, identities, listing, repair, report
+from bot.render import forms as check_form
 from bot.render import incident as room
 from bot.render import triage as questions
 
@@ -98,6 +99,13 @@ def build_app(
     app.action(questions.HOST)(triage.asks_host(gate))
     app.view(questions.HOST_FORM)(triage.host_given(gate))
     app.shortcut(questions.SHORTCUT)(triage.used(gate))
+    app.event("app_home_opened", middleware=[home.looked_at(gate)])(events.begun(gate))
+    app.event("member_joined_channel", middleware=[home.joined(gate)])(events.begun(gate))
+    app.action(figures.FIGURES)(actions.pressed(gate))
+    app.action(help.RUNS)(forms.run(gate))
+    app.action(help.CHECK_FORM)(forms.pressed(gate))
+    app.shortcut(check_form.CHECK_SHORTCUT)(forms.used(gate))
+    app.view(check_form.CHECK_FILLED)(forms.submitted(gate))
     app.action(identities.ADD)(views.pressed(gate))
     app.view(identities.FORM)(views.submitted(gate))
     return app

@@ -25,12 +25,18 @@ MANIFEST: dict[str, Any] = {
     },
     "features": {
         "app_home": {
-            "home_tab_enabled": False,
+            "home_tab_enabled": True,
             "messages_tab_enabled": True,
             "messages_tab_read_only_enabled": False,
         },
         "bot_user": {"display_name": "clienthello", "always_online": True},
         "shortcuts": [
+            {
+                "name": "Check TLS…",
+                "type": "global",
+                "callback_id": "check_form",
+                "description": "Asks for host, port and options, and posts the verdict where you choose",
+            },
             {
                 "name": "Add to timeline",
                 "type": "message",
@@ -64,6 +70,7 @@ MANIFEST: dict[str, Any] = {
                 "files:read",
                 "files:write",
                 "groups:history",
+                "groups:read",
                 "im:history",
                 "im:write",
                 "reactions:read",
@@ -118,9 +125,11 @@ MANIFEST: dict[str, Any] = {
     "settings": {
         "event_subscriptions": {
             "bot_events": [
+                "app_home_opened",
                 "app_mention",
                 "app_uninstalled",
                 "function_executed",
+                "member_joined_channel",
                 "message.channels",
                 "message.groups",
                 "message.im",

@@ -27,6 +27,7 @@ from bot.clients import Clients, OneClient
 from bot.config import HttpMode, ManyWorkspaces, SocketMode
 from bot.departures import Departures
 from bot.history import History
+from bot.home import Home
 from bot.identities import Identities
 from bot.installations import ByInstallation, Installations, InstalledClients, States
 from bot.listeners.gate import MOST_A_MINUTE, Gate
@@ -75,16 +76,26 @@ async def serving(
             clients = seat.clients
             outbox = Outbox(history=history, clients=clients)
             supervisor = Supervisor()
+            rooms = Rooms(clients)
             work = Work(
                 history=history,
                 outbox=outbox,
-                rooms=Rooms(clients),
+                rooms=rooms,
                 supervisor=supervisor,
                 checker=checker,
                 identities=Identities(history=history, secret_key=secret_key, admins=Admins(clients, admin_usergroups)),
                 messages=Messages(clients),
                 clients=clients,
             )
+            home = Home(
+                history=history,
+                outbox=outbox,
+                clients=clients,
+                rooms=rooms,
+                places=places,
+                link=work.response.link,
+            )
+            work.also(home.acts())
             gate = Gate(
                 history=history,
                 work=work,
@@ -104,6 +115,7 @@ async def serving(
                 asyncio.create_task(outbox.run(), name="outbox"),
                 asyncio.create_task(_forgetting(history), name="forgetting"),
                 asyncio.create_task(work.vigils.run(), name="keep watch"),
+                asyncio.create_task(home.run(), name="homes"),
                 asyncio.create_task(work.steps.run(), name="workflow steps"),
             )
             try:

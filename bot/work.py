@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from typing import Protocol, assert_never
 
 from bot import commands, incidents
 from bot.clients import Clients
+from bot.drawing import Drawing
 from bot.history import History
 from bot.identities import Identities
 from bot.messages import Messages
@@ -41,10 +42,11 @@ from bot.model import (
 )
 from bot.notify import Outbox
 from bot.pace import Pace
-from bot.render import changes, explain, listing, repair, report, words
+from bot.render import changes, explain, figures, help, listing, repair, report, words
 from bot.render import identities as identity
 from bot.render import incident as room
 from bot.response import Response, below, reply, root_note
+from bot.retrospect import Retrospect
 from bot.rooms import Rooms
 from bot.steps import STEP, Steps
 from bot.supervisor import Supervisor
@@ -111,6 +113,7 @@ class Work:
             first_check=self.first_check,
             quotable=self._quotable,
         )
+        self._retrospect = Retrospect(history=history, outbox=outbox, drawing=Drawing(), quotable=self._quotable)
         self._running: set[str] = set()  # keys of headlines whose check runs
         self.vigils = Vigils(history=history, outbox=outbox, response=self.response, checks=self)
         self.steps = Steps(history=history, clients=clients, checks=self)
@@ -123,11 +126,16 @@ class Work:
             listing.OLDER: self._turned,
             listing.NEWER: self._turned,
             explain.CHECK: self._check_named,
+            figures.FIGURES: self._retrospect.told,
             LOOK: self.vigils.look,
             STEP: self.steps.perform,
             **self.response.acts(),
             **self._triage.acts(),
         }
+
+    def also(self, acts: Mapping[str, Callable[[Intake], Awaitable[None]]]) -> None:
+        """What further buttons and events do."""
+        self._acts.update(acts)
 
     def hand_over(self, intake: Intake) -> None:
         """Begin a request that is stored. Never raises: it is called after the acknowledgement."""
@@ -162,6 +170,8 @@ class Work:
         match command:
             case Check():
                 await self.first_check(intake, command)
+            case HistoryQuery(figures=True):
+                await self._retrospect.told(intake)
             case HistoryQuery(word=word):
                 await self._history_page(intake, word)
             case IdentityCommand():
@@ -655,11 +665,11 @@ def at_once(command: Help | NotYet | Misread) -> Content:
     """The answer to what needs no work."""
     match command:
         case Help(word=word):
-            return listing.help_about(word)
+            return help.help_about(word)
         case NotYet(word=word):
             return words.not_yet(word, commands.PLANNED[word], commands.WHAT_WORKS)
-        case Misread(answer=answer):
-            return words.answer(answer)
+        case Misread():
+            return help.misread(command)
 
 
 def _explained(text: str) -> Content:

@@ -18,11 +18,12 @@ import yaml
 
 from bot import manifest as packaged
 from bot.listeners import workflow
-from bot.render import explain, identities, incident, listing, repair, report, triage
+from bot.render import explain, figures, forms, help, identities, incident, listing, repair, report, triage
 
 ROOT = Path(__file__).parent.parent
 Json = dict[str, Any]
 
+_ROOMS = ("conversations.info", "conversations.list", "conversations.members", "member_joined_channel")
 # Scope → the Web API methods and events that need it. A scope whose row is empty needs no method: see the remark.
 SCOPES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -35,8 +36,8 @@ SCOPES: Mapping[str, frozenset[str]] = MappingProxyType(
         "commands": frozenset({"a slash command", "a shortcut"}),
         "files:read": frozenset({"files.info", "file_shared"}),
         "files:write": frozenset({"files.getUploadURLExternal", "files.completeUploadExternal"}),
-        "channels:read": frozenset({"conversations.info", "conversations.list", "member_joined_channel"}),
-        "groups:read": frozenset({"conversations.info", "conversations.list", "member_joined_channel"}),
+        "channels:read": frozenset(_ROOMS),
+        "groups:read": frozenset(_ROOMS),
         "im:write": frozenset({"conversations.open"}),
         "users:read": frozenset({"users.info"}),
         "usergroups:read": frozenset({"usergroups.users.list"}),
@@ -67,7 +68,7 @@ EVENTS = frozenset(
     }
 )
 # The Web API methods that Slack lets every token call.
-UNSCOPED = frozenset({"auth.test", "apps.connections.open", "views.open"})
+UNSCOPED = frozenset({"auth.test", "apps.connections.open", "views.open", "views.publish", "app_home_opened"})
 # A wrapper of slack_sdk and what it calls.
 WRAPPERS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -148,6 +149,11 @@ _NAMES = {
     "PRESSED": triage.PRESSED.pattern,
     "HOST": triage.HOST,
     "HOST_FORM": triage.HOST_FORM,
+    "FIGURES": figures.FIGURES,
+    "RUNS": help.RUNS.pattern,
+    "CHECK_FORM": help.CHECK_FORM,
+    "CHECK_SHORTCUT": forms.CHECK_SHORTCUT,
+    "CHECK_FILLED": forms.CHECK_FILLED,
     "SHORTCUT": triage.SHORTCUT,
 }
 

@@ -37,13 +37,13 @@ def used(gate: Gate) -> Callable[..., Awaitable[None]]:
     async def shortcut(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
         user = str(body["user"]["id"])
         intake = Intake(
-            key=f"shortcut:{body.get('action_ts')}:{user}:{render.SHORTCUT}",
+            key=f"shortcut:{body.get('action_ts')}:{user}:{render.CHECK_SHORTCUT}",
             kind="action",
             team=str((body.get("team") or {}).get("id") or ""),
             channel="",
             user=user,
             text="new",
-            action=render.SHORTCUT,
+            action=render.CHECK_SHORTCUT,
             received_at=datetime.now(UTC),
         )
         await _open(gate, client, intake, str(body.get("trigger_id") or ""))

@@ -62,6 +62,10 @@ class Gate:
         self._people = Rate(most_a_minute, clock)
         self._rooms = Rate(int(most_a_minute * _ROOM), clock)
 
+    def answers_in(self, channel: str) -> bool:
+        """Whether the operator lets the bot speak in *channel*."""
+        return not self._allowed or channel in self._allowed
+
     def refusal(self, channel: str, user: str) -> Content | None:
         """Why this request is not taken, or None. A request that is taken counts."""
         if self._allowed and channel not in self._allowed:

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Literal, TypeAlias, assert_never
 
 from bot.model import Content, Incident, Json
-from bot.render.limits import actions, button, code, context, cut, fit, raw, section
+from bot.render.limits import button, code, context, cut, fit, raw, section
 from bot.render.postmortem import GUIDE_HOURS, time_to_cause
 from bot.render.words import counted, listed
 
@@ -270,6 +270,6 @@ def _median_of(each: OfCause) -> str:
     return f" ({duration(each.to_cause)})" if each.to_cause is not None else ""
 
 
-def offered() -> Json:
+def button_for_all() -> Json:
     """The button that asks for them. They are posted, for all to see."""
-    return actions(button("Figures, posted here", FIGURES, "all"))
+    return button("Figures, posted here", FIGURES, "all")

@@ -11,13 +11,11 @@ from typing import Any
 
 from bot import commands
 from bot.model import Check, Json
-from bot.render.help import CHECK_FORM
 from bot.render.limits import context, cut
 from probes.model import DEFAULT_PORT, STARTTLS_PROTOCOLS, Target, UsageError, hostname, ip_literal, shown
 
-SHORTCUT = "check_form"  # the global shortcut
-FORM = "check_form.filled"
-OPEN = CHECK_FORM
+CHECK_SHORTCUT = "check_form"  # the global shortcut
+CHECK_FILLED = "check_form.filled"
 # Fields: block_id and action_id are the same.
 HOST, PORT, CHANNEL, STARTTLS, IP, SNI, ORIGIN, IDENTITY = (
     "host", "port", "channel", "starttls", "ip", "sni", "origin", "identity",
@@ -77,7 +75,7 @@ def form(identities: Sequence[str], *, given: Check | None = None, channel: str 
         blocks.append(_input(IDENTITY, "Client certificate", _identity(identities, chosen), optional=True))
     return {
         "type": "modal",
-        "callback_id": FORM,
+        "callback_id": CHECK_FILLED,
         "title": _plain("Check TLS"),
         "submit": _plain("Check"),
         "close": _plain("Cancel"),
