@@ -293,7 +293,8 @@ def _ask_about(seen: Handshake, evidence: Evidence, inquiry: Inquiry) -> None:
         return
     host = evidence.target.server_name or evidence.target.host
     store = anchors(evidence.trust)
-    inquiry.ask(questions(assess(seen.certificates, host, store, evidence.taken_at, extra=(), view=MODERN)).questions)
+    second = evidence.taken_at.replace(microsecond=0)
+    inquiry.ask(questions(assess(seen.certificates, host, store, second, extra=(), view=MODERN)).questions)
 
 
 async def _with_statuses(facts: Facts, inquiry: Inquiry, tell: Callable[[str], None]) -> Facts:

@@ -80,6 +80,15 @@ class Family:
         """The family's hello for *server_name*, as this prober sends it."""
         return _offer(self.name, server_name if self.sends_server_name else None)
 
+    @property
+    def nameless(self) -> Offer:
+        """The family's hello but for the name."""
+        return _offer(self.name, None)
+
+    @property
+    def newest(self) -> int:
+        return self.versions[0]
+
 
 @lru_cache(maxsize=1024)
 def _offer(name: str, server_name: str | None) -> Offer:
@@ -344,18 +353,32 @@ def admits(offer: Offer, seen: Handshake) -> bool:
 
     True proves a common version, suite, group and signature; False proves nothing.
     """
-    if seen.version not in offer.versions or seen.cipher not in offer.ciphers:
+    return _admits(offer, seen.version, seen.cipher, seen.group, seen.signature_scheme)
+
+
+def would_choose(family: Family, seen: Handshake) -> bool:
+    """`admits` of the family's own hello; servers make few choices, so what was answered once is remembered."""
+    return _would_choose(family.name, seen.version, seen.cipher, seen.group, seen.signature_scheme)
+
+
+@lru_cache(maxsize=4096)
+def _would_choose(name: str, version: int | None, cipher: int | None, group: int | None, scheme: int | None) -> bool:
+    return _admits(_offer(name, None), version, cipher, group, scheme)
+
+
+def _admits(offer: Offer, version: int | None, cipher: int | None, group: int | None, scheme: int | None) -> bool:
+    if version not in offer.versions or cipher not in offer.ciphers:
         return False
     if not offer.extensions:
         # Without supported_groups only RSA key exchange is certain to be answered (RFC 8422 section 4).
-        return seen.group is None
+        return group is None
     # Before TLS 1.3 a finite-field group is the server's own choice (RFC 7919 section 4): no offer excludes it.
-    its_own = seen.version < TLS13 and seen.group is not None and seen.group >= 0x0100
-    if seen.group is not None and not its_own and seen.group not in offer.groups:
+    its_own = version < TLS13 and group is not None and group >= 0x0100
+    if group is not None and not its_own and group not in offer.groups:
         return False
-    if seen.version == TLS13 and seen.signature_scheme is None:
+    if version == TLS13 and scheme is None:
         return False  # the exchange was left before CertificateVerify: the key's scheme is not known
-    return seen.version < TLS12 or seen.signature_scheme is None or seen.signature_scheme in offer.signature_algorithms
+    return version < TLS12 or scheme is None or scheme in offer.signature_algorithms
 
 
 def covered_by(offer: Offer, wider: Offer) -> bool:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
-from probes import plan
 from probes.clients import CURRENT, FAMILIES, TLS13, WEAK_CIPHERS, Family
 from probes.look import Chain, Look, leaf_of
 from probes.model import Dropped, Endpoint, Evidence, Handshake, Malformed, Stalled, Trust, Unreached
 from probes.name_habits import accepts
+from probes.once import once
 from probes.pki.anchors import Anchors
 from probes.pki.certificate import Certificate
 from probes.pki.judge import ChainFacts, assess, chain_fault, client_fault
@@ -57,6 +57,9 @@ class Verdict:
     code: str | None
 
 
+_PASSES = Verdict(code=None)
+
+
 class Facts:
     """The evidence of one check, seen from where rules stand."""
 
@@ -64,6 +67,8 @@ class Facts:
         self.evidence = evidence
         self.anchors = anchors(evidence.trust)
         self.now = evidence.taken_at
+        # Certificates know no parts of a second, so that checks within one share what they found out about a chain.
+        self._second = evidence.taken_at.replace(microsecond=0)
         self.fetched: Chain = tuple(der for fetched in evidence.fetched for der in fetched.certificates)
         by_endpoint: dict[Endpoint, list[Handshake]] = {}
         for shake in evidence.handshakes:
@@ -78,7 +83,8 @@ class Facts:
         self._assessed: dict[tuple[Look, Chain], ChainFacts] = {}
         self._family_faults: dict[tuple[Chain, str, View, bool, Anchors], str | None] = {}
         self._common: dict[tuple[Look, Chain], tuple[str | None, str | None]] = {}
-        self._verdicts: dict[tuple[str, Look], Verdict | None] = {}
+        self._verdicts: dict[Look, dict[str, Verdict | None]] = {}
+        self._failing: dict[Look, dict[str, list[Family]]] = {}
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -100,7 +106,7 @@ class Facts:
         """What *chain* amounts to for current clients; what was fetched counts as known."""
         known = self._assessed.get((look, chain))
         if known is None:
-            known = assess(chain, look.reference, self.anchors, self.now, extra=self.fetched, view=look.view)
+            known = assess(chain, look.reference, self.anchors, self._second, extra=self.fetched, view=look.view)
             self._assessed[look, chain] = known
         return known
 
@@ -148,7 +154,7 @@ class Facts:
         key = (chain, look.reference, view, aia, store)
         if key not in self._family_faults:
             self._family_faults[key] = client_fault(
-                chain, look.reference, store, self.now, view=view, extra=self.fetched, aia=aia
+                chain, look.reference, store, self._second, view=view, extra=self.fetched, aia=aia
             )
         return self._family_faults[key]
 
@@ -199,13 +205,26 @@ class Facts:
 
     def verdict(self, family: Family, look: Look) -> Verdict | None:
         """Does *family* get through at this address? None: it cannot be told."""
-        key = (family.name, look)
-        if key not in self._verdicts:
-            self._verdicts[key] = self._verdict_of(family, look)
-        return self._verdicts[key]
+        known = self._verdicts.get(look)
+        if known is None:
+            known = self._verdicts[look] = {}
+        if family.name not in known:
+            known[family.name] = self._verdict_of(family, look)
+        return known[family.name]
+
+    def failing(self, look: Look, code: str) -> list[Family]:
+        """The current families that fail at this address with *code*."""
+        by_code = self._failing.get(look)
+        if by_code is None:
+            by_code = self._failing[look] = {}
+            for family in CURRENT:
+                verdict = self.verdict(family, look)
+                if verdict is not None and verdict.code is not None:
+                    by_code.setdefault(verdict.code, []).append(family)
+        return by_code.get(code, [])
 
     def _verdict_of(self, family: Family, look: Look) -> Verdict | None:
-        seen = plan.decided(family, look.server_name, look.handshakes)
+        seen = look.told.decides(family, look.server_name)
         # What stops the others stops none whose rare suite was chosen.
         through = completed(seen) and seen is not None and seen.cipher in family.rare_ciphers
         if look.obstacle is not None and (family.current or look.obstacle.code.startswith("reach.")) and not through:
@@ -255,7 +274,7 @@ class Facts:
 
     def _by_certificate(self, family: Family, look: Look, chain: Chain) -> Verdict | None:
         if not chain:
-            return Verdict(code=None) if look.shown is None and look.works else None
+            return _PASSES if look.shown is None and look.works else None
         name, time = self._common_faults(look, chain)
         leaf = leaf_of(chain)
         if name is not None and not (leaf is not None and accepts(leaf, look.reference, family.names)):
@@ -265,7 +284,8 @@ class Facts:
         fault = self._family_chain_fault(family, look, chain)
         if fault is not None and self._below_added(family, look, chain):
             fault = None
-        return Verdict(code=fault or self.standings.client_fault(family, look, self.chain(look, chain)))
+        fault = fault or self.standings.client_fault(family, look, self.chain(look, chain))
+        return Verdict(code=fault) if fault is not None else _PASSES
 
     def _common_faults(self, look: Look, chain: Chain) -> tuple[str | None, str | None]:
         """Name and time (unless a clock excuses it), the same for every family, so found out once."""
@@ -286,7 +306,7 @@ class Facts:
             if any((verdict := self.verdict(family, look)) is not None and verdict.code == code for look in looks)
         )
 
-    @cached_property
+    @once
     def standings(self) -> Standings:
         """What staples, OCSP responders and CRLs said."""
         return Standings(self.evidence)

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from operator import itemgetter
+from typing import TypeVar
 
 from probes import mtls
 from probes.clients import CURRENT_CIPHERS, CURRENT_GROUPS, CURRENT_SIGNATURES, TLS11, TLS13
@@ -24,9 +26,10 @@ from probes.model import (
     Stalled,
     Unreached,
 )
+from probes.once import once
 from probes.pki.certificate import Certificate, parse
 from probes.pki.views import MODERN, View
-from probes.plan import IMPLICIT, NO_APPLICATION_PROTOCOL, completed
+from probes.plan import IMPLICIT, NO_APPLICATION_PROTOCOL, Told, completed
 
 UNRECOGNIZED_NAME, PROTOCOL_VERSION = 112, 70
 _SETTLED = frozenset(
@@ -64,11 +67,11 @@ class Look:
     def address(self) -> str:
         return self.endpoint.address
 
-    @cached_property
+    @once
     def server_name(self) -> str | None:
         return self.evidence.target.server_name
 
-    @cached_property
+    @once
     def reference(self) -> str:
         """The identity a client expects here: the name it sends, else the address it was given."""
         return self.server_name or self.evidence.target.host
@@ -90,42 +93,46 @@ class Look:
             made = self._passed[purposes] = tuple([shake for shake in self.tries(*purposes) if completed(shake)])
         return made
 
-    @cached_property
+    @once
     def current(self) -> tuple[Handshake, ...]:
         """The tries that any current client's hello is like."""
         return self.tries("modern", "small", "http", "alone")
 
-    @cached_property
+    @once
     def named(self) -> tuple[Handshake, ...]:
         return tuple(shake for shake in self.handshakes if shake.offer.server_name == self.server_name)
 
-    @cached_property
+    @once
+    def told(self) -> Told:
+        return Told(self.handshakes)
+
+    @once
     def agreed(self) -> tuple[Handshake, ...]:
         """Handshakes for the name that came to an agreement, whatever was offered."""
         return tuple(shake for shake in self.named if completed(shake))
 
-    @cached_property
+    @once
     def is_gap(self) -> bool:
         """This prober could not look at the address at all (no IPv6 here, egress refused)."""
         return bool(self.handshakes) and all(
             isinstance(shake.outcome, Unreached) and shake.outcome.kind == "local" for shake in self.handshakes
         )
 
-    @cached_property
+    @once
     def connected(self) -> bool:
         return any(not isinstance(shake.outcome, Unreached) for shake in self.handshakes)
 
-    @cached_property
+    @once
     def spoke(self) -> bool:
         """Did the far end ever send anything that is TLS?"""
         return any(shake.version is not None or isinstance(shake.outcome, Alerted) for shake in self.handshakes)
 
-    @cached_property
+    @once
     def versions(self) -> frozenset[int]:
         """The versions agreed on with the name (or, where the name fails, with any)."""
         return frozenset(shake.version for shake in self.agreed if shake.version is not None)
 
-    @cached_property
+    @once
     def best(self) -> Handshake | None:
         """The handshake that shows this address best: as a current client sees it, else as any sees it."""
         order = ("modern", "small", "http", "alone", "tls13", "tls12", "everything", "no-alpn", "tls12-everything")
@@ -134,18 +141,18 @@ class Look:
                 return self.passed(purpose)[-1]
         return next(iter(self.agreed), None)
 
-    @cached_property
+    @once
     def shown(self) -> Handshake | None:
         """The handshake whose certificate current clients judge."""
         if self.best is not None and self.best.certificates:
             return self.best
         return next((shake for shake in self.agreed if shake.certificates), None)
 
-    @cached_property
+    @once
     def chain(self) -> Chain:
         return self.shown.certificates if self.shown else ()
 
-    @cached_property
+    @once
     def samples(self) -> tuple[Handshake, ...]:
         """The handshakes whose certificate any back end alike would have chosen the same.
 
@@ -157,57 +164,54 @@ class Look:
         others = (shake for shake in self.passed(*ALIKE_BY_KEY) if shake.certificates)
         return (*alike, *(shake for shake in others if _key_kind(shake.certificates) in kinds))
 
-    @cached_property
+    @once
     def chains(self) -> tuple[tuple[Chain, int], ...]:
         """The distinct chains that like offers got, with how often: more than one means that the address flaps."""
-        counted = Counter(shake.certificates for shake in self.samples)
-        if not counted and self.chain:
-            counted[self.chain] = 1
-        return tuple(counted.most_common())
+        return _tally([shake.certificates for shake in self.samples] or ([self.chain] if self.chain else []))
 
-    @cached_property
+    @once
     def leaf(self) -> Certificate | None:
         return leaf_of(self.chain)
 
-    @cached_property
+    @once
     def signs(self) -> bool:
         """Does the key sign the exchange? With RSA key exchange it decrypts, and its keyUsage may say so alone."""
         return self.shown is None or self.shown.version == TLS13 or self.shown.group is not None
 
-    @cached_property
+    @once
     def view(self) -> View:
         return MODERN if self.signs else replace(MODERN, wants_signing_usage=False)
 
-    @cached_property
+    @once
     def flaps(self) -> bool:
         """Equal offers were answered differently, for no reason of theirs."""
         ways = (self.chains, self.agreed_versions, self.agreed_protocols, self.agreed_demands)
         return max(map(len, ways)) > 1 or bool(self.outages)
 
-    @cached_property
+    @once
     def agreed_versions(self) -> tuple[tuple[int, int], ...]:
         """The distinct versions that offers of the same ones came to, with how often: one server keeps to one."""
         alike = self.passed("modern", "small", "http", "alone", "again", "sample")
-        return tuple(Counter(shake.version for shake in alike if shake.version is not None).most_common())
+        return _tally([shake.version for shake in alike if shake.version is not None])
 
-    @cached_property
+    @once
     def agreed_protocols(self) -> tuple[tuple[str | None, int], ...]:
         """The distinct application protocols that equal offers came to, with how often."""
         # Where no certificate was read, TLS 1.3 has not shown its encrypted extensions either, ALPN among them.
-        alike = (shake for shake in self.passed("modern", "small", "alone", "again", "sample") if shake.certificates)
-        return tuple(Counter(shake.alpn for shake in alike).most_common())
+        alike = self.passed("modern", "small", "alone", "again", "sample")
+        return _tally([shake.alpn for shake in alike if shake.certificates])
 
-    @cached_property
+    @once
     def agreed_demands(self) -> tuple[tuple[bool, int], ...]:
         """Whether like offers that came to one version were asked for a client certificate, with how often each."""
         alike = [shake for shake in (*self.passed(*ALIKE), *self.passed(*ALIKE_BY_KEY)) if shake.certificates]
-        by_version: dict[int | None, Counter[bool]] = {}
+        by_version: dict[int | None, list[bool]] = {}
         for shake in alike:
-            by_version.setdefault(shake.version, Counter())[shake.certificate_request is not None] += 1
-        mixed = next((counted for counted in by_version.values() if len(counted) > 1), Counter[bool]())
-        return tuple(mixed.most_common())
+            by_version.setdefault(shake.version, []).append(shake.certificate_request is not None)
+        mixed = next((asked for asked in by_version.values() if any(asked) and not all(asked)), [])
+        return _tally(mixed)
 
-    @cached_property
+    @once
     def outages(self) -> tuple[Handshake, ...]:
         """Tries that broke off although an equal offer got through, with hardly anything else open.
 
@@ -223,7 +227,7 @@ class Look:
         ]
         return tuple(broken) if any(shake.crowd <= QUIET or _is_settled(shake) for shake in broken) else ()
 
-    @cached_property
+    @once
     def shed(self) -> int:
         """Connections of a crowd that were dropped by an endpoint which answers when asked more quietly."""
         plain = self.tries("modern", "small", "http", "tls12", "again", "sample", "sample12")
@@ -231,7 +235,7 @@ class Look:
         equal = any(completed(other) for shake in broken for other in self.handshakes if _equal(other, shake))
         return len(broken) if equal and not self.outages else 0
 
-    @cached_property
+    @once
     def refuses_http1(self) -> bool:
         """Every hello that named http/1.1 alone was refused for it."""
         asked = self.tries("http")
@@ -239,21 +243,21 @@ class Look:
             isinstance(shake.outcome, Alerted) and shake.outcome.code == NO_APPLICATION_PROTOCOL for shake in asked
         )
 
-    @cached_property
+    @once
     def refused_without_certificate(self) -> tuple[Handshake, ...]:
         """Handshakes that were asked for a client certificate and refused, by alert or in HTTP, once none was given."""
         return mtls.demanding(self.named)
 
-    @cached_property
+    @once
     def client_auth(self) -> mtls.Auth | None:
         """Is a client certificate asked for here, and demanded? None: it cannot be told."""
         return mtls.auth(self.named)
 
-    @cached_property
+    @once
     def certificate_requests(self) -> tuple[CertificateRequest, ...]:
         return mtls.requests(self.named)
 
-    @cached_property
+    @once
     def presented(self) -> mtls.Presented | None:
         """What came of our client certificate here; None where this check has none."""
         evidence = self.evidence
@@ -271,7 +275,7 @@ class Look:
             return ours.code
         return "mtls.certificate-required" if self.refused_without_certificate else None
 
-    @cached_property
+    @once
     def quantum_fault(self) -> str | None:
         """Why the big post-quantum hello fails where the small one passes: by its size, or by its groups."""
         if self.passed("modern") or not self.tries("modern") or not self.passed("small") or self.outages:
@@ -281,13 +285,24 @@ class Look:
             return "reach.large-hello"
         return "negotiation.group" if quantum and not completed(quantum) else None
 
-    @cached_property
+    @once
     def obstacle(self) -> Obstacle | None:
         return obstacle(self)
 
     @property
     def works(self) -> bool:
         return self.connected and self.obstacle is None
+
+
+Value = TypeVar("Value")
+
+
+def _tally(values: Iterable[Value]) -> tuple[tuple[Value, int], ...]:
+    """The distinct values with how often each, the most frequent first. A Counter costs several times as much."""
+    counted: dict[Value, int] = {}
+    for value in values:
+        counted[value] = counted.get(value, 0) + 1
+    return tuple(sorted(counted.items(), key=itemgetter(1), reverse=True))
 
 
 ALIKE = ("modern", "small", "http", "alone", "again", "sample", "identity", "no-alpn")

@@ -20,8 +20,8 @@ from probes.clients import (
     TLS13,
     WEAK_CIPHERS,
     Family,
-    admits,
     covered_by,
+    would_choose,
 )
 from probes.model import Alerted, Completed, Dropped, Handshake, Malformed, NotTls, Offer, Stalled, Target, Unreached
 
@@ -321,28 +321,54 @@ def _why_modern_fails(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offe
 
 
 def _undecided_families(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
-    return tuple(_family(target, family) for family in FAMILIES if decided(family, target.server_name, seen) is None)
+    told = Told(seen)
+    return tuple(_family(target, family) for family in FAMILIES if told.decides(family, target.server_name) is None)
 
 
 def decided(family: Family, server_name: str | None, seen: tuple[Handshake, ...]) -> Handshake | None:
-    """The handshake that tells how this endpoint answers *family*'s hello, or None while none does.
+    """The handshake that tells how this endpoint answers *family*'s hello, or None while none does."""
+    return Told(seen).decides(family, server_name)
 
-    Its own hello tells; else a choice that its hello admits; else a wider offer that found nothing in common.
-    """
-    offer = family.offer(None)  # the name decides nothing below, and one offer does for all names of a sweep
-    name = server_name if family.sends_server_name else None
-    purpose, newest = offer.purpose, max(offer.versions)
-    for shake in reversed(seen):
-        if shake.offer.purpose == purpose:
-            return shake
-    named = [shake for shake in seen if shake.offer.server_name == name]
-    for shake in named:
-        # An exchange left at the ServerHello does not tell the group and signature of TLS 1.2.
-        # And what came of TLS 1.2 alone says nothing of a hello that offers 1.3 as well: the server would take 1.3.
-        whole = shake.offer.until != "server_hello" and max(shake.offer.versions) >= newest
-        if whole and not isinstance(shake.outcome, Malformed) and admits(offer, shake):
-            return shake
-    for shake in named:
-        if isinstance(shake.outcome, Alerted) and shake.version is None and covered_by(offer, shake.offer):
-            return shake
-    return None
+
+class Told:
+    """The handshakes of one address, sorted once for the question that is asked of them family by family."""
+
+    def __init__(self, seen: tuple[Handshake, ...]) -> None:
+        self._last = {shake.offer.purpose: shake for shake in seen}
+        self._named: dict[str | None, list[Handshake]] = {}
+        for shake in seen:
+            self._named.setdefault(shake.offer.server_name, []).append(shake)
+        self._choices: dict[str | None, list[tuple[int, Handshake]]] = {}
+
+    def decides(self, family: Family, server_name: str | None) -> Handshake | None:
+        """What `decided` says.
+
+        Its own hello tells; else a choice that its hello admits; else a wider offer that found nothing in common.
+        """
+        # The name decides nothing below, and one offer does for all names of a sweep.
+        offer, newest = family.nameless, family.newest
+        own = self._last.get(offer.purpose)
+        if own is not None:
+            return own
+        name = server_name if family.sends_server_name else None
+        for offered, shake in self._chosen(name):
+            # What came of TLS 1.2 alone says nothing of a hello that offers 1.3 as well: the server would take 1.3.
+            if offered >= newest and would_choose(family, shake):
+                return shake
+        for shake in self._named.get(name, ()):
+            if isinstance(shake.outcome, Alerted) and shake.version is None and covered_by(offer, shake.offer):
+                return shake
+        return None
+
+    def _chosen(self, name: str | None) -> list[tuple[int, Handshake]]:
+        """The handshakes with *name* that show a whole choice, each with the newest version it offered."""
+        if name not in self._choices:
+            self._choices[name] = [
+                (max(shake.offer.versions), shake)
+                for shake in self._named.get(name, ())
+                # An exchange left at the ServerHello does not tell the group and signature of TLS 1.2.
+                if shake.version is not None
+                and shake.offer.until != "server_hello"
+                and not isinstance(shake.outcome, Malformed)
+            ]
+        return self._choices[name]

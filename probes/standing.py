@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Literal
 
 from probes.clients import Family
 from probes.look import Look
 from probes.model import Endpoint, Evidence, Gap, Handshake
 from probes.observed import StatusAnswer
+from probes.once import once
 from probes.pki.certificate import Certificate, parse
 from probes.pki.judge import ChainFacts
 from probes.pki.revocation import Question, issuer_of, judge, judge_staple, not_earlier_than, questions
@@ -110,9 +110,10 @@ class Standings:
             shake.http.skew_s for shake in evidence.handshakes if shake.http and shake.http.skew_s is not None
         )
         self._staples: dict[tuple[bytes, bytes, bytes | None], Source] = {}
+        self._came_with: dict[tuple[Look, bytes], tuple[Source, ...]] = {}
         self._trouble: dict[tuple[Endpoint, tuple[object, ...]], _Trouble] = {}
 
-    @cached_property
+    @once
     def sources(self) -> tuple[Source, ...]:
         """Every answer, judged."""
         return tuple(source for answer in self._answers if (source := self._judged(answer)) is not None)
@@ -130,9 +131,13 @@ class Standings:
         leaf = known.leaf
         if leaf is None:
             return ()
-        bodies = dict.fromkeys(shake.staple for shake in self.with_leaf(look, leaf) if shake.staple)
-        issuer = issuer_of(leaf, known) if bodies else None
-        return tuple(self._staple(body, leaf, issuer) for body in bodies)
+        key = (look, leaf.der)
+        found = self._came_with.get(key)
+        if found is None:
+            bodies = dict.fromkeys([shake.staple for shake in self.with_leaf(look, leaf) if shake.staple])
+            issuer = issuer_of(leaf, known) if bodies else None
+            found = self._came_with[key] = tuple([self._staple(body, leaf, issuer) for body in bodies])
+        return found
 
     def with_leaf(self, look: Look, leaf: Certificate) -> tuple[Handshake, ...]:
         """The handshakes like a current client's, all of which ask for a staple, that were shown this leaf."""

@@ -11,8 +11,9 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
+from probes.once import once
 from probes.pki import der, distinguished
 from probes.pki.certificate import Certificate, Unreadable, parse
 
@@ -108,13 +109,13 @@ class Anchors:
     def __hash__(self) -> int:
         return hash(self.fingerprint)
 
-    @cached_property
+    @once
     def fingerprint(self) -> str:
         """SHA-256 over the members, whatever their order."""
         digests = sorted(hashlib.sha256(member.der + bytes([member.added])).digest() for member in self.members)
         return hashlib.sha256(b"".join(digests)).hexdigest()
 
-    @cached_property
+    @once
     def added(self) -> tuple[Anchor, ...]:
         """What the user trusts beside the default store."""
         return tuple(member for member in self.members if member.added)
@@ -133,7 +134,7 @@ class Anchors:
         """The anchors that are this authority: same subject, same key. Their dates may differ (re-issued roots)."""
         return tuple(member for member in self.named(certificate.subject_der) if member.spki == certificate.spki)
 
-    @cached_property
+    @once
     def _by_subject(self) -> dict[bytes, tuple[Anchor, ...]]:
         index: dict[bytes, tuple[Anchor, ...]] = {}
         for member in self.members:

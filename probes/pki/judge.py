@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Literal
 
+from probes.once import once
 from probes.pki import roots
 from probes.pki.anchors import Anchors
 from probes.pki.certificate import Certificate, Unreadable, parse
 from probes.pki.names import NameVerdict, explain
-from probes.pki.order import Order, order_of
+from probes.pki.order import Order, leaf_position, order_of
 from probes.pki.paths import Found, Path, search
 from probes.pki.roots import RootVerdict
 from probes.pki.signatures import signed_by
@@ -81,7 +82,7 @@ class ChainFacts:
     old_clients: tuple[Path, ...]
     truncated: bool
 
-    @cached_property
+    @once
     def best(self) -> Path | None:
         """The best path over the served certificates."""
         return self.paths[0] if self.paths else None
@@ -91,7 +92,7 @@ class ChainFacts:
         """Some path over the served certificates holds (the name is another matter)."""
         return any(path.ok for path in self.paths)
 
-    @cached_property
+    @once
     def sound(self) -> Path | None:
         """A served path that holds but for the leaf's own dates, which the validity.* codes speak of."""
         return next((path for path in self.paths if path.anchor and not path.issuer_faults), None)
@@ -122,11 +123,25 @@ def assess(
     view: View = MODERN,
 ) -> ChainFacts:
     """Look at a chain as served (DER, leaf first). *extra*: certificates had by AIA or seen elsewhere."""
+    known = _nameless(chain, anchors, at, extra, view)
+    leaf = known.leaf
+    if leaf is None or host is None:
+        return replace(known, host=host)
+    # A CA as the leaf is told from one sent in the wrong place by the names of the others.
+    order = replace(known.order, leaf_position=leaf_position(leaf, known.served, host)) if leaf.is_ca else known.order
+    return replace(known, host=host, name=explain(leaf, host), order=order)
+
+
+@lru_cache(maxsize=256)
+def _nameless(
+    chain: tuple[bytes, ...], anchors: Anchors, at: datetime, extra: tuple[bytes, ...], view: View
+) -> ChainFacts:
+    """What can be said whatever the host: the same for all names that one certificate serves."""
     served = tuple(parse(each) for each in chain)
     certificates = tuple(each for each in served if isinstance(each, Certificate))
     leaf = served[0] if served and isinstance(served[0], Certificate) else None
     if leaf is None:
-        return _nothing(served, host, at)
+        return _nothing(served, at)
     pool = certificates[1:]
     extras = tuple(each for each in map(parse, extra) if isinstance(each, Certificate) and each not in certificates)
     direct = search(leaf, pool, anchors, at, view=view)
@@ -136,8 +151,8 @@ def assess(
     return ChainFacts(
         served=served,
         leaf=leaf,
-        host=host,
-        name=explain(leaf, host) if host is not None else None,
+        host=None,
+        name=None,
         at=at,
         paths=direct.paths,
         repaired=wider.paths,
@@ -146,7 +161,7 @@ def assess(
         missing=None if anchored else _missing(reached),
         top=repaired.verified[-1],
         wrong_issuers=() if anchored else _wrong_issuers(leaf, pool, direct, wider, anchors),
-        order=order_of(leaf, certificates, direct, host),
+        order=order_of(leaf, certificates, direct),
         root=None
         if repaired.anchor
         else roots.decide(repaired.verified[-1], leaf, anchors, _untrusted_root(wider.paths)),
@@ -319,11 +334,11 @@ def _stands_above(authority: Certificate, leaf: Certificate, anchors: Anchors) -
     return bool(anchors.holding(authority)) or (named is not None and named.key == authority.subject_name.key)
 
 
-def _nothing(served: tuple[Certificate | Unreadable, ...], host: str | None, at: datetime) -> ChainFacts:
+def _nothing(served: tuple[Certificate | Unreadable, ...], at: datetime) -> ChainFacts:
     return ChainFacts(
         served=served,
         leaf=None,
-        host=host,
+        host=None,
         name=None,
         at=at,
         paths=(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from probes.pki.certificate import Certificate
+from probes.pki.certificate import Certificate, Unreadable
 from probes.pki.names import covers
 from probes.pki.paths import Found, Path
 from probes.pki.signatures import signed_by
@@ -30,7 +30,7 @@ class Order:
     leaf_position: int = 0
 
 
-def order_of(leaf: Certificate, served: tuple[Certificate, ...], found: Found, host: str | None) -> Order:
+def order_of(leaf: Certificate, served: tuple[Certificate, ...], found: Found) -> Order:
     """Compare what was sent (readable ones, leaf first) with the paths found over it.
 
     When a bound cut the search short, nothing is called a stray: it may have its place on a path not seen.
@@ -45,7 +45,7 @@ def order_of(leaf: Certificate, served: tuple[Certificate, ...], found: Found, h
         strays=strays,
         duplicates=tuple(each for each in distinct if served.count(each) > 1),
         root_sent=next((each for each in distinct[1:] if each.is_self_signed and each not in strays), None),
-        leaf_position=_leaf_position(leaf, distinct, host),
+        leaf_position=leaf_position(leaf, distinct, None),
     )
 
 
@@ -64,10 +64,12 @@ def _in_order(served: tuple[Certificate, ...], paths: tuple[Path, ...]) -> bool:
     return along == sorted(along)
 
 
-def _leaf_position(leaf: Certificate, served: tuple[Certificate, ...], host: str | None) -> int:
+def leaf_position(leaf: Certificate, served: tuple[Certificate | Unreadable, ...], host: str | None) -> int:
+    """Where the server's own certificate lies among the readable and distinct ones; *host*: by its names, too."""
     if not leaf.is_ca or (host is not None and covers(leaf, host)):
         return 0
-    for position, each in enumerate(served):
+    readable = dict.fromkeys(each for each in served if isinstance(each, Certificate))
+    for position, each in enumerate(readable):
         if position and not each.is_ca and (covers(each, host) if host is not None else _follows(each, leaf)):
             return position
     return 0

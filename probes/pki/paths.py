@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import assert_never
 
+from probes.once import once
 from probes.pki import distinguished
 from probes.pki.anchors import Anchor, Anchors
 from probes.pki.certificate import Certificate
@@ -40,7 +41,7 @@ class Path:
     def ok(self) -> bool:
         return self.anchor is not None and not self.faults
 
-    @cached_property
+    @once
     def issuer_faults(self) -> tuple[Fault, ...]:
         """The faults that are not merely the leaf's own dates."""
         return tuple(f for f in self.faults if f.depth > 0 or f.kind not in ("expired", "not_yet_valid"))
@@ -48,7 +49,7 @@ class Path:
     def has(self, *kinds: FaultKind) -> bool:
         return any(fault.kind in kinds for fault in self.faults)
 
-    @cached_property
+    @once
     def verified(self) -> tuple[Certificate, ...]:
         """The certificates whose signatures hold, leaf first."""
         return self.certificates[:-1] if self.has("bad_signature") else self.certificates
@@ -233,7 +234,7 @@ class _Builder:
             )
         return anchors, pooled
 
-    @cached_property
+    @once
     def distances(self) -> dict[bytes, int]:
         """How many steps each certificate of the pool is from the store, by names and key identifiers alone."""
         waiting: dict[distinguished.Key, list[Certificate]] = {}

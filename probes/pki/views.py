@@ -44,6 +44,10 @@ class View:
     min_rsa_bits: int = 2048
     forbidden_hashes: frozenset[str] = frozenset({"md2", "md5", "sha1"})
 
+    def __hash__(self) -> int:
+        """By the name, for views are keys of every memory of chains; equality still compares it all."""
+        return hash(self.name)
+
 
 MODERN = View(name="modern")
 BASELINE = View(name="baseline", enforces_profile=True)

@@ -89,6 +89,9 @@ def _by_transport(facts: Facts) -> Iterator[Finding]:
 
 
 def check(facts: Facts) -> Iterator[Finding]:
+    if len(facts.looks) < 2:
+        yield from _by_transport(facts)
+        return
     comparable = [look for look in facts.looks if _comparable(look)]
     same_keys = len({look.leaf.key_kind if look.leaf else None for look in comparable}) == 1
     settings = {look: _settings(facts, look, same_keys=same_keys) for look in comparable}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from probes.clients import CURRENT, FAMILY
+from probes.clients import FAMILY
 from probes.facts import Facts
 from probes.look import Look
 from probes.model import Finding
@@ -13,15 +13,10 @@ from probes.rules.phrase import addresses, choice, fips, line, listed, s_client,
 
 def partly(facts: Facts, code: str, *, lacks: str, fix: str) -> Iterator[Finding]:
     """One finding for all addresses that work, but not for some current families, by *code*. *lacks*: what is not shared."""
-    failing = {
-        look.endpoint: [f for f in CURRENT if (verdict := facts.verdict(f, look)) is not None and verdict.code == code]
-        for look in facts.looks
-        if look.works
-    }
-    looks = tuple(look for look in facts.looks if failing.get(look.endpoint))
+    looks = tuple([look for look in facts.looks if look.works and facts.failing(look, code)])
     if not looks:
         return
-    labels = dict.fromkeys(family.label for look in looks for family in failing[look.endpoint])
+    labels = dict.fromkeys(family.label for look in looks for family in facts.failing(look, code))
     yield Finding(
         code=code,
         severity="critical",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from probes import plan
 from probes.clients import CURRENT
 from probes.facts import Facts
 from probes.model import Finding, Rule
@@ -53,7 +52,7 @@ def _resuming_families(facts: Facts, broken: list[Answer]) -> tuple[str, ...]:
     for family in CURRENT:
         for answer in broken:
             look = next(each for each in facts.looks if each.endpoint == answer.question.place)
-            seen = plan.decided(family, look.server_name, look.handshakes)
+            seen = look.told.decides(family, look.server_name)
             verdict = facts.verdict(family, look)
             if (
                 seen is not None

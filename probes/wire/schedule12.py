@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
+from probes.wire.macs import mac
 from probes.wire.octets import ProtectionError, UnsupportedError
 from probes.wire.records import frame_header
 from probes.wire.registry import TLS10, TLS12, version_name
@@ -50,8 +51,8 @@ def p_hash(digest: str, secret: bytes, seed: bytes, length: int) -> bytes:
     output = b""
     a = seed
     while len(output) < length:
-        a = hmac.digest(secret, a, digest)
-        output += hmac.digest(secret, a + seed, digest)
+        a = mac(secret, a, digest)
+        output += mac(secret, a + seed, digest)
     return output[:length]
 
 
@@ -204,7 +205,7 @@ class _Mac:
     def next(self, kind: int, version: int, payload: bytes) -> bytes:
         bound = self._sequence.to_bytes(8, "big") + frame_header(kind, version, len(payload))
         self._sequence += 1
-        return hmac.digest(self._key, bound + payload, self._digest)
+        return mac(self._key, bound + payload, self._digest)
 
 
 class _StreamProtection:

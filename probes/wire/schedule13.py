@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
+from probes.wire.macs import HASHES, mac
 from probes.wire.messages import FINISHED, MESSAGE_HASH
 from probes.wire.octets import ProtectionError, UnsupportedError, vec8, vec24
 from probes.wire.records import APPLICATION_DATA, MAX_PLAINTEXT, frame_header
@@ -56,12 +56,12 @@ def _aeads() -> dict[str, Callable[[bytes], Aead]]:
 
 
 def hkdf_extract(digest: str, salt: bytes, secret: bytes) -> bytes:
-    return hmac.digest(salt, secret, digest)
+    return mac(salt, secret, digest)
 
 
 def hkdf_expand_label(digest: str, secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
     """One block is enough for all that TLS asks for: no label wants more than its hash gives."""
-    return hmac.digest(secret, _label(label, length) + vec8(context) + b"\x01", digest)[:length]
+    return mac(secret, _label(label, length) + vec8(context) + b"\x01", digest)[:length]
 
 
 @cache
@@ -161,14 +161,14 @@ class Transcript:
         """Fix the hash function; a second call with the same one changes nothing."""
         if self._digest is None:
             self._digest = digest
-            self._hash = hashlib.new(digest, self._messages)
+            self._hash = HASHES[digest](self._messages)
             self._messages = b""
 
     def replace_first_hello(self, digest: str) -> None:
         """RFC 8446 section 4.4.1: before a HelloRetryRequest, the first hello shrinks to a synthetic message."""
         self.choose(digest)
         hello = self._hash.digest()
-        self._hash = hashlib.new(digest, bytes((MESSAGE_HASH,)) + vec24(hello))
+        self._hash = HASHES[digest](bytes((MESSAGE_HASH,)) + vec24(hello))
 
     def digest(self) -> bytes:
         assert self._digest is not None
@@ -254,7 +254,7 @@ class KeySchedule:
 
     def verify_data(self, traffic_secret: bytes, transcript: bytes) -> bytes:
         """The contents of a Finished made under *traffic_secret*."""
-        return hmac.digest(self._finished_key(traffic_secret), transcript, self.digest)
+        return mac(self._finished_key(traffic_secret), transcript, self.digest)
 
     def finished(self, traffic_secret: bytes, transcript: bytes) -> bytes:
         """A whole Finished message."""
