@@ -10,7 +10,7 @@ import asyncio
 import base64
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -39,7 +39,7 @@ from probes.net.dns_records import MAIL_PORTS, caa, tlsa
 from probes.net.egress import Permit, refusal
 from probes.net.fetch import fetch_issuer
 from probes.net.h2 import Route, misdirections
-from probes.net.handshake import shake
+from probes.net.handshake import begun
 from probes.net.http import http3_port
 from probes.net.http3 import knock
 from probes.net.resolve import resolve
@@ -54,6 +54,7 @@ from probes.pki.views import MODERN
 from probes.report import report
 from probes.rules.validity_expiring import is_due
 from probes.survey import MAX_ADDRESSES, resume, sample, survey
+from probes.values import changed
 
 Override = tuple[str, ...] | ResolutionFailure
 PATIENCE_S = 2.5  # an endpoint that is silent this long is judged so (catalogue, `--timeout`)
@@ -192,7 +193,7 @@ async def _with_records(facts: Facts, options: Options, deadline: float) -> Fact
     if leaves and (target.starttls == "smtp" or target.port in MAIL_PORTS):
         asked.append(tlsa(target.host, target.port, servers, deadline))
     found = await asyncio.gather(*asked)
-    return Facts(replace(facts.evidence, published=tuple(found))) if found else facts
+    return Facts(changed(facts.evidence, published=tuple(found))) if found else facts
 
 
 async def _with_clocks(facts: Facts, options: Options, deadline: float) -> Facts:
@@ -201,7 +202,7 @@ async def _with_clocks(facts: Facts, options: Options, deadline: float) -> Facts
     if not doubted:
         return facts
     clocks = await witnesses(options.ntp, permit=options.permit, deadline=deadline)
-    return Facts(replace(facts.evidence, clocks=clocks)) if clocks else facts
+    return Facts(changed(facts.evidence, clocks=clocks)) if clocks else facts
 
 
 async def _surveyed(
@@ -214,8 +215,8 @@ async def _surveyed(
 ) -> Evidence:
     signer = options.identity.signer() if options.identity is not None else None
 
-    async def one(endpoint: Endpoint, offer: Offer, crowd: int) -> Handshake:
-        seen = await shake(
+    def one(endpoint: Endpoint, offer: Offer, crowd: int) -> Awaitable[Handshake]:
+        return begun(
             endpoint,
             offer,
             permit=options.permit,
@@ -223,15 +224,16 @@ async def _surveyed(
             patience_s=options.patience_s,
             crowd=crowd,
             identity=signer,
+            then=None if options.light or offer.purpose not in AS_CURRENT else ask,
         )
-        if not options.light:
-            _ask_about(seen, evidence, inquiry)
-        return seen
+
+    def ask(seen: Handshake) -> None:
+        _ask_about(seen, evidence, inquiry)
 
     origin = options.origin
     asked = endpoints if origin is None or origin in endpoints else (*endpoints, origin)
     if options.light:
-        return replace(evidence, light=True, handshakes=await glance(evidence.target, asked, shake=one))
+        return changed(evidence, light=True, handshakes=await glance(evidence.target, asked, shake=one))
     seen = await survey(evidence.target, asked, shake=one, on_progress=tell, identify=signer is not None)
     at_addresses = tuple(each for each in seen.handshakes if each.endpoint in endpoints)
     half = max(1, plan.crowd(evidence.target) // 2)  # two of a kind share what an address bears
@@ -240,7 +242,7 @@ async def _surveyed(
         resume(at_addresses, shake=one, at_once=half),
         misdirections(at_addresses, _route(evidence, options, deadline)),
     )
-    evidence = replace(
+    evidence = changed(
         evidence,
         handshakes=(*seen.handshakes, *repeated, *resumed),
         misdirections=misdirected,
@@ -248,12 +250,12 @@ async def _surveyed(
     )
     if options.http3:
         tell("trying HTTP/3")
-        evidence = replace(evidence, quic=await _knocked(evidence, endpoints, options, deadline))
+        evidence = changed(evidence, quic=await _knocked(evidence, endpoints, options, deadline))
     if not options.enumerate:
         return evidence
     tell("enumerating versions, suites and groups")
     found, gaps = await enumerate_all(evidence.target, at_addresses, shake=one)
-    return replace(evidence, enumerated=found, gaps=(*evidence.gaps, *gaps))
+    return changed(evidence, enumerated=found, gaps=(*evidence.gaps, *gaps))
 
 
 def _route(evidence: Evidence, options: Options, deadline: float) -> Route:
@@ -275,7 +277,7 @@ async def _knocked(
         await asyncio.gather(
             *(
                 knock(
-                    replace(each, port=http3_port(evidence.handshakes, each) or each.port),
+                    changed(each, port=http3_port(evidence.handshakes, each) or each.port),
                     evidence.target.server_name,
                     permit=options.permit,
                     deadline=deadline,
@@ -289,7 +291,7 @@ async def _knocked(
 
 def _ask_about(seen: Handshake, evidence: Evidence, inquiry: Inquiry) -> None:
     """Ask about a chain as soon as it is here, if it says whom to ask."""
-    if seen.offer.purpose not in AS_CURRENT or not names_sources(seen.certificates):
+    if not names_sources(seen.certificates):
         return
     host = evidence.target.server_name or evidence.target.host
     store = anchors(evidence.trust)
@@ -306,7 +308,7 @@ async def _with_statuses(facts: Facts, inquiry: Inquiry, tell: Callable[[str], N
     if inquiry.asking:
         tell("waiting for OCSP responders and CRLs")
     answers = await inquiry.answers()
-    return Facts(replace(facts.evidence, statuses=answers)) if answers else facts
+    return Facts(changed(facts.evidence, statuses=answers)) if answers else facts
 
 
 async def _with_issuers(facts: Facts, options: Options, deadline: float, tell: Callable[[str], None]) -> Facts:
@@ -331,7 +333,7 @@ async def _with_issuers(facts: Facts, options: Options, deadline: float, tell: C
             )
         )
         evidence = facts.evidence
-        facts = Facts(replace(evidence, fetched=(*evidence.fetched, *fetched)))
+        facts = Facts(changed(evidence, fetched=(*evidence.fetched, *fetched)))
     return facts
 
 

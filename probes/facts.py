@@ -13,7 +13,6 @@ from probes.clients import CURRENT, FAMILIES, TLS13, WEAK_CIPHERS, Family
 from probes.look import Chain, Look, leaf_of
 from probes.model import Dropped, Endpoint, Evidence, Handshake, Malformed, Stalled, Trust, Unreached
 from probes.name_habits import accepts
-from probes.once import once
 from probes.pki.anchors import Anchors
 from probes.pki.certificate import Certificate
 from probes.pki.judge import ChainFacts, assess, chain_fault, client_fault
@@ -24,6 +23,7 @@ from probes.plan import completed
 from probes.resuming import is_asked_by
 from probes.standing import Standings
 from probes.stores import former, held, lacks
+from probes.values import once
 
 QUANTUM = 0x11EC  # X25519MLKEM768
 CLOCK_TOLERANCE_S = 300.0  # our own limit: what NTP keeps in step never comes near it

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import lru_cache
 
 from probes import plan
 from probes.model import Endpoint, Gap, Handshake, Offer, Target
+from probes.values import changed
 
 MAX_ADDRESSES = 32
 GAP = Gap(
@@ -29,15 +29,15 @@ def _offers() -> tuple[Offer, ...]:
     nobody = Target(host="glance.invalid")
     by_purpose = {offer.purpose: offer for offer in plan.first(nobody)}
     return (
-        replace(by_purpose["small"], until="finished"),
-        replace(by_purpose["modern"], until="server_hello"),
-        replace(by_purpose["tls12"], until="certificate", ask_http=False),
+        changed(by_purpose["small"], until="finished"),
+        changed(by_purpose["modern"], until="server_hello"),
+        changed(by_purpose["tls12"], until="certificate", ask_http=False),
     )
 
 
 def offers(target: Target) -> tuple[Offer, ...]:
     """The three hellos for *target*."""
-    return tuple(replace(offer, server_name=target.server_name) for offer in _offers())
+    return tuple(changed(offer, server_name=target.server_name) for offer in _offers())
 
 
 async def glance(target: Target, endpoints: tuple[Endpoint, ...], *, shake: Shake) -> tuple[Handshake, ...]:

@@ -26,10 +26,10 @@ from probes.model import (
     Stalled,
     Unreached,
 )
-from probes.once import once
 from probes.pki.certificate import Certificate, parse
 from probes.pki.views import MODERN, View
 from probes.plan import IMPLICIT, NO_APPLICATION_PROTOCOL, Told, completed
+from probes.values import once
 
 UNRECOGNIZED_NAME, PROTOCOL_VERSION = 112, 70
 _SETTLED = frozenset(

@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from probes.observed import ClockWitness, Enumerated, Identity, Misdirection, Published, Quic, Session, StatusAnswer
+from probes.values import value
 
 if TYPE_CHECKING:
     from probes.facts import Facts
@@ -170,7 +171,7 @@ class Endpoint:
 # ── what was offered ────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Offer:
     """What is put into one ClientHello, and how it is sent. Numbers are IANA code points.
 
@@ -209,7 +210,7 @@ class Unreached:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Completed:
     """The exchange went as far as the offer wanted (`Offer.until`)."""
 
@@ -261,7 +262,7 @@ class Malformed:
 Outcome: TypeAlias = Unreached | Completed | Alerted | Dropped | Stalled | NotTls | Malformed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Timing:
     """Milliseconds since the connection attempt began; None: that stage was not reached."""
 
@@ -281,7 +282,7 @@ class CertificateRequest:
     signature_algorithms: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class HttpAnswer:
     """The first line and the clock of an HTTP answer. `skew_s` = its Date − our clock at receipt.
 
@@ -296,7 +297,7 @@ class HttpAnswer:
     fields: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Handshake:
     """One offer made to one endpoint, and all that came of it. From a socket or a capture: the same type."""
 
@@ -378,7 +379,7 @@ class Trust:
     added: tuple[bytes, ...] = ()  # trusted by every client family
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Evidence:
     """All that was seen; rules see nothing else. `taken_at` is the only now a rule knows."""
 
@@ -478,7 +479,7 @@ class RevocationReport:
     certificate: str = ""  # SHA-256 of the certificate in question
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ResumptionReport:
     """How one version resumes at an address. `honoured` None: not tried, or not to be told."""
 
@@ -523,7 +524,7 @@ class Repair:
     verified: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class EndpointReport:
     address: str
     connected: bool
@@ -561,14 +562,14 @@ class FindingReport:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ClientReport:
     name: str
     outcome: Literal["pass", "fail"]
     code: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Report:
     """What a check says. `codec` turns it to and from the catalogue's JSON without loss."""
 

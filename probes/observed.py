@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from probes.values import value
+
 SESSION_ID_LENGTH = 32  # the longest handle into a server's own cache (RFC 5246 section 7.4.1.2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Session:
     """What one connection left behind and another may resume (RFC 5077, RFC 8446 section 4.6.1)."""
 

@@ -6,8 +6,6 @@ endpoint sees one wave of twelve and often nothing more, a broken one at most 24
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from probes.clients import (
     CURRENT_CIPHERS,
     CURRENT_GROUPS,
@@ -24,6 +22,7 @@ from probes.clients import (
     would_choose,
 )
 from probes.model import Alerted, Completed, Dropped, Handshake, Malformed, NotTls, Offer, Stalled, Target, Unreached
+from probes.values import changed
 
 MAX_PER_ADDRESS = 26  # repeats come on top
 _CROWD, _STARTTLS_CROWD = 12, 4
@@ -77,7 +76,7 @@ def modern(target: Target) -> Offer:
 
 def small(target: Target) -> Offer:
     """The same in one packet, without post-quantum groups."""
-    return replace(
+    return changed(
         modern(target), purpose="small", groups=_CLASSIC_GROUPS, key_shares=(_X25519,), pad_to=0, until="certificate"
     )
 
@@ -99,23 +98,23 @@ def first(target: Target, *, identify: bool = False) -> tuple[Offer, ...]:
 def _first(target: Target, *, identify: bool) -> tuple[Offer, ...]:
     base = small(target)
     # To the end, for the session that it leaves; in TLS 1.3 the exchange that is asked for the clock leaves tickets.
-    tls12 = replace(base, purpose="tls12", versions=(TLS12,), ciphers=_TLS12_CIPHERS, key_shares=(), until="finished")
+    tls12 = changed(base, purpose="tls12", versions=(TLS12,), ciphers=_TLS12_CIPHERS, key_shares=(), until="finished")
     # The clock is asked in the one exchange that is finished in HTTP/1.1, beside the others.
     is_web = target.starttls is None
-    clock = replace(base, purpose="http", alpn=("http/1.1",) if is_web else (), until="finished", ask_http=is_web)
+    clock = changed(base, purpose="http", alpn=("http/1.1",) if is_web else (), until="finished", ask_http=is_web)
     return (
         modern(target),
         base,
         clock,
         tls12,
-        replace(base, purpose="no-sni", server_name=None),
-        replace(base, purpose="other-name", server_name=OTHER_NAME),
-        replace(base, purpose="split", split=True, until="server_hello"),
-        replace(_old(target), purpose="legacy", versions=(TLS11, TLS10)),
+        changed(base, purpose="no-sni", server_name=None),
+        changed(base, purpose="other-name", server_name=OTHER_NAME),
+        changed(base, purpose="split", split=True, until="server_hello"),
+        changed(_old(target), purpose="legacy", versions=(TLS11, TLS10)),
         _family(target, FAMILY["openssl-1.0"]),
         _family(target, FAMILY["java-8"]),
         _family(target, FAMILY["embedded-tls1.0"]),
-        replace(
+        changed(
             _old(target), purpose="weak", versions=(TLS12, TLS11, TLS10), ciphers=WEAK_CIPHERS, until="server_hello"
         ),
         *(_identified(clock) if identify else ()),
@@ -124,14 +123,14 @@ def _first(target: Target, *, identify: bool) -> tuple[Offer, ...]:
 
 def _identified(clock: Offer) -> tuple[Offer, ...]:
     """The clock's exchange with our certificate: at the best version, and in TLS 1.2, where refusals come earlier."""
-    tls12 = replace(clock, purpose="identity12", versions=(TLS12,), ciphers=_TLS12_CIPHERS, key_shares=())
-    return (replace(clock, purpose="identity", identify=True), replace(tls12, identify=True))
+    tls12 = changed(clock, purpose="identity12", versions=(TLS12,), ciphers=_TLS12_CIPHERS, key_shares=())
+    return (changed(clock, purpose="identity", identify=True), changed(tls12, identify=True))
 
 
 def _identified_elsewise(seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
     """Where naming http/1.1 alone is refused (gRPC servers), the certificate is shown in HTTP/2."""
     return tuple(
-        replace(shake.offer, purpose=f"{shake.offer.purpose}-h2", alpn=("h2",), ask_http=False)
+        changed(shake.offer, purpose=f"{shake.offer.purpose}-h2", alpn=("h2",), ask_http=False)
         for shake in seen
         if shake.offer.identify
         and "h2" not in shake.offer.alpn
@@ -147,14 +146,14 @@ def _left_waiting(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, .
         for shake in seen
         if shake.offer.ask_http and shake.certificate_request is not None and isinstance(shake.outcome, Dropped)
     ]
-    return (replace(modern(target), purpose=IDLE, alpn=()),) if hung_up else ()
+    return (changed(modern(target), purpose=IDLE, alpn=()),) if hung_up else ()
 
 
 def _family(target: Target, family: Family) -> Offer:
     offer = family.offer(target.server_name)
     if target.starttls is None:
         return offer
-    return replace(offer, alpn=(), starttls=target.starttls, domain=target.host)
+    return changed(offer, alpn=(), starttls=target.starttls, domain=target.host)
 
 
 def keeps_sessions(offer: Offer) -> bool:
@@ -163,7 +162,7 @@ def keeps_sessions(offer: Offer) -> bool:
 
 
 def _old(target: Target) -> Offer:
-    return replace(
+    return changed(
         small(target),
         ciphers=_OLD_CIPHERS,
         groups=(*FAMILY["openssl-1.0"].groups, _X25519),
@@ -175,7 +174,7 @@ def _old(target: Target) -> Offer:
 
 def everything(target: Target) -> Offer:
     """All this prober can name, TLS 1.3 down to 1.0: what it cures tells what was missing."""
-    return replace(
+    return changed(
         small(target),
         purpose="everything",
         versions=(TLS13, TLS12, TLS11, TLS10),
@@ -217,7 +216,7 @@ def sampling(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
     if "tls12" not in made and any(shake.version == TLS12 for shake in made.values()):
         made.update({shake.offer.purpose: shake for shake in seen if shake.offer.purpose == "tls12"})  # it contradicts
     likes = tuple(
-        replace(made[purpose].offer, purpose=sample, until="certificate", ask_http=False)
+        changed(made[purpose].offer, purpose=sample, until="certificate", ask_http=False)
         for purpose, sample in (("tls12", OLD_SAMPLE), ("small", SAMPLE))
         if purpose in made
     )
@@ -234,7 +233,7 @@ def _samples(target: Target, seen: tuple[Handshake, ...], asked: set[str]) -> tu
         not completed(shake) and shake.offer.purpose != "modern" and (_broke_off(shake) or _refused_oddly(shake))
         for shake in plain
     )
-    again = replace(small(target), purpose="again")
+    again = changed(small(target), purpose="again")
     return (again,) * SAMPLES if mixed and "again" not in asked else ()
 
 
@@ -261,11 +260,11 @@ def _second_look(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ..
     )
     if not seen or not quick or any(shake.offer.purpose in {"alone", IMPLICIT} for shake in seen):
         return ()
-    alone = replace(small(target), purpose="alone")
+    alone = changed(small(target), purpose="alone")
     if target.starttls is None or all(isinstance(shake.outcome, Unreached) for shake in seen):
         return (alone,)
     # What speaks TLS from the first byte hangs up on a request in clear without a word.
-    return (alone, replace(alone, purpose=IMPLICIT, starttls=None, domain=None))
+    return (alone, changed(alone, purpose=IMPLICIT, starttls=None, domain=None))
 
 
 def _repeats(seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
@@ -305,18 +304,18 @@ def _why_modern_fails(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offe
     base = small(target)
     offers: list[Offer] = []
     if not completed(by.get("modern")) and completed(by.get("small")):
-        large = replace(base, purpose="padded", pad_to=_LARGE, until="server_hello")
-        quantum = replace(base, purpose="quantum", groups=CURRENT_GROUPS, key_shares=(_PQ, _X25519))
-        offers += [large, replace(quantum, until="server_hello")]
+        large = changed(base, purpose="padded", pad_to=_LARGE, until="server_hello")
+        quantum = changed(base, purpose="quantum", groups=CURRENT_GROUPS, key_shares=(_PQ, _X25519))
+        offers += [large, changed(quantum, until="server_hello")]
     if not completed(by.get("small")):
         offers += [
             everything(target),
-            *((replace(base, purpose="no-alpn", alpn=()),) if base.alpn else ()),
-            replace(base, purpose="tls13", versions=(TLS13,)),
-            replace(everything(target), purpose="tls12-everything", versions=(TLS12,)),
+            *((changed(base, purpose="no-alpn", alpn=()),) if base.alpn else ()),
+            changed(base, purpose="tls13", versions=(TLS13,)),
+            changed(everything(target), purpose="tls12-everything", versions=(TLS12,)),
         ]
     elif by["small"].version == TLS12:
-        offers.append(replace(base, purpose="tls13", versions=(TLS13,), until="server_hello"))
+        offers.append(changed(base, purpose="tls13", versions=(TLS13,), until="server_hello"))
     return tuple(offers)
 
 

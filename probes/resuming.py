@@ -8,12 +8,12 @@ tickets before it means anything, what broke is asked again beside a fresh hands
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
 from probes.clients import TLS12, TLS13
 from probes.model import Completed, Dropped, Endpoint, Handshake, Offer, Stalled, Unreached
 from probes.observed import SESSION_ID_LENGTH, Session
 from probes.plan import COALESCING, EARLY, FRESH, MAX_PER_ADDRESS, RESUME
+from probes.values import changed, value
 
 ROUNDS = 3
 TRIES = 3  # a session that was refused so often, each time another one, is not honoured
@@ -22,7 +22,7 @@ LOSSES = 3  # the same, where the server never said a word of TLS: connections a
 RETRY_LATER = 425  # Too Early (RFC 8470 section 5.2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Question:
     """Does *place* honour what *home* handed out in *version*?"""
 
@@ -32,7 +32,7 @@ class Question:
     early: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Answer:
     """All tries of one question, sorted by how they went; `beside`: fresh handshakes there, for contrast."""
 
@@ -115,10 +115,10 @@ def answers(seen: tuple[Handshake, ...]) -> tuple[Answer, ...]:
 
 def _counted(known: Answer, shake: Handshake) -> Answer:
     if not isinstance(shake.outcome, Completed):
-        return replace(known, failed=(*known.failed, shake))
+        return changed(known, failed=(*known.failed, shake))
     if shake.resumed:
-        return replace(known, honoured=(*known.honoured, shake))
-    return replace(known, refused=(*known.refused, shake))
+        return changed(known, honoured=(*known.honoured, shake))
+    return changed(known, refused=(*known.refused, shake))
 
 
 def _beside(tried: Handshake, seen: tuple[Handshake, ...]) -> tuple[Handshake, ...]:
@@ -203,7 +203,7 @@ def _missing(answer: Answer) -> int:
 
 
 def _fresh(offer: Offer) -> Offer:
-    return replace(offer, purpose=FRESH, session=None, early_data=False, ask_http=False)
+    return changed(offer, purpose=FRESH, session=None, early_data=False, ask_http=False)
 
 
 class _Stock:
@@ -232,7 +232,7 @@ class _Stock:
     def _offer(self, session: Session, *, early: bool) -> Offer:
         """The very offer that the session came of: some servers resume for the same name, protocol and suite only."""
         source = self.left[session]
-        offer = replace(
+        offer = changed(
             source.offer,
             purpose=EARLY if early else RESUME,
             session=session,
@@ -243,7 +243,7 @@ class _Stock:
         )
         if source.hello_retry and source.group in offer.groups:
             # A server that forgets a ticket once it was shown would have forgotten it at the hello before the retry.
-            return replace(offer, key_shares=(source.group,))
+            return changed(offer, key_shares=(source.group,))
         return offer
 
 

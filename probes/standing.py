@@ -14,12 +14,12 @@ from probes.clients import Family
 from probes.look import Look
 from probes.model import Endpoint, Evidence, Gap, Handshake
 from probes.observed import StatusAnswer
-from probes.once import once
 from probes.pki.certificate import Certificate, parse
 from probes.pki.judge import ChainFacts
 from probes.pki.revocation import Question, issuer_of, judge, judge_staple, not_earlier_than, questions
 from probes.pki.status import Status
 from probes.plan import completed
+from probes.values import once
 
 SLOW_MS = 2000.0  # the catalogue's limit
 _PASSING = frozenset({"good", "revoked", "slow"})

@@ -130,26 +130,40 @@ async def _wave(
 ) -> int:
     """Make *offers*, at most *crowd* at a time; returns the crowd that the endpoint took without complaint."""
     waiting = deque(offers)
-    running: set[asyncio.Task[Handshake]] = set()
+    running: set[asyncio.Future[Handshake]] = set()
+    ended: list[asyncio.Future[Handshake]] = []
     if any(offer.purpose == "again" for offer in offers):
         crowd = min(crowd, QUIET)
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[None] = loop.create_future()
 
-    async def one(offer: Offer) -> Handshake:
-        async with gate:
-            return await shake(endpoint, offer, len(running))
+    def note(made: asyncio.Future[Handshake]) -> None:
+        gate.release()
+        running.discard(made)
+        ended.append(made)
+        # While none waits for its turn, nothing is decided before the last has ended.
+        if not told.done() and (waiting or not running):
+            told.set_result(None)
 
     try:
         while waiting or running:
+            open_then = min(crowd, len(running) + len(waiting))
             while waiting and len(running) < crowd:
-                running.add(asyncio.create_task(one(waiting.popleft())))
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                seen.append(task.result())
+                await gate.acquire()
+                begun = asyncio.ensure_future(shake(endpoint, waiting.popleft(), open_then))
+                running.add(begun)
+                begun.add_done_callback(note)
+            if running and not ended:
+                told = loop.create_future()
+                await told
+            for each in ended:
+                seen.append(each.result())
                 if _complains(seen[-1]):
                     crowd = max(1, crowd // 2)
+            ended.clear()
     finally:
-        for task in running:
-            task.cancel()
+        for each in running:
+            each.cancel()
     return crowd
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -56,22 +56,86 @@ async def shake(
     Silence is judged *patience_s* after the last byte. Completed without `finished_ok` means that the far end chose
     something legal that this program cannot compute: nothing can be said against it.
     """
+    return await begun(
+        endpoint,
+        offer,
+        permit=permit,
+        deadline=deadline,
+        patience_s=patience_s,
+        crowd=crowd,
+        identity=identity,
+    )
+
+
+def begun(
+    endpoint: Endpoint,
+    offer: Offer,
+    *,
+    permit: Permit | None,
+    deadline: float,
+    patience_s: float = PATIENCE_S,
+    crowd: int = 1,
+    identity: ClientIdentity | None = None,
+    then: Callable[[Handshake], None] | None = None,
+) -> asyncio.Future[Handshake]:
+    """`shake` on its way: the SYN has left, and no task is needed to wait for the rest. To cancel it is to hang up.
+
+    *then* is told of the handshake before anybody else; what it raises is raised from the future.
+    """
     why = refusal(permit, endpoint.address, endpoint.port)
     if why is not None:
-        return Handshake(endpoint=endpoint, offer=offer, outcome=Unreached(kind="local", detail=why), crowd=crowd)
+        return _unmade(endpoint, offer, why, crowd)
     try:
         exchange = _Exchange(
-            endpoint, offer, deadline=deadline, patience_s=patience_s, identity=identity if offer.identify else None
+            endpoint,
+            offer,
+            deadline=deadline,
+            patience_s=patience_s,
+            crowd=crowd,
+            identity=identity if offer.identify else None,
         )
     except UnsupportedError as error:
-        lack = Unreached(kind="local", detail=error.why)
-        return Handshake(endpoint=endpoint, offer=offer, outcome=lack, crowd=crowd)
+        return _unmade(endpoint, offer, error.why, crowd)
+    ending = _Ending(exchange, then)
     try:
-        exchange.connect()
-        await exchange.ended
-    finally:
+        exchange.connect(ending)
+    except BaseException:
         exchange.hang_up()
-    return exchange.handshake(crowd)
+        raise
+    return ending
+
+
+def _unmade(endpoint: Endpoint, offer: Offer, why: str, crowd: int) -> asyncio.Future[Handshake]:
+    made: asyncio.Future[Handshake] = asyncio.get_running_loop().create_future()
+    lack = Unreached(kind="local", detail=why)
+    made.set_result(Handshake(endpoint=endpoint, offer=offer, outcome=lack, crowd=crowd))
+    return made
+
+
+class _Ending(asyncio.Future[Handshake]):
+    """What will have come of an exchange; who no longer waits for it closes its socket."""
+
+    def __init__(self, exchange: _Exchange, then: Callable[[Handshake], None] | None) -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self.exchange: _Exchange | None = exchange
+        self._then = then
+
+    def conclude(self, made: Handshake) -> None:
+        self.exchange = None  # the two would keep each other until the collector comes
+        if self.done():
+            return
+        try:
+            if self._then is not None:
+                self._then(made)
+        except Exception as error:
+            self.set_exception(error)
+        else:
+            self.set_result(made)
+
+    def cancel(self, msg: object = None) -> bool:
+        if self.exchange is not None:
+            self.exchange.hang_up()
+        return super().cancel(msg)
 
 
 def hello_of(offer: Offer) -> Hello:
@@ -109,12 +173,13 @@ class _Exchange:
         *,
         deadline: float,
         patience_s: float,
+        crowd: int,
         identity: ClientIdentity | None,
     ) -> None:
         """UnsupportedError when the offer cannot be computed with here."""
         self._loop = asyncio.get_running_loop()
         self._endpoint, self._offer = endpoint, offer
-        self._deadline, self._patience_s = deadline, patience_s
+        self._deadline, self._patience_s, self._crowd = deadline, patience_s, crowd
         hello = hello_of(offer)
         self._client = ClientHandshake(
             hello,
@@ -134,7 +199,8 @@ class _Exchange:
         self._asked: Literal["HEAD", "GET"] | None = None  # in HTTP/1.1
         self._holds_back = False  # our Finished waits: what is answered before it was taken from early data alone
         self._outcome: Outcome | None = None
-        self.ended: asyncio.Future[None] = self._loop.create_future()
+        self._hello = b""  # as it is sent, once it is made
+        self._ending: _Ending | None = None
         self._began = self._loop.time()
         self._limit = min(self._began + SYN_TIMEOUT_S, deadline)
         self._seen = Seen(offer, self._began)
@@ -153,18 +219,41 @@ class _Exchange:
 
     # ── the socket ──────────────────────────────────────────────────────────────
 
-    def connect(self) -> None:
+    def connect(self, ending: _Ending) -> None:
         """Send the SYN, and the hello at once where the connection stands already, as it does on one machine."""
+        self._ending = ending
         sock = begin(self._endpoint)
         if not isinstance(sock, socket.socket):
             self._end(sock)
             return
         self._sock = sock
         self._timer = self._loop.call_at(self._limit, self._on_timer)
-        if is_connected(sock):
+        if self._prelude is None:
+            self._hello = self._client.start()  # while the SYN is under way
+            self._greet(sock)
+        elif is_connected(sock):
             self._connected()
         else:
             self._watch(_WRITE)
+
+    def _greet(self, sock: socket.socket) -> None:
+        """Send the hello without asking first whether the connection stands: the kernel says so where it does not."""
+        first = self._first_half()
+        try:
+            sent = sock.send(first)
+        except BlockingIOError:
+            self._watch(_WRITE)
+            return
+        except OSError as error:
+            self._end(not_connected(self._endpoint, sock, error))
+            return
+        self._seen.tcp = self._since()
+        self._be_patient()
+        if sent < len(first):
+            self._unsent = first[sent:]
+        self._watch(_READ if sent == len(first) else _READ | _WRITE)
+        self._seen.hello_size = len(self._hello)
+        self._plan_second_half(len(first))
 
     def _connected(self) -> None:
         assert self._sock is not None
@@ -250,13 +339,20 @@ class _Exchange:
             self._broken_off("rst")
 
     def _send_hello(self) -> None:
-        hello = self._client.start()
-        self._seen.hello_size = len(hello)
-        half = len(hello) // 2 if self._offer.split else len(hello)
+        self._hello = self._hello or self._client.start()
+        self._seen.hello_size = len(self._hello)
+        first = self._first_half()
         self._be_patient()
-        self._write(hello[:half])
-        if half < len(hello) and self._outcome is None:
-            self._second_half = self._loop.call_later(SPLIT_PAUSE_S, self._send_rest, hello[half:])
+        self._write(first)
+        self._plan_second_half(len(first))
+
+    def _first_half(self) -> bytes:
+        """What of the hello goes out first: all of it, unless the offer splits it."""
+        return self._hello[: len(self._hello) // 2] if self._offer.split else self._hello
+
+    def _plan_second_half(self, sent: int) -> None:
+        if sent < len(self._hello) and self._outcome is None:
+            self._second_half = self._loop.call_later(SPLIT_PAUSE_S, self._send_rest, self._hello[sent:])
 
     def _received(self, data: bytes) -> None:
         if self._outcome is not None:
@@ -453,8 +549,9 @@ class _Exchange:
         if self._client.complete:
             self._send()
         self.hang_up()
-        if not self.ended.done():
-            self.ended.set_result(None)
+        ending, self._ending = self._ending, None
+        if ending is not None:
+            ending.conclude(self._seen.handshake(self._endpoint, outcome, self._crowd))
 
     # ── the clock ───────────────────────────────────────────────────────────────
 
@@ -494,9 +591,3 @@ class _Exchange:
             return
         self._take(self._client.expire())
         self._silent()
-
-    # ── what came of it ─────────────────────────────────────────────────────────
-
-    def handshake(self, crowd: int) -> Handshake:
-        assert self._outcome is not None
-        return self._seen.handshake(self._endpoint, self._outcome, crowd)

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from probes.once import once
 from probes.pki import der, distinguished
 from probes.pki.certificate import Certificate, Unreadable, parse
+from probes.values import once
 
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 # To lower case, and PrintableString, T61String, IA5String to UTF8String.

@@ -6,7 +6,6 @@ RFC 5280 section 6, and where clients are stricter than it, what they do.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -14,6 +13,7 @@ from probes.pki import baseline, constraints, policies
 from probes.pki.certificate import Certificate
 from probes.pki.extensions import ANY_USAGE, CLIENT_AUTH, SERVER_AUTH, USAGE_NAMES
 from probes.pki.views import View
+from probes.values import value
 
 FaultKind = Literal[
     "expired",
@@ -34,7 +34,7 @@ FaultKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Fault:
     """Why a path fails: the certificate concerned, its depth (the leaf's is 0), and a phrase with the particulars."""
 

@@ -10,7 +10,6 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Literal
 
-from probes.once import once
 from probes.pki import roots
 from probes.pki.anchors import Anchors
 from probes.pki.certificate import Certificate, Unreadable, parse
@@ -20,6 +19,7 @@ from probes.pki.paths import Found, Path, search
 from probes.pki.roots import RootVerdict
 from probes.pki.signatures import signed_by
 from probes.pki.views import MODERN, SERVER_ORDER, STRICT, View
+from probes.values import once
 
 ChainCode = Literal[
     "chain.incomplete",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from probes.pki.certificate import Certificate, Unreadable
 from probes.pki.names import covers
 from probes.pki.paths import Found, Path
 from probes.pki.signatures import signed_by
+from probes.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Order:
     """How the certificates sent lie.
 

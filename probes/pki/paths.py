@@ -12,13 +12,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import assert_never
 
-from probes.once import once
 from probes.pki import distinguished
 from probes.pki.anchors import Anchor, Anchors
 from probes.pki.certificate import Certificate
 from probes.pki.checks import Fault, FaultKind, faults
 from probes.pki.signatures import signed_by
 from probes.pki.views import MODERN, View
+from probes.values import once
 
 DEPTH = 8  # issuers above the leaf, the anchor included
 PATHS = 32

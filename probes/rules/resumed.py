@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from probes.clients import TLS12, TLS13
@@ -14,12 +13,13 @@ from probes.model import Completed
 from probes.observed import Session
 from probes.resuming import TRIES, Answer, answers, is_handle, sources
 from probes.rules.phrase import ending, s_client
+from probes.values import value
 from probes.wire.registry import version_name
 
 _KEY_NAME = 16  # octets; the form that RFC 5077 section 4 recommends begins with the name of the key
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Resuming:
     """One version at one address: what it handed out, and what became of it here and elsewhere."""
 

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 
+from probes.values import changed
 from probes.wire import records
 from probes.wire.events import (
     AlertSeen,
@@ -88,7 +88,7 @@ class ClientHandshake:
         if resumption is not None:
             hello = offering(hello, resumption)
             if hello.session_id is not None:
-                secrets = replace(secrets, session_id=hello.session_id)
+                secrets = changed(secrets, session_id=hello.session_id)
         self._exchange = Exchange(hello, secrets, stop_after, identity, keylog, resumption)
         self._records = RecordReader()
         self._handshake = HandshakeReader()
@@ -340,7 +340,7 @@ class ClientHandshake:
         shares = dict(exchange.secrets.shares)
         if retry.group is not None and retry.group not in shares:
             shares[retry.group] = generate(retry.group, exchange.secrets.entropy)
-        exchange.secrets = replace(exchange.secrets, shares=shares)
+        exchange.secrets = changed(exchange.secrets, shares=shares)
         second = self._second_hello(retry)
         self._transcript.add(second)
         exchange.send_compat()
@@ -354,8 +354,8 @@ class ClientHandshake:
             schedule = early_schedule(exchange.resumption.session)
             if schedule.digest != SUITES[retry.cipher].digest:
                 schedule = None
-                exchange.hello = replace(exchange.hello, psk=None)
-            exchange.hello = replace(exchange.hello, early_data=False)
+                exchange.hello = changed(exchange.hello, psk=None)
+            exchange.hello = changed(exchange.hello, early_data=False)
         second = build(exchange.hello, exchange.secrets, cookie=retry.cookie, retry_group=retry.group)
         return second if schedule is None else bound(second, schedule, hashed=self._transcript.digest_with)
 

@@ -6,9 +6,10 @@ peer's bytes say them, whatever the pieces in which the bytes arrived.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from probes.values import value
 from probes.wire.messages import (
     CertificateRequest,
     EncryptedExtensions,
@@ -31,7 +32,7 @@ Stage = Literal[
 """The message that is awaited next; with several legal ones, the one that cannot be left out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ServerHelloSeen:
     """``group`` is TLS 1.3's choice (for a retry: the group asked for), ``alpn`` that of TLS 1.2 and before."""
 
@@ -43,13 +44,13 @@ class ServerHelloSeen:
     message: ServerHello
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class EncryptedExtensionsSeen:
     alpn: str | None
     message: EncryptedExtensions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CertificateSeen:
     """DER, in the order sent (the leaf should be first). ``staple`` is TLS 1.3's; StapleSeen covers all versions."""
 
@@ -58,14 +59,14 @@ class CertificateSeen:
     scts: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class StapleSeen:
     """The OCSP response (DER) stapled for the leaf, in any version."""
 
     response: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CertificateRequestSeen:
     """The server asks for a client certificate. ``ca_names`` are DER Names."""
 
@@ -74,7 +75,7 @@ class CertificateRequestSeen:
     message: CertificateRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ServerKeyExchangeSeen:
     """The ephemeral key of TLS 1.2 and before. ``bits`` is the size of a DHE modulus."""
 
@@ -84,7 +85,7 @@ class ServerKeyExchangeSeen:
     message: ServerKeyExchange
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class SignatureChecked:
     """Whether the server proved to hold the leaf's key. ``scheme`` is a name; ``why`` is empty when ``ok``."""
 
@@ -93,14 +94,14 @@ class SignatureChecked:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ServerFinishedSeen:
     """Whether both sides saw the same handshake."""
 
     ok: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class HandshakeComplete:
     """Our Finished is queued in ``outgoing`` (TLS 1.3) or was answered (TLS 1.2 and before)."""
 
@@ -111,12 +112,12 @@ class HandshakeComplete:
     client_certificate_sent: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Resumed:
     """The server takes up the session that was offered; no certificate will come."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class SessionSeen:
     """A full handshake of TLS 1.2 or before is through: ``secret`` resumes it, by this id (b"": by a ticket only)."""
 
@@ -125,7 +126,7 @@ class SessionSeen:
     extended_master_secret: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class TicketSeen:
     """``secret`` resumes with it: the PSK in TLS 1.3, the master secret before."""
 
@@ -136,7 +137,7 @@ class TicketSeen:
     message: NewSessionTicket
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class AlertSeen:
     """An alert from the peer. ``level`` is "warning", "fatal" or the number; ``stage`` what was awaited then."""
 
@@ -147,12 +148,12 @@ class AlertSeen:
     stage: Stage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ApplicationData:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class NotTls:
     """The answer is no TLS. ``protocol`` names it where recognised; ``first_bytes`` are those that decided."""
 
@@ -160,7 +161,7 @@ class NotTls:
     first_bytes: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Violation:
     """The server broke the protocol in a way that can be looked past, such as choosing what was not offered.
 
@@ -171,7 +172,7 @@ class Violation:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Unsupported:
     """Legal, but not computable here. When ``fatal`` nothing more can be read; else only a check is missing.
 
@@ -184,7 +185,7 @@ class Unsupported:
     fatal: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Malformed:
     """Bytes that cannot be TLS at this point; nothing after them is read."""
 
@@ -192,7 +193,7 @@ class Malformed:
     stage: Stage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class PeerClosed:
     """``eof()`` was told. ``stage`` is what was awaited; ``partial`` how many octets of it had come already.
 

@@ -7,9 +7,10 @@ randomness that one connection adds to it is in ``HelloSecrets``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
+from probes.values import value
 from probes.wire.keyshare import KeyShare, drawn
 from probes.wire.octets import (
     Cursor,
@@ -38,7 +39,7 @@ MODERN_SCHEMES: tuple[int, ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class PskOffer:
     """A pre-shared key as a hello names it (RFC 8446 section 4.2.11); ``binder_size`` is that of its hash."""
 
@@ -47,7 +48,7 @@ class PskOffer:
     binder_size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Hello:
     """An offer. Empty tuples, None and False leave the extension out; ``extensions=False`` leaves all of them out.
 
@@ -96,7 +97,7 @@ class Hello:
         return tuple(range(self.legacy_version, 0x02FF, -1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class HelloSecrets:
     """The randomness of one connection; ``entropy`` serves what comes up later only (a retry's group, CBC's IVs).
 
@@ -280,7 +281,7 @@ def _padding(hello: Hello, size: int) -> bytes:
     return u16(Ext.PADDING) + vec16(bytes(max(hello.padded_to - size - 4, 0)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ClientHello:
     """Somebody's ClientHello as read. Lists keep the order on the wire, GREASE included; None means no extension."""
 

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from probes.values import row
 from probes.wire.octets import MessageError, UnsupportedError
 from probes.wire.registry import Group, group_name
 
@@ -49,7 +49,7 @@ _HYBRIDS = (Group.X25519MLKEM768, Group.SECP256R1MLKEM768, Group.SECP384R1MLKEM1
 SUPPORTED: frozenset[int] = frozenset((*_CURVES, *_FFDHE_BITS, *_HYBRIDS, Group.X25519, Group.X448))
 
 
-@dataclass(frozen=True, slots=True)
+@row
 class KeyShare:
     """Our half of an exchange. ``agree`` takes the peer's half and gives the shared secret, or raises WireError."""
 

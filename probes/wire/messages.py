@@ -7,9 +7,9 @@ servers do wrong is for the rules to name.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 
+from probes.values import row, value
 from probes.wire.hello import read_extensions
 from probes.wire.octets import (
     Cursor,
@@ -62,7 +62,7 @@ def message_name(kind: int) -> str:
     return MESSAGE_NAMES.get(kind, f"handshake message {kind}")
 
 
-@dataclass(frozen=True, slots=True)
+@row
 class Message:
     """One whole handshake message. ``raw`` includes the 4-octet header: that is what transcripts hash."""
 
@@ -118,7 +118,7 @@ class HandshakeReader:
         return self._buffer[self._at] if self.partial else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ServerHello:
     """ServerHello or HelloRetryRequest. ``version`` is the true one, ``group`` and ``share`` are TLS 1.3's."""
 
@@ -151,7 +151,7 @@ class ServerHello:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class EncryptedExtensions:
     extensions: Extensions
     alpn: str | None
@@ -159,7 +159,7 @@ class EncryptedExtensions:
     groups: tuple[int, ...] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CertificateEntry:
     """One certificate as sent (DER). Staple and SCTs travel with it in TLS 1.3 only."""
 
@@ -169,7 +169,7 @@ class CertificateEntry:
     extensions: Extensions = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Certificate:
     """The chain in the order on the wire; ``context`` is TLS 1.3's certificate_request_context."""
 
@@ -181,7 +181,7 @@ class Certificate:
         return tuple([entry.der for entry in self.entries])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CertificateRequest:
     """What the server accepts from a client. ``ca_names`` are DER Names; ``certificate_types`` exist up to TLS 1.2."""
 
@@ -193,7 +193,7 @@ class CertificateRequest:
     extensions: Extensions = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ServerKeyExchange:
     """Signed ephemeral parameters up to TLS 1.2 (RFC 5246 7.4.3, RFC 8422 5.4).
 
@@ -211,13 +211,13 @@ class ServerKeyExchange:
     signature: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CertificateVerify:
     scheme: int
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class NewSessionTicket:
     """A resumption ticket. Up to TLS 1.2 only ``lifetime_s`` and ``ticket`` are there."""
 
@@ -229,7 +229,7 @@ class NewSessionTicket:
     extensions: Extensions = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Alert:
     """``level`` is 1 for warning, 2 for fatal; TLS 1.3 peers are to ignore it."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from probes.values import row
 from probes.wire.octets import MessageError, ProtectionError, RecordError, UnsupportedError, WireError
 
 __all__ = ["MessageError", "ProtectionError", "RecordError", "UnsupportedError", "WireError"]
@@ -16,7 +16,7 @@ MAX_RECORD = MAX_PLAINTEXT + 2048
 HEADER = 5
 
 
-@dataclass(frozen=True, slots=True)
+@row
 class Record:
     """One record as it crossed the wire; ``body`` may be protected."""
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 
 from probes.observed import Session
+from probes.values import changed, value
 from probes.wire.hello import Hello, PskOffer
 from probes.wire.octets import UnsupportedError
 from probes.wire.registry import TLS13, cipher_name
 from probes.wire.schedule13 import SUITES, KeySchedule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Resumption:
     """*session*, *age_ms* after it was obtained; *early_data* is sent along before the handshake is through."""
 
@@ -34,11 +35,11 @@ def offering(hello: Hello, resumption: Resumption) -> Hello:
             raise UnsupportedError(f"no implementation of {cipher_name(session.cipher)}")
         age = (resumption.age_ms + session.age_add) & 0xFFFFFFFF
         psk = PskOffer(identity=session.ticket, obfuscated_age=age, binder_size=len(session.secret))
-        return replace(hello, psk=psk, early_data=bool(resumption.early_data))
+        return changed(hello, psk=psk, early_data=bool(resumption.early_data))
     # RFC 5077 section 3.4: with a session id of the client's choice beside the ticket, the server's echo of it tells
     # that the ticket was taken.
     session_id = session.session_id or hashlib.sha256(session.ticket).digest()
-    return replace(hello, session_id=session_id, session_ticket=session.ticket or hello.session_ticket)
+    return changed(hello, session_id=session_id, session_ticket=session.ticket or hello.session_ticket)
 
 
 def early_schedule(session: Session) -> KeySchedule:
