@@ -28,7 +28,7 @@ from probes.model import (
 )
 from probes.pki.certificate import Certificate, parse
 from probes.pki.views import MODERN, View
-from probes.plan import IMPLICIT, NO_APPLICATION_PROTOCOL, Told, completed
+from probes.plan import ALIKE, ALIKE_BY_KEY, IMPLICIT, NO_APPLICATION_PROTOCOL, OLD_CLIENTS, Told, completed
 from probes.values import once
 
 UNRECOGNIZED_NAME, PROTOCOL_VERSION = 112, 70
@@ -157,12 +157,20 @@ class Look:
         """The handshakes whose certificate any back end alike would have chosen the same.
 
         Hellos of current clients first; TLS 1.2 alone may rightly meet a certificate for another kind of key, so
-        such a one counts where the kind is the same.
+        such a one counts where the kind is the same. An old client's counts where it met a chain that others met as
+        well, or not the same one each time.
         """
-        alike = tuple(shake for shake in self.passed(*ALIKE) if shake.certificates)
+        alike = [shake for shake in self.passed(*ALIKE) if shake.certificates]
         kinds = {_key_kind(shake.certificates) for shake in alike}
-        others = (shake for shake in self.passed(*ALIKE_BY_KEY) if shake.certificates)
-        return (*alike, *(shake for shake in others if _key_kind(shake.certificates) in kinds))
+        for shake in self.passed(*ALIKE_BY_KEY):
+            if shake.certificates and _key_kind(shake.certificates) in kinds:
+                alike.append(shake)
+        chains = {shake.certificates for shake in alike}
+        for purpose in OLD_CLIENTS:
+            shown = [shake for shake in self.passed(purpose) if shake.certificates]
+            steady = len({shake.certificates for shake in shown}) == 1
+            alike += [shake for shake in shown if not steady or shake.certificates in chains] if chains else []
+        return tuple(alike)
 
     @once
     def chains(self) -> tuple[tuple[Chain, int], ...]:
@@ -191,14 +199,14 @@ class Look:
     @once
     def agreed_versions(self) -> tuple[tuple[int, int], ...]:
         """The distinct versions that offers of the same ones came to, with how often: one server keeps to one."""
-        alike = self.passed("modern", "small", "http", "alone", "again", "sample")
+        alike = self.passed("modern", "small", "http", "split", "alone", "again", "sample")
         return _tally([shake.version for shake in alike if shake.version is not None])
 
     @once
     def agreed_protocols(self) -> tuple[tuple[str | None, int], ...]:
         """The distinct application protocols that equal offers came to, with how often."""
         # Where no certificate was read, TLS 1.3 has not shown its encrypted extensions either, ALPN among them.
-        alike = self.passed("modern", "small", "alone", "again", "sample")
+        alike = self.passed("modern", "small", "split", "alone", "again", "sample")
         return _tally([shake.alpn for shake in alike if shake.certificates])
 
     @once
@@ -220,7 +228,7 @@ class Look:
         """
         broken = [
             shake
-            for shake in self.tries("modern", "small", "http", "tls12", "again", "sample", "sample12")
+            for shake in self.tries("modern", "small", "http", "tls12", "again", "sample", "sample12", *OLD_CLIENTS)
             if not completed(shake)
             and isinstance(shake.outcome, Dropped | Stalled | Unreached | NotTls | Alerted)
             and any(completed(other) for other in self.handshakes if _equal(other, shake))
@@ -305,8 +313,6 @@ def _tally(values: Iterable[Value]) -> tuple[tuple[Value, int], ...]:
     return tuple(sorted(counted.items(), key=itemgetter(1), reverse=True))
 
 
-ALIKE = ("modern", "small", "http", "alone", "again", "sample", "identity", "no-alpn")
-ALIKE_BY_KEY = ("tls12", "sample12", "tls13", "identity12")
 QUIET = 1  # connections open at once that no server is excused from
 
 

@@ -29,9 +29,14 @@ _CROWD, _STARTTLS_CROWD = 12, 4
 COALESCING = 5  # of these, where h2 is spoken: one connection that names share, and one each for four of them
 SAMPLES = 6
 SAMPLE, OLD_SAMPLE = "sample", "sample12"
-REPEATS = 4  # with the first wave's, eight like handshakes: a back end in four shows with odds of 90 %
+LIKE = 8  # like handshakes, the first wave's among them: a back end in four shows with odds of 90 %
+REPEATS = 4  # so many at most come on top
+DOUBTS = 3  # so often is asked again what an old client met alone
 IDLE = "idle"  # a whole handshake and then nothing: does the server, which asked for a certificate, hang up?
 RESUME, EARLY, FRESH = "resume", "early-data", "resume-fresh"  # what `resuming` asks, after all of the others
+ALIKE = ("modern", "small", "http", "split", "alone", "again", SAMPLE, "identity", "no-alpn")
+ALIKE_BY_KEY = ("tls12", OLD_SAMPLE, "tls13", "identity12")
+OLD_CLIENTS = {f"family:{name}": FAMILY[name] for name in ("openssl-1.0", "java-8")}  # of TLS 1.2, in every first wave
 NO_APPLICATION_PROTOCOL = 120  # the one alert that naming http/1.1 alone may earn (RFC 7301 section 3.2)
 _PQ, _X25519 = 0x11EC, 0x001D
 _WEB = ("h2", "http/1.1")
@@ -109,7 +114,7 @@ def _first(target: Target, *, identify: bool) -> tuple[Offer, ...]:
         tls12,
         changed(base, purpose="no-sni", server_name=None),
         changed(base, purpose="other-name", server_name=OTHER_NAME),
-        changed(base, purpose="split", split=True, until="server_hello"),
+        changed(base, purpose="split", split=True),
         changed(_old(target), purpose="legacy", versions=(TLS11, TLS10)),
         _family(target, FAMILY["openssl-1.0"]),
         _family(target, FAMILY["java-8"]),
@@ -208,22 +213,59 @@ def following(target: Target, seen: tuple[Handshake, ...], *, identify: bool = F
 
 
 def sampling(target: Target, seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
-    """The same once more, for an address that works: a back end unlike the others shows in a few tries.
+    """More of the same, for an address that works, until so many like handshakes stand side by side that a back end
+    unlike the others shows in one; and again what speaks against the rest.
 
-    Half of them in TLS 1.2, whose certificate comes in clear and costs no key exchange, half as current clients are.
+    As current clients are and in TLS 1.2 by turns: where two back ends take turns, each kind meets both.
     """
     made = {shake.offer.purpose: shake for shake in seen if shake.certificates and completed(shake)}
-    if "tls12" not in made and any(shake.version == TLS12 for shake in made.values()):
-        made.update({shake.offer.purpose: shake for shake in seen if shake.offer.purpose == "tls12"})  # it contradicts
+    contradicted = "tls12" not in made and any(shake.version == TLS12 for shake in made.values())
+    if contradicted:
+        made.update({shake.offer.purpose: shake for shake in seen if shake.offer.purpose == "tls12"})
     likes = tuple(
         changed(made[purpose].offer, purpose=sample, until="certificate", ask_http=False)
-        for purpose, sample in (("tls12", OLD_SAMPLE), ("small", SAMPLE))
+        for purpose, sample in (("small", SAMPLE), ("tls12", OLD_SAMPLE))
         if purpose in made
     )
-    repeats = REPEATS if target.starttls is None else REPEATS // 2  # mail servers count connections
-    repeats = min(repeats, MAX_PER_ADDRESS - len(seen)) if likes else 0
-    # Old, new, new, old: where two back ends take turns, each kind meets both.
-    return tuple(likes[(number + 1) // 2 % len(likes)] for number in range(repeats))
+    if not likes:
+        return ()
+    doubted = _doubted(seen)
+    most = REPEATS if target.starttls is None else REPEATS // 2  # mail servers count connections
+    missing = most if contradicted else min(most, LIKE - len(alike(seen)))
+    wanted = (*doubted, *(likes[(number + 1) // 2 % len(likes)] for number in range(missing)))
+    return wanted[: max(0, MAX_PER_ADDRESS - len(seen))]
+
+
+def alike(seen: tuple[Handshake, ...]) -> tuple[Handshake, ...]:
+    """The handshakes that one server alone would have answered with one and the same chain.
+
+    Hellos of current clients; and those of TLS 1.2 and of old clients where they met that chain: another one may
+    rightly be chosen for what they offer (`_doubted` asks).
+    """
+    shown = [shake for shake in seen if shake.certificates and completed(shake)]
+    current = [shake for shake in shown if shake.offer.purpose in ALIKE]
+    chains = {shake.certificates for shake in current}
+    older = (shake for shake in shown if shake.offer.purpose in (*ALIKE_BY_KEY, *OLD_CLIENTS))
+    return (*current, *(shake for shake in older if shake.certificates in chains))
+
+
+def _doubted(seen: tuple[Handshake, ...]) -> tuple[Offer, ...]:
+    """The hellos of old clients that met what no like one did: another chain, or a refusal though they offer the suite
+    that TLS 1.2 was answered with. Asked again they tell a server's choice from another back end.
+    """
+    chains = {shake.certificates for shake in alike(seen)}
+    chosen = {shake.cipher for shake in seen if shake.version == TLS12 and completed(shake)}
+    doubted = []
+    for shake in seen:
+        family = OLD_CLIENTS.get(shake.offer.purpose)
+        if family is None:
+            continue
+        if completed(shake):
+            odd = bool(shake.certificates) and bool(chains) and shake.certificates not in chains
+        else:
+            odd = not chosen.isdisjoint(family.ciphers)
+        doubted += [shake.offer] * DOUBTS if odd else []
+    return tuple(doubted)
 
 
 def _samples(target: Target, seen: tuple[Handshake, ...], asked: set[str]) -> tuple[Offer, ...]:

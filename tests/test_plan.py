@@ -268,10 +268,41 @@ def test_versions_in_every_offer_descend() -> None:
         assert not (offer.key_shares and TLS13 not in offer.versions) or offer.purpose.startswith("family:")
 
 
-def test_what_works_is_repeated_as_current_clients_and_in_tls12() -> None:
-    repeats = plan.sampling(TARGET, healthy())
-    assert [offer.purpose for offer in repeats] == ["sample12", "sample", "sample", "sample12"]
+def test_what_works_is_repeated_until_eight_like_handshakes_stand_side_by_side() -> None:
+    seen = healthy()
+    repeats = plan.sampling(TARGET, seen)
+    assert [offer.purpose for offer in repeats] == ["sample"]
     assert {offer.until for offer in repeats} == {"certificate"}
+    assert len(plan.alike(seen)) + len(repeats) == plan.LIKE == 8
+
+
+def test_fewer_like_handshakes_are_made_up_for_by_current_clients_and_in_tls12() -> None:
+    seen = tuple(shake for shake in healthy() if shake.offer.purpose in {"small", "http", "tls12"})
+    assert [offer.purpose for offer in plan.sampling(TARGET, seen)] == ["sample", "sample12", "sample12", "sample"]
+
+
+def shown_another_chain(shake: Handshake) -> Handshake:
+    return replace(shake, certificates=(b"another leaf", b"its issuer"))
+
+
+def test_a_chain_that_an_old_client_met_alone_is_no_sample_and_is_asked_about() -> None:
+    seen = healthy(family_java_8=shown_another_chain)
+    assert all(shake.offer.purpose != "family:java-8" for shake in plan.alike(seen))
+    asked = [offer.purpose for offer in plan.sampling(TARGET, seen)]
+    assert asked == [*["family:java-8"] * plan.DOUBTS, "sample", "sample12"]
+
+
+def test_an_old_client_that_was_refused_what_others_got_is_asked_about() -> None:
+    asked = [offer.purpose for offer in plan.sampling(TARGET, healthy(server=OLD_AND_NEW, family_java_8=alerted(40)))]
+    assert asked.count("family:java-8") == plan.DOUBTS
+
+
+def test_an_old_client_that_cannot_be_answered_is_not_asked_about() -> None:
+    newer = plan.sampling(TARGET, healthy(server=replace(HEALTHY, versions=(TLS13,))))
+    assert not any(offer.purpose.startswith("family:") for offer in newer)
+
+
+def test_a_server_of_tls13_alone_is_repeated_in_it() -> None:
     newer = plan.sampling(TARGET, healthy(server=replace(HEALTHY, versions=(TLS13,))))
     assert {(offer.purpose, offer.versions) for offer in newer} == {("sample", (TLS13, TLS12))}
 

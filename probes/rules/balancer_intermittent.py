@@ -15,8 +15,8 @@ _SAMPLES = ("modern", "small", "http", "again", "alone", "sample", "sample12", "
 
 
 def _evidence(look: Look) -> Iterator[str]:
-    samples = look.tries(*_SAMPLES)
     broken = look.outages
+    samples = look.tries(*dict.fromkeys((*_SAMPLES, *(shake.offer.purpose for shake in broken))))
     if broken:
         good = sum(1 for shake in samples if completed(shake))
         yield f"{look.address}: {good} of {many(len(samples), 'like handshake')} agreed, the others broke off"

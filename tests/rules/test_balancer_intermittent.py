@@ -8,17 +8,21 @@ import pytest
 
 from probes.clients import TLS12
 from probes.diagnose import judge
-from probes.model import Outcome
+from probes.model import Handshake, Outcome
+from probes.plan import sampling
 from tests.evidence import (
     DAY,
     HEALTHY,
     OTHER,
+    TARGET,
     TIMED_OUT,
+    Change,
     Changes,
     alerted,
     answered_by,
     ders,
     dropped,
+    ended,
     facts,
     fires,
     healthy,
@@ -150,3 +154,41 @@ def test_a_fresh_certificate_beside_an_old_one_is_told_as_a_rotation() -> None:
     assert any("rotation" in line and "30 minutes ago" in line for line in finding.evidence)
     old = fires("balancer.intermittent", facts(healthy(http=serves(RENEWED))), severity="warning")
     assert not any("rotation" in line for line in old.evidence)
+
+
+def asked_again(purpose: str, first: Change, *again: Change) -> tuple[Handshake, ...]:
+    """A healthy address where *purpose* met *first*, and what `sampling` asks about that met *again*."""
+    seen = healthy(purposes={purpose: first})
+    offers = [offer for offer in sampling(TARGET, seen) if offer.purpose == purpose]
+    assert len(offers) == len(again)
+    for offer, change in zip(offers, again, strict=True):
+        shake = replace(HEALTHY.handshake(seen[0].endpoint, offer), crowd=1)
+        seen = (*seen, change(shake) if callable(change) else ended(shake, change))
+    return seen
+
+
+@pytest.mark.parametrize("purpose", ["family:java-8", "family:openssl-1.0"])
+def test_two_chains_for_one_old_hello_are_intermittent(purpose: str) -> None:
+    seen = facts(asked_again(purpose, serves(EXPIRED), untouched, serves(EXPIRED), untouched))
+    fires("balancer.intermittent", seen, severity="critical")
+
+
+@pytest.mark.parametrize("purpose", ["family:java-8", "family:openssl-1.0"])
+def test_another_chain_for_an_old_hello_each_time_is_the_server_s_choice(purpose: str) -> None:
+    seen = facts(asked_again(purpose, *[serves(RENEWED)] * 4))
+    assert silent("balancer.intermittent", seen)
+    assert len(seen.looks[0].samples) == 6
+
+
+def test_an_old_hello_that_is_refused_now_and_then_is_intermittent() -> None:
+    seen = facts(asked_again("family:java-8", alerted(40), untouched, untouched, alerted(40)))
+    finding = fires("balancer.intermittent", seen, severity="critical")
+    assert any("agreed, the others broke off" in line for line in finding.evidence)
+
+
+def test_an_old_hello_that_is_refused_each_time_is_not_intermittent() -> None:
+    assert silent("balancer.intermittent", facts(asked_again("family:java-8", *[alerted(40)] * 4)))
+
+
+def test_a_healthy_first_wave_holds_seven_like_handshakes() -> None:
+    assert len(facts(healthy()).looks[0].samples) == 7
