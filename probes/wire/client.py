@@ -66,6 +66,7 @@ __all__ = ["ClientHandshake", "ClientIdentity", "Resumption", "StopAfter"]
 
 _LEVELS = {1: "warning", 2: "fatal"}
 _CLOSE_NOTIFY, _USER_CANCELED = 0, 90
+_PLAIN13 = frozenset((Ext.SUPPORTED_VERSIONS, Ext.KEY_SHARE))
 _RETRYABLE = frozenset((Ext.COOKIE, Ext.KEY_SHARE, Ext.SUPPORTED_VERSIONS))
 
 
@@ -394,8 +395,14 @@ class ClientHandshake:
         elif hello.is_retry and group in (offer.key_shares or ()):
             exchange.violation("group", f"the server asks for a share of {group_name(group)}, which it has")
 
+    def _offers13(self) -> bool:
+        offer = self._exchange.hello
+        return offer.extensions and TLS13 in offer.versions and offer.key_shares is not None
+
     def _check_extensions(self, hello: ServerHello) -> None:
         kinds = [kind for kind, _ in hello.extensions]
+        if hello.version == TLS13 and frozenset(kinds) == _PLAIN13 and len(kinds) == 2 and self._offers13():
+            return  # as nearly every ServerHello of TLS 1.3
         if len(set(kinds)) != len(kinds):
             self._exchange.violation("extension", "the server repeats an extension")
         offered = set(extension_kinds(self._hello_message))

@@ -7,6 +7,7 @@ servers do wrong is for the rules to name.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import sha256
 
 from probes.values import row, value
@@ -174,11 +175,8 @@ class Certificate:
     """The chain in the order on the wire; ``context`` is TLS 1.3's certificate_request_context."""
 
     entries: tuple[CertificateEntry, ...]
+    chain: tuple[bytes, ...]
     context: bytes = b""
-
-    @property
-    def chain(self) -> tuple[bytes, ...]:
-        return tuple([entry.der for entry in self.entries])
 
 
 @value
@@ -283,6 +281,19 @@ def parse_encrypted_extensions(body: bytes) -> EncryptedExtensions:
 
 
 def parse_certificate(body: bytes, *, tls13: bool) -> Certificate:
+    """A server says the same each time it is asked, and to have it in the same objects spares all who compare them."""
+    return _remembered(body, tls13) if len(body) <= _REMEMBERED else _certificate(body, tls13)
+
+
+_REMEMBERED = 1 << 14  # octets; usual chains have three to six thousand
+
+
+@lru_cache(maxsize=64)
+def _remembered(body: bytes, tls13: bool) -> Certificate:
+    return _certificate(body, tls13)
+
+
+def _certificate(body: bytes, tls13: bool) -> Certificate:
     cursor = Cursor(body, "the Certificate message")
     context = cursor.vec8() if tls13 else b""
     items = Cursor(cursor.vec24(), "the Certificate message")
@@ -291,7 +302,7 @@ def parse_certificate(body: bytes, *, tls13: bool) -> Certificate:
     while items.left:
         der = items.vec24()
         entries.append(_entry13(der, items.vec16()) if tls13 else CertificateEntry(der=der))
-    return Certificate(entries=tuple(entries), context=context)
+    return Certificate(entries=tuple(entries), chain=tuple([entry.der for entry in entries]), context=context)
 
 
 def parse_certificate_status(body: bytes) -> bytes:
