@@ -59,7 +59,7 @@ def names_within(data: bytes, start: int, end: int, is_tbs: bool) -> Names:
     return Names(tuple(dns), tuple(ips), tuple(cns))
 
 
-def hopped(data: bytes, start: int, end: int, is_tbs: bool) -> list[bytes] | None:
+def hopped(data: bytes, start: int, end: int, is_tbs: bool) -> list[bytes] | None:  # noqa: PLR0912
     """At least the dNSNames and common names that names_within finds, and fast; None when only a walk can tell.
 
     The subjectAltName is where the frames put it (`frames`). Behind it nothing is walked: where its identifier's
@@ -75,7 +75,10 @@ def hopped(data: bytes, start: int, end: int, is_tbs: bool) -> list[bytes] | Non
             return None
         start += 4
     last = start + 4 + (data[start + 2] << 8 | data[start + 3])
-    if last != end and (is_tbs or last > end):
+    if is_tbs:
+        if last != end:
+            return None
+    elif last + 2 > end or data[last] != der.SEQUENCE or data[last + 2 + data[last + 1]] != der.BIT_STRING:
         return None
     length, size = data[extension + 1], data[at - 2]  # of the extension; of all names, in front of the first one's tag
     if length < 0x80:
@@ -140,7 +143,7 @@ def _walked(  # noqa: PLR0912, PLR0915
             raise Malformed("the certificate has another length than it says")
     limit = end
     at, end = _sequence(data, at)
-    if end > limit or (is_tbs and end != limit):
+    if end != limit if is_tbs else _signature_end(data, end) != limit:
         raise Malformed("the signed part has another length than it says")
     if data[at : at + 5] == _VERSION_3:
         at += 5
@@ -328,6 +331,14 @@ def _sequence(data: bytes, at: int) -> tuple[int, int]:
 
 def _end(data: bytes, at: int) -> int:
     return _content(data, at)[1]
+
+
+def _signature_end(data: bytes, at: int) -> int:
+    """Where the algorithm and the signature behind a TBSCertificate end."""
+    _, at = _sequence(data, at)
+    if data[at] != der.BIT_STRING:
+        raise Malformed("a certificate without a signature")
+    return _end(data, at)
 
 
 def _is_of_the_log(extension: bytes) -> bool:

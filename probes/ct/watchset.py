@@ -131,7 +131,12 @@ class WatchSet:
 
     def _may_touch(self, name: bytes) -> bool:
         odd = name.translate(None, _PLAIN)
-        return bool(odd) or (b"*" in name and (name[:2] != b"*." or b"*" in name[2:])) or self._touches(name)
+        return (
+            bool(odd)
+            or b"\n" in name
+            or (b"*" in name and (name[:2] != b"*." or b"*" in name[2:]))
+            or self._touches(name)
+        )
 
     def _touches(self, name: bytes) -> bool:
         """Is this plain name, in lower case, a watched domain or address, below one, or a wildcard beside one?"""
