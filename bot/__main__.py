@@ -25,6 +25,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.config import ConfigurationError, HttpMode, LocalMode, ManyWorkspaces, Settings, SocketMode, read
 from bot.history import History
 from bot.manifest import COMMAND, MANIFEST
+from bot.patrol import Patrol
 from bot.prober import Prober
 from bot.service import EVENTS_PATH, serving
 from bot.store import InUse
@@ -164,6 +165,7 @@ async def _serve(
 ) -> None:
     async with (
         Prober(check_options(settings, surroundings)) as checker,
+        Patrol(check_options(settings, surroundings)) as look,
         serving(
             connection,
             database=settings.database,
@@ -171,6 +173,7 @@ async def _serve(
             allowed_channels=settings.allowed_channels,
             secret_key=settings.secret_key,
             admin_usergroups=settings.admin_usergroups,
+            look=look,
         ),
     ):
         await ending.wait()

@@ -11,13 +11,27 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.listeners import actions, commands, events, faults, forms, home, incident, triage, views, workflow, workspace
+from bot.listeners import (
+    actions,
+    commands,
+    events,
+    faults,
+    forms,
+    home,
+    incident,
+    triage,
+    views,
+    watch,
+    workflow,
+    workspace,
+)
 from bot.listeners.gate import Gate
 from bot.manifest import COMMAND
 from bot.render import explain, figures, help, identities, listing, repair, report
 from bot.render import forms as check_form
 from bot.render import incident as room
 from bot.render import triage as questions
+from bot.render import watch as watch_words
 
 LOG = logging.getLogger("bot.app")
 NOT_INSTALLED = "I am not installed in this workspace any more. Whoever runs me has the address to install me from."
@@ -106,6 +120,10 @@ def build_app(
     app.action(help.CHECK_FORM)(forms.pressed(gate))
     app.shortcut(check_form.CHECK_SHORTCUT)(forms.used(gate))
     app.view(check_form.CHECK_FILLED)(forms.submitted(gate))
+    app.action(watch_words.PAGE)(actions.pressed(gate))
+    app.action(watch_words.IMPORT)(actions.pressed(gate))
+    app.action(watch_words.ADD)(watch.pressed(gate))
+    app.view(watch_words.FORM)(watch.submitted(gate))
     app.action(identities.ADD)(views.pressed(gate))
     app.view(identities.FORM)(views.submitted(gate))
     return app

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from bot import watch_grammar
 from bot.model import (
     Check,
     Command,
@@ -39,17 +40,17 @@ AVAILABLE: Mapping[str, str] = MappingProxyType(
         "note": "note TEXT",
         "triage": "triage [HOST[:PORT]] [error text]",
         "identity": "identity add | list | remove NAME",
+        "watch": "watch add HOST[:PORT] | list | remove HOST | snooze HOST 3d | import | sweep",
         "help": "help [WORD]",
     }
 )
 WHAT_WORKS = (
     "`/tls check HOST[:PORT]`, `/tls explain TEXT`, `/tls triage [HOST]`, `/tls identity add`, "
-    "`/tls history [HOST or word]`, `/tls help [WORD]`"
+    "`/tls watch add HOST`, `/tls history [HOST or word]`, `/tls help [WORD]`"
 )
 # In the grammar, but not in this version.
 PLANNED: Mapping[str, str] = MappingProxyType(
     {
-        "watch": "looking at endpoints regularly",
         "ct": "watching Certificate Transparency",
         "digest": "a channel's digest",
     }
@@ -71,6 +72,8 @@ def parse(text: str) -> Command:
         return _explain("".join(pasted))
     if _verb(verb) == "note":
         return _note("".join(pasted))
+    if _verb(verb) == "watch" and len(text) <= LONGEST:
+        return _watch(text)
     if len(text) > LONGEST:
         return Misread(
             answer=f"I read {len(text):,} characters, beginning “{shown(text.strip(), 40)}”. A command has at most "
@@ -133,6 +136,14 @@ def _note(text: str) -> TimelineNote | Misread:
     if len(said) > LONGEST_NOTE:
         return Misread(answer=f"I read a note of {len(said):,} characters. A note has at most {LONGEST_NOTE:,}.")
     return TimelineNote(text=said)
+
+
+def _watch(text: str) -> Command:
+    said = plain(watch_grammar.with_ids(text)).split(None, 1)
+    try:
+        return watch_grammar.parse_watch(said[1] if len(said) > 1 else "")
+    except UsageError as error:
+        return Misread(answer=str(error))
 
 
 def plain(text: str) -> str:

@@ -16,7 +16,7 @@ import pickle
 import struct
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -235,6 +235,21 @@ def _trusting(options: Options, bundle: str) -> Options:
     if not bundle:
         return options
     return replace(options, trust=replace(options.trust, added=(*options.trust.added, *_added(bundle))))
+
+
+class ByChecks:
+    """Looks made by whoever makes people's checks: where there is no patrol. A bundle of one's own needs one."""
+
+    def __init__(self, check: Callable[[Check, Callable[[str], None]], Awaitable[Report]]) -> None:
+        self._check = check
+
+    async def __call__(self, ask: Ask, /) -> Seen:
+        if ask.bundle:
+            return _unmade(ask, "a CA bundle of its own is trusted by the patrol alone, and this bot runs without it")
+        try:
+            return told(ask, await self._check(ask.check, lambda _: None))
+        except UsageError as error:
+            return _unmade(ask, str(error))
 
 
 # ── the child ───────────────────────────────────────────────────────────────────

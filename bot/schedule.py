@@ -97,11 +97,12 @@ def step(lookout: Lookout, seen: Seen) -> Step:
     """
     if seen.kind == "light":
         after = replace(lookout, light=seen.fingerprint, gist=seen.gist, light_at=seen.at)
-        is_news = bool(lookout.gist) and seen.gist != lookout.gist
+        turned = (seen.status == "broken") != (lookout.status == "broken")
+        turned = turned or (seen.status == "broken" and seen.cause != lookout.cause)
+        is_news = seen.gist != lookout.gist if lookout.gist else turned  # the first is compared with the full look
         if is_news and lookout.status == "broken":
             after = replace(after, goods=1 if seen.status != "broken" else 0)
         is_too_soon = lookout.full_at is not None and seen.at - lookout.full_at < NOT_AGAIN_FOR
-        turned = (seen.status == "broken") != (lookout.status == "broken")
         return Step(lookout=after, full_now=is_news and (turned or not is_too_soon))
     after = replace(lookout, full=seen.fingerprint, full_at=seen.at)
     if seen.status == "broken":

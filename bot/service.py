@@ -33,6 +33,7 @@ from bot.installations import ByInstallation, Installations, InstalledClients, S
 from bot.listeners.gate import MOST_A_MINUTE, Gate
 from bot.messages import Messages
 from bot.notify import Outbox
+from bot.patrol import Looker
 from bot.places import Places
 from bot.rooms import Rooms
 from bot.store import InUse
@@ -64,6 +65,7 @@ async def serving(
     most_a_minute: int = MOST_A_MINUTE,
     secret_key: str | None = None,
     admin_usergroups: frozenset[str] = frozenset(),
+    look: Looker | None = None,
 ) -> AsyncIterator[Outbox]:
     """The bot, connected, until the block is left; then it stops listening, finishes what runs, and says it."""
     history = await opened(database)
@@ -76,6 +78,7 @@ async def serving(
             clients = seat.clients
             outbox = Outbox(history=history, clients=clients)
             supervisor = Supervisor()
+            admins = Admins(clients, admin_usergroups)
             rooms = Rooms(clients)
             work = Work(
                 history=history,
@@ -83,9 +86,11 @@ async def serving(
                 rooms=rooms,
                 supervisor=supervisor,
                 checker=checker,
-                identities=Identities(history=history, secret_key=secret_key, admins=Admins(clients, admin_usergroups)),
+                identities=Identities(history=history, secret_key=secret_key, admins=admins),
                 messages=Messages(clients),
                 clients=clients,
+                admins=admins,
+                look=look,
             )
             home = Home(
                 history=history,
@@ -115,6 +120,7 @@ async def serving(
                 asyncio.create_task(outbox.run(), name="outbox"),
                 asyncio.create_task(_forgetting(history), name="forgetting"),
                 asyncio.create_task(work.vigils.run(), name="keep watch"),
+                asyncio.create_task(work.watching.run(), name="watching"),
                 asyncio.create_task(home.run(), name="homes"),
                 asyncio.create_task(work.steps.run(), name="workflow steps"),
             )

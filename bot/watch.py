@@ -37,12 +37,14 @@ __all__ = ["LOOK", "Checks", "NewsOf", "Watching", "nothing_new"]
 
 LOG = logging.getLogger("bot.watch")
 LOOK: Final = "watch.look"  # the action of the request that an alarm is
+GATHERED_S: Final = 5.0  # alarms that come within this time are told together
 _BATCH: Final = 100  # looks a transaction: acknowledgements wait for the memory's thread
-_GATHERED_S: Final = 0.1
+_BATCH_GATHERED_S: Final = 0.1
 _MOST_ALONE: Final = 10  # alarms of one channel that get a message each, within
 _ALONE_WITHIN: Final = timedelta(minutes=15)
 _NEARER_TO_US: Final = frozenset({"reach.dns", "reach.timeout", "reach.unreachable"})
 _CANARIES: Final = 5
+_DOMAINS: Final = 3
 _CANARIES_EVERY_S: Final = 30.0
 _PROGRESS_EVERY_S: Final = 3.0
 _UNDER_WAY: Final = 1_000  # looks handed to the patrol and not answered
@@ -102,7 +104,6 @@ class Watching:
         checks: Checks,
         look: Looker,
         news_of: NewsOf = nothing_new,
-        gathered_s: float = 5.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._history = history
@@ -113,7 +114,6 @@ class Watching:
         self._checks = checks
         self._look = look
         self._news_of = news_of
-        self._gathered_s = gathered_s
         self._clock = clock
         self._started = clock()
         self._lookouts: dict[int, Lookout] = {}
@@ -253,7 +253,7 @@ class Watching:
     async def _store_looks(self) -> None:
         while True:
             batch = [await self._seen.get()]
-            await asyncio.sleep(_GATHERED_S)
+            await asyncio.sleep(_BATCH_GATHERED_S)
             while len(batch) < _BATCH and not self._seen.empty():
                 batch.append(self._seen.get_nowait())
             try:
@@ -261,7 +261,10 @@ class Watching:
             finally:
                 for seen in batch:
                     self._running.pop(seen.lookout, None)
-                    if seen.lookout in self._lookouts and seen.lookout not in self._plan:
+                    planned = self._plan.get(seen.lookout)
+                    if planned is not None:  # asked for while it was being looked at: the heap forgot that
+                        self._put(seen.lookout, planned)
+                    elif seen.lookout in self._lookouts:
                         self._plan_next(seen.lookout)
                 self._news.set()
 
@@ -320,7 +323,7 @@ class Watching:
     async def _tell_alarms(self) -> None:
         while True:
             await self._alarmed.wait()
-            await asyncio.sleep(self._gathered_s)
+            await asyncio.sleep(GATHERED_S)
             alarms, self._alarms = self._alarms, []
             self._alarmed.clear()
             places: dict[tuple[str, str], list[tuple[Watch, Report]]] = {}
@@ -479,13 +482,15 @@ class Watching:
             return False  # one of them got through just now
         hosts = {self._lookouts[number].target.host for number in lost}
         others = [each for each in self._canary_birds() if each.target.host not in hosts][:_CANARIES]
-        if len(others) < 2:
+        tried = hosts | {each.target.host for each in others}
+        # Few, or all of one domain: that may well be one broken balancer, and is told as any fault.
+        if len(tried) < _CANARIES or len({tuple(host.split(".")[-2:]) for host in tried}) < _DOMAINS:
             return False
         self._canaries_at = loop.time()
         found = await asyncio.gather(*(self._made(each, "light") for each in others))
         if not all(seen.cause in _NEARER_TO_US for seen in found if not seen.why):
             return False
-        await self._begin_outage(len(lost) + len(others))
+        await self._begin_outage(len(tried))
         return True
 
     def _is_lost(self, seen: Seen) -> bool:

@@ -192,8 +192,9 @@ class WatchDesk:
 
     async def _preview(self, intake: Intake, file_id: str) -> None:
         thread = intake.thread_ts
-        if not file_id and thread:
-            file_id = await self._files.newest_in_thread(intake.team, intake.channel, thread) or ""
+        for ts in (intake.message_ts, thread):  # the file came with the message, or into its thread before it
+            if not file_id and ts:
+                file_id = await self._files.newest_in_thread(intake.team, intake.channel, ts) or ""
         if not file_id:
             await self._whisper(intake, render.how_to_import())
             return

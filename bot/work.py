@@ -16,8 +16,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol, assert_never
 
 from bot import commands, incidents
+from bot.admins import Admins
 from bot.clients import Clients
 from bot.drawing import Drawing
+from bot.dropped import DroppedFiles
 from bot.history import History
 from bot.identities import Identities
 from bot.messages import Messages
@@ -42,9 +44,11 @@ from bot.model import (
 )
 from bot.notify import Outbox
 from bot.pace import Pace
+from bot.patrol import ByChecks, Looker
 from bot.render import changes, explain, figures, help, listing, repair, report, words
 from bot.render import identities as identity
 from bot.render import incident as room
+from bot.render import watch as watch_words
 from bot.response import Response, below, reply, root_note
 from bot.retrospect import Retrospect
 from bot.rooms import Rooms
@@ -52,6 +56,11 @@ from bot.steps import STEP, Steps
 from bot.supervisor import Supervisor
 from bot.triage_work import Triaging
 from bot.vigils import LOOK, Vigils, vigil_after
+from bot.watch import LOOK as ALARM
+from bot.watch import NewsOf, Watching, nothing_new
+from bot.watch_desk import WatchDesk
+from bot.watched import WatchCommand
+from bot.watchlist import Watchlist
 from probes.codec import to_json
 from probes.model import Report, UsageError
 
@@ -94,6 +103,9 @@ class Work:
         identities: Identities,
         messages: Messages,
         clients: Clients,
+        admins: Admins,
+        look: Looker | None = None,
+        news_of: NewsOf = nothing_new,
     ) -> None:
         self.identities = identities
         self.response = Response(
@@ -117,6 +129,26 @@ class Work:
         self._running: set[str] = set()  # keys of headlines whose check runs
         self.vigils = Vigils(history=history, outbox=outbox, response=self.response, checks=self)
         self.steps = Steps(history=history, clients=clients, checks=self)
+        self.watchlist = Watchlist(history)
+        self.watching = Watching(
+            history=history,
+            watchlist=self.watchlist,
+            outbox=outbox,
+            response=self.response,
+            identities=identities,
+            checks=self,
+            look=look or ByChecks(checker),
+            news_of=news_of,
+        )
+        self.watch_desk = WatchDesk(
+            history=history,
+            watchlist=self.watchlist,
+            watching=self.watching,
+            outbox=outbox,
+            identities=identities,
+            admins=admins,
+            files=DroppedFiles(clients),
+        )
         # What each button, shortcut and event does.
         self._acts: dict[str, Callable[[Intake], Awaitable[None]]] = {
             report.AGAIN: self._again,
@@ -131,6 +163,7 @@ class Work:
             STEP: self.steps.perform,
             **self.response.acts(),
             **self._triage.acts(),
+            **self.watch_desk.acts(),
         }
 
     def also(self, acts: Mapping[str, Callable[[Intake], Awaitable[None]]]) -> None:
@@ -178,6 +211,8 @@ class Work:
                 await self._identity(intake, command)
             case TriageCommand():
                 await self._triage.begin(intake, command)
+            case WatchCommand():
+                await self.watch_desk.command(intake, command)
             case ExplainText(text=text):
                 await self._explanation(intake, text)
             case TimelineNote(text=text):
@@ -189,6 +224,8 @@ class Work:
 
     async def look_at(self, team: str, check: Check) -> Report:
         """A check that nobody sees being made. Raises UsageError when it may not be."""
+        if check.is_background:  # the prober bounds it: it takes nobody's slot while it waits
+            return await self._checker(await self.identities.armed(team, check), lambda _: None)
         async with self._slots:
             return await self._checker(await self.identities.armed(team, check), lambda _: None)
 
@@ -573,6 +610,9 @@ class Work:
         lines = lines[:most] if after is None else lines[-most:]
         is_first = before is None and not (after is not None and has_further)
         standing = await self._history.incidents(intake.team, word, seen_in=seen_in, limit=listing.OPEN_INCIDENTS)
+        watched = []
+        if is_first and word:
+            watched = await self.watchlist.remembered(intake.team, word, seen_in=seen_in, limit=3)
         return listing.history(
             word,
             lines,
@@ -581,6 +621,7 @@ class Work:
             has_older=has_further if after is None else True,
             is_later_page=not is_first,
             is_by_words=bool(word) and not self._history.has_index,
+            watched=watch_words.remembered(watched, now()),
         )
 
     async def _quotable(self, intake: Intake) -> list[str]:
@@ -623,6 +664,9 @@ class Work:
     async def _tell_fault(self, intake: Intake, error_id: str) -> None:
         if intake.action == LOOK:
             await self.vigils.failed(intake, error_id)
+            return
+        if intake.action == ALARM:
+            await self.watching.again(intake)
             return
         if intake.action == STEP:
             await self.steps.failed(intake, error_id)

@@ -10,9 +10,10 @@ from slack_bolt.async_app import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import commands
-from bot.listeners import views
+from bot.listeners import views, watch
 from bot.listeners.gate import Gate
 from bot.model import Content, Help, IdentityCommand, Intake, Misread, NotYet
+from bot.watched import WatchCommand
 from bot.work import at_once
 
 
@@ -31,9 +32,11 @@ def tls(gate: Gate) -> Callable[..., Awaitable[None]]:
         asked = commands.parse(intake.text)
         refusal = gate.refusal(intake.channel, intake.user)
         answer = refusal
-        opens_form = isinstance(asked, IdentityCommand) and asked.act == "add"
+        opens_watch = isinstance(asked, WatchCommand) and asked.act == "add" and asked.target is None
+        opens_form = opens_watch or (isinstance(asked, IdentityCommand) and asked.act == "add")
         if answer is None and opens_form:
-            answer = await views.opened(client, gate, intake, str(body["trigger_id"]))
+            open_form = watch.opened if opens_watch else views.opened
+            answer = await open_form(client, gate, intake, str(body["trigger_id"]))
         elif answer is None and isinstance(asked, Help | NotYet | Misread):
             answer = at_once(asked)
         verdict = "refused" if refusal else type(asked).__name__.lower()

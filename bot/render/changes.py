@@ -30,9 +30,10 @@ def changed(old: PastCheck, new: PastCheck) -> Content:
     shown = lines[:_LINES]
     if len(lines) > _LINES:
         shown.append(f"… {len(lines) - _LINES} more; the raw reports have all")
+    asked = f"asked by <@{old.user}>" if old.user else "made by the watch"
     blocks = [
         section(f"*What changed* at {code(name)}\n" + "\n".join(f"• {line}" for line in shown)),
-        context(f"compared with the check of {since}, asked by <@{old.user}>"),
+        context(f"compared with the check of {since}, {asked}"),
     ]
     return fit(foreign(f"What changed at {name}: {words.counted(len(lines), 'difference')}"), blocks)
 

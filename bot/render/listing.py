@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bot.model import CheckLine, Content, Incident, Json
 from bot.render import figures, words
-from bot.render.limits import actions, button, code, context, fit, foreign, prose, section
+from bot.render.limits import actions, button, code, context, cut, fit, foreign, prose, section
 
 OLDER, NEWER = "history.older", "history.newer"
 PAGE = 8
@@ -29,10 +29,11 @@ def history(
     has_older: bool,
     is_later_page: bool = False,
     is_by_words: bool = False,
+    watched: str = "",
 ) -> Content:
     """One page of checks, newest first; the first page begins with the incidents. *is_by_words*: without an index."""
     subject = f" of {code(word, 100)}" if word else ""
-    if not checks and not incidents:
+    if not checks and not incidents and not watched:
         text = (
             f"I remember no check{subject}. `/tls check HOST[:PORT]` makes one."
             if not is_later_page
@@ -42,6 +43,8 @@ def history(
     blocks: list[Json] = []
     if incidents and not is_later_page:
         blocks.append(section(f"*Incidents{subject}*\n" + "\n".join(_incident(each, now) for each in incidents)))
+    if watched:
+        blocks.append(section(cut(watched, 2900)))
     if checks:
         older = ", older" if is_later_page else ""
         blocks.append(section(f"*Checks{subject}*{older}\n" + "\n".join(_line(line, now) for line in checks)))

@@ -113,7 +113,7 @@ def _facts(check: PastCheck) -> str:
         parts += [_session(report.endpoints), _days_left(report)]
     if "addresses" not in people:  # "fails at 1 of 2 addresses" has said it
         parts.append(_addresses(report.endpoints))
-    parts += [words.elapsed(report.elapsed_ms), f"asked by <@{check.user}>"]
+    parts += [words.elapsed(report.elapsed_ms), f"asked by <@{check.user}>" if check.user else "seen by the watch"]
     unlooked = dict.fromkeys(gap.what for gap in words.unlooked(report))
     if unlooked and report.status == "ok":  # a verdict of "healthy" says where it did not look
         parts.append(f"not looked at: {foreign(words.listed(unlooked, 3), 200)}")
@@ -366,7 +366,8 @@ def _time(endpoint: EndpointReport) -> str:
 def outcome(check: PastCheck, transition: Transition) -> Content:
     """One line in the thread after *Run again*."""
     report = check.report
-    text = f"Checked again by <@{check.user}>: {words.SIGN[report.status]} {news(report, transition, check.at)}."
+    again = f"Checked again by <@{check.user}>" if check.user else "The watch looked again"
+    text = f"{again}: {words.SIGN[report.status]} {news(report, transition, check.at)}."
     return fit(_plain(f"Checked again: {words.STATUS[report.status]}"), [section(text)])
 
 
