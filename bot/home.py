@@ -1,7 +1,7 @@
-"""The App Home of each person, published when it is opened and when what it shows changes; and the welcome of a channel.
+"""The App Home of each person, published when opened and when what it shows changes; and the welcome of a channel.
 
 Whoever looked within the last hour is kept up to date: a write to the memory stirs, some seconds of writes are one
-look at the facts, and an equal view is not published. What a private channel holds is for its members, as Slack says now.
+look at the facts, and an equal view is not published. What a private channel holds is for its members alone.
 """
 
 from __future__ import annotations

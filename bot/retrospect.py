@@ -1,4 +1,4 @@
-"""`history figures`: how long it took to root causes and which were frequent, in words and as pictures, once asked for."""
+"""`history figures`: how long it took to root causes and which were frequent, in words and as pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The App Home: what is open, what is mine, how many days are left, what is set. Calm, and at most a screen or two. Pure.
+"""The App Home: what is open, what is mine, what ends soon, what is set. Calm, at most a screen or two. Pure.
 
 Times are Slack's own (`<!date…>`): they stay right while the view stands, and the view changes only when the facts do.
 """

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bot.incidents import step
 from bot.local.blocks import validate_message
 from bot.model import CheckLine, Content, Incident, PastCheck, Transition
-from bot.render import changes, limits, listing, repair, report, words
+from bot.render import changes, help, limits, listing, repair, report, words
 from probes.catalogue import CATALOGUE
 from probes.model import (
     AlertReport,
@@ -374,7 +374,7 @@ def test_any_page_of_history_keeps_slacks_limits(
 @given(text=_text)
 def test_any_answer_and_any_help_keep_slacks_limits(text: str) -> None:
     assert_within_limits(words.answer(text))
-    assert_within_limits(listing.help_about(text))
+    assert_within_limits(help.help_about(text))
     assert_within_limits(report.declined(reports.healthy().target, text))
 
 
