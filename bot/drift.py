@@ -20,6 +20,7 @@ from bot.watched import Pace
 Severity: TypeAlias = Literal["critical", "warning", "notice"]
 _HABIT = 2  # earlier renewals that agree, before a key is expected to be new, or the same
 _DAYS = 7  # of handshake times, before there is a history to be off
+_LOOKS = 12  # of a day, before its median says anything
 _SLOWER_MS = 25.0
 _ORDER: tuple[Severity, ...] = ("critical", "warning", "notice")
 FLAPPY = frozenset({"staple-lost", "resumption-broken", "tickets-unshared", "suites-gone", "address-gone"})  # by nature
@@ -48,12 +49,13 @@ class Drift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
-    """What is usual there. `addresses`: those in use, as accepted; `keys`: of earlier renewals, was the key kept?"""
+    """What is usual there. `addresses`: those in use, as accepted; `keys`: of
+    the newest renewals, by leaf, was the key kept?"""
 
     addresses: frozenset[str] | None = None
     addresses_rotate: bool = False
     authorities: frozenset[str] = frozenset()
-    keys: tuple[bool, ...] = ()
+    keys: tuple[tuple[str, bool], ...] = ()
 
 
 # ── the comparison ──────────────────────────────────────────────────────────────
@@ -188,10 +190,11 @@ def _certificates(
 
 def _key(was: str, is_now: str, leaf: str, addresses: tuple[str, ...], habits: Habits) -> Iterator[Drift]:
     """A habit is broken: a key that was always new was kept, or one always kept (it may be pinned) is new."""
-    if not was or not is_now or len(habits.keys) < _HABIT:
+    habit = [kept for each, kept in habits.keys if each != leaf]
+    if not was or not is_now or len(habit) < _HABIT:
         return
     kept = was == is_now
-    if kept and not any(habits.keys):
+    if kept and not any(habit):
         yield Drift(
             kind="key-kept",
             key=f"key-kept:{leaf[:16]}",
@@ -200,7 +203,7 @@ def _key(was: str, is_now: str, leaf: str, addresses: tuple[str, ...], habits: H
             addresses=addresses,
             evidence=(f"SPKI SHA-256 {is_now[:16]}…",),
         )
-    elif not kept and all(habits.keys):
+    elif not kept and all(habit):
         yield Drift(
             kind="key-changed",
             key=f"key-changed:{leaf[:16]}",
@@ -324,7 +327,7 @@ def slower(paces: Sequence[Pace]) -> Drift | None:
     A day is a whole one: what is slow at noon each day is in each day's median alike.
     """
     whole = statistics.median(pace.count for pace in paces) if paces else 0
-    days = [pace for pace in paces if pace.count >= whole / 2]
+    days = [pace for pace in paces if pace.count >= max(whole / 2, _LOOKS)]
     if len(days) <= _DAYS or days[-1] is not paces[-1]:
         return None
     history = [pace.median for pace in days[:-1]]

@@ -59,7 +59,7 @@ class Memory:
     latest: tuple[str, ...] = ()
     moved: tuple[datetime, ...] = ()
     authorities: tuple[str, ...] = ()
-    keys: tuple[bool, ...] = ()
+    keys: tuple[tuple[str, bool], ...] = ()  # of a leaf that came: was the key kept?
     renewed: tuple[str, ...] = ()  # leaves whose coming was counted already
     suspects: tuple[Suspect, ...] = ()
     told: tuple[Told, ...] = ()
@@ -122,7 +122,7 @@ def step(
     if paces is not None and (late := slower(paces)) is not None:
         seen[late.key] = late
         certain.add(late.key)
-    memory, ended = _ended(memory, seen, newest.kind, now, judged_pace=paces is not None)
+    memory, ended = _ended(memory, seen, newest.kind, full, now, judged_pace=paces is not None)
     memory, news, reopened = _told(memory, seen, certain, full, now)
     memory = _learned(memory, newest, full, found, certificates, habits, now)
     return Stepped(
@@ -189,11 +189,18 @@ def _is_over(told: Told) -> bool:
 
 
 def _ended(
-    memory: Memory, seen: Mapping[str, Drift], kind: Kind, now: datetime, *, judged_pace: bool
+    memory: Memory,
+    seen: Mapping[str, Drift],
+    kind: Kind,
+    full: FullLook | None,
+    now: datetime,
+    *,
+    judged_pace: bool,
 ) -> tuple[Memory, set[int]]:
     """What was told and is no longer so; and what has stood for so long that this is how it is. With the messages."""
     after = [
-        each if _is_over(each) else _ending(each, seen, kind, now, judged_pace=judged_pace) for each in memory.told
+        each if _is_over(each) else _ending(each, seen, kind, full, now, judged_pace=judged_pace)
+        for each in memory.told
     ]
     ended = {now_is.message for was, now_is in zip(memory.told, after, strict=True) if was.ended != now_is.ended}
     settled = tuple((each.drift.key, now) for each in after if each.ended == "settled" and each.ended_at == now)
@@ -208,13 +215,22 @@ def _ended(
     return memory, ended
 
 
-def _ending(told: Told, seen: Mapping[str, Drift], kind: Kind, now: datetime, *, judged_pace: bool) -> Told:
+def _ending(
+    told: Told,
+    seen: Mapping[str, Drift],
+    kind: Kind,
+    full: FullLook | None,
+    now: datetime,
+    *,
+    judged_pace: bool,
+) -> Told:
+    """A drift after a look that showed it, or did not. What flaps is over when two full looks did not show it."""
     drift = told.drift
     if drift.key in seen:
         told = replace(told, misses=0, drift=seen[drift.key])
-    elif judged_pace if drift.kind == "slower" else kind == "full" or drift.kind in SEEN_LIGHT:
-        told = replace(told, misses=told.misses + 1)
-        if told.misses > 1 or drift.kind not in FLAPPY:
+    elif judged_pace if drift.kind == "slower" else full is not None or drift.kind in SEEN_LIGHT:
+        told = replace(told, misses=told.misses + (kind == "full" or drift.kind in SEEN_LIGHT))
+        if drift.kind not in FLAPPY or told.misses > 1 or (full is not None and full.count > 1):
             return replace(told, ended="back", ended_at=now)
     if abs(now - told.at) >= SETTLES:
         return replace(told, ended="settled", ended_at=now)
@@ -330,5 +346,5 @@ def _renewals(memory: Memory, newest: Sighting, certificates: Certificates) -> M
             memory = replace(memory, authorities=(authority(fresh.issuer),))
         if old is not None and old.sha256 != fresh.sha256:
             kept = bool(old.spki_sha256) and old.spki_sha256 == fresh.spki_sha256
-            memory = replace(memory, keys=(*memory.keys, kept)[-6:])
+            memory = replace(memory, keys=(*memory.keys, (fresh.sha256, kept))[-6:])
     return memory

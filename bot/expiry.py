@@ -91,7 +91,7 @@ class Suggested:
     certificate: str
     window: Window
     jumped: bool = False
-    heard_at: datetime
+    heard_at: datetime  # when it said so first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +227,8 @@ def suggestion(
     before: Suggested | None, certificate: str, window: Window, period: tuple[datetime, datetime], now: datetime
 ) -> Suggested:
     """What a new answer of the CA makes of what it said *before*."""
+    if before is not None and before.window == window:
+        return before
     start, end = period
     whole = end - start
     nudge = max(whole * _SLACK, timedelta(hours=6))

@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from bot import expiry, lineages
@@ -169,22 +169,31 @@ class LineageBook:
                 if lineage != was:
                     self._keep(lineage)
                 return []
-        judged = lineages.judged(lineage, known, now, newer=newer, anchored=anchored, broken=self._broken(lineage))
-        after, notes = self._said(lineage, judged, known)
+        broken, examined = self._outages(lineage, known, now)
+        judged = lineages.judged(lineage, known, now, newer=newer, anchored=anchored, broken=broken, examined=examined)
+        after, notes = self._said(lineage, judged, known, now)
         if after != was:
             self._keep(after)
         return notes
 
-    def _broken(self, lineage: Lineage) -> frozenset[int]:
-        watches = {place.watch for place in lineage.places}
+    def _outages(
+        self, lineage: Lineage, known: Certificates, now: datetime
+    ) -> tuple[frozenset[int], dict[int, datetime]]:
+        """The watches whose incident calls people, and when each was looked at in full last."""
+        served = {sha256 for place in lineage.places for sha256 in place.path}
+        ended = (period[1] <= now for each in served if (period := expiry.validity(known.get(each))))
+        if not lineage.revoked and not any(ended):
+            return frozenset(), {}
         rows = self._memory._rows(
-            "select w.id from watches w join lookouts l on l.id = w.lookout"
-            " where l.status = 'broken' and w.id in (select value from json_each(?))",
-            json.dumps(sorted(watches)),
+            "select w.id, l.full_at, l.status = 'broken' and coalesce(w.snoozed_until, 0) <= ? as is_told"
+            " from watches w join lookouts l on l.id = w.lookout where w.id in (select value from json_each(?))",
+            now.timestamp(),
+            json.dumps(sorted({place.watch for place in lineage.places})),
         )
-        return frozenset(int(row["id"]) for row in rows)
+        examined = {int(row["id"]): datetime.fromtimestamp(row["full_at"], UTC) for row in rows if row["full_at"]}
+        return frozenset(int(row["id"]) for row in rows if row["is_told"]), examined
 
-    def _said(self, was: Lineage, judged: Judged, known: Certificates) -> tuple[Lineage, list[Note]]:
+    def _said(self, was: Lineage, judged: Judged, known: Certificates, now: datetime) -> tuple[Lineage, list[Note]]:
         lineage, say = judged.lineage, judged.say
         notes: list[Note] = []
         content = _root(lineage, judged, known, was_open=was.is_open)
@@ -192,7 +201,7 @@ class LineageBook:
             lineage = replace(lineage, shown=shown)
             notes.append(_note(lineage, lineage.root, content))
         if say is not None and say.kind != "opened":
-            notes.append(replace(_note(lineage, say.key, words.said(lineage, say, known)), parent=lineage.root))
+            notes.append(replace(_note(lineage, say.key, words.said(lineage, say, known, now)), parent=lineage.root))
         return lineage, notes
 
     # ── a CA that wants many back ───────────────────────────────────────────────
@@ -219,6 +228,24 @@ class LineageBook:
             notes.append(replace(note, key=f"{mass.root}:over", parent=mass.root, content=words.mass_over(mass)))
         return notes
 
+    def _late(self, now: datetime) -> list[Note]:
+        """Masses whose deadline is over: whoever is left is called, once."""
+        notes = []
+        for row in self._memory._rows("select id, state from masses where is_open"):
+            mass = _mass_of(row)
+            if now >= mass.deadline and not mass.was_late:
+                self._keep_mass(replace(mass, was_late=True))
+                note = Note(
+                    key=f"{mass.root}:late",
+                    kind="message",
+                    team=mass.team,
+                    channel=mass.channel,
+                    content=words.mass_late(mass),
+                    parent=mass.root,
+                )
+                notes.append(note)
+        return notes
+
     def _masses(self, team: str, channel: str, authority: str | None = None) -> list[Mass]:
         rows = self._memory._rows(
             "select id, state from masses where team = ?1 and channel = ?2 and is_open"
@@ -227,7 +254,7 @@ class LineageBook:
             channel,
             authority,
         )
-        return [replace(typed(Mass, json.loads(row["state"])), id=row["id"]) for row in rows]
+        return [_mass_of(row) for row in rows]
 
     def _keep_mass(self, mass: Mass) -> Mass:
         execute = self._memory._db.execute
@@ -274,7 +301,7 @@ class LineageBook:
                 known = self._known(lineage, {})
                 after = _with_answers(lineage, windows, known, now)
                 places.setdefault((lineage.team, lineage.channel), []).append((lineage, after, known))
-        notes: list[Note] = []
+        notes = self._late(now)
         for (team, channel), found in places.items():
             standing = next(iter(self._masses(team, channel, authority)), None)
             joined = lineages.joined(standing, [after for _, after, _ in found], authority, now)
@@ -283,7 +310,9 @@ class LineageBook:
                 in_mass = {each.id: each for each in joined[1]}
                 notes += self._tell_mass(self._keep_mass(joined[0]), is_new=standing is None)
             for was, after, known in found:
-                notes += self._judge(was, in_mass.get(was.id, after), known, now)
+                final = in_mass.get(was.id, after)
+                if final != was:  # what time alone brings is judged with the next look
+                    notes += self._judge(was, final, known, now)
         self._memory._note(notes)
         return len(notes)
 
@@ -309,7 +338,7 @@ class LineageBook:
             return
         known = self._known(outcome, {})
         concern = expiry.concern(lineages.standing(outcome, self._newer_of(outcome, now), self._anchored()), known, now)
-        after, notes = self._said(lineage, Judged(lineage=outcome, concern=concern), known)
+        after, notes = self._said(lineage, Judged(lineage=outcome, concern=concern), known, now)
         self._keep(after)
         line = _note(after, f"{after.root}:act:{intake.id}", words.act(intake.user, after))
         self._memory._audited(intake.id, "done", after.names[0] if after.names else "")
@@ -419,6 +448,10 @@ def _folded(names: Iterable[str]) -> tuple[str, ...]:
 
 def _lineage_of(row: Mapping[str, object]) -> Lineage:
     return replace(typed(Lineage, json.loads(str(row["state"]))), id=int(str(row["id"])))
+
+
+def _mass_of(row: Mapping[str, object]) -> Mass:
+    return replace(typed(Mass, json.loads(str(row["state"]))), id=int(str(row["id"])))
 
 
 def _digest(content: Content) -> str:

@@ -20,14 +20,14 @@ SNOOZES: Mapping[str, timedelta] = {"1d": timedelta(days=1), "3d": timedelta(day
 REPEATS = (timedelta(days=1), timedelta(days=3))  # after a critical step that nobody acknowledged
 KEPT_AFTER_DNS = timedelta(hours=24)  # an address that DNS names no more: some names show a few of many at a time
 MASS = 3  # certificates of one CA in one channel that it wants back at once: that is no matter of any one of them
-# An outage is an incident, which calls the owner (`bot.watch`); what stays silent for so long is none, and told here.
-HELD = timedelta(hours=2)
+NOT_AGAIN_FOR = timedelta(days=1)  # what calls nobody
+_LOOKED_AT_WITHIN = timedelta(hours=6)
 _REMEMBERED = 8
 _TOLD_REMEMBERED = 32
 OUTAGES: frozenset[Step] = frozenset({"expired", "revoked"})
 
 Why: TypeAlias = Literal["closed", "yours", "acknowledged", "expired"]
-End: TypeAlias = Literal["renewed", "gone", "withdrawn", "massed"]
+End: TypeAlias = Literal["renewed", "mended", "gone", "withdrawn", "massed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,9 +154,14 @@ def seen(
             places=tuple(sorted(places, key=lambda each: (each.target, each.address))),
             left=tuple(sorted((number, address, since) for (number, address), since in left.items())),
             replacements=tuple(replaced[-_REMEMBERED:]),
-            looked_at=max(now, lineage.looked_at or now),
+            looked_at=_looked_at(lineage.looked_at, now),
         )
     )
+
+
+def _looked_at(before: datetime | None, now: datetime) -> datetime:
+    """By the hours alone: a row that is the same is not written again."""
+    return now if before is None or now - before >= _LOOKED_AT_WITHIN else before
 
 
 def _succeed(
@@ -241,19 +246,25 @@ def judged(
     newer: Sequence[SeenInCt] = (),
     anchored: frozenset[str] = frozenset(),
     broken: frozenset[int] = frozenset(),
+    examined: Mapping[int, datetime] | None = None,
 ) -> Judged:
-    """What the lineage is to say now, if anything, and what it is then. *broken*: watches whose incident says it."""
+    """What the lineage is to say now, if anything, and what it is then.
+
+    An outage is an incident, which calls the owner (`bot.watch`). *broken*: the watches that have one; *examined*: when
+    each was looked at in full last: what has ended by then and is no incident is told here.
+    """
+    silent = _Silence(broken=broken, examined=examined or {})
     found = expiry.concern(standing(lineage, newer, anchored), certificates, now)
     if not lineage.is_open:
-        is_quiet = found is None or (found.step in OUTAGES and not _is_silent(found, broken, now))
+        is_quiet = found is None or (found.step in OUTAGES and not silent.of(found))
         return Judged(lineage=lineage) if found is None or is_quiet else _opened(lineage, found, now)
     if found is None:
         return _closed(lineage)
     lineage = replace(lineage, until=found.not_after)
     if lineage.snoozed_until is not None and now < lineage.snoozed_until:
         return Judged(lineage=lineage, concern=found)
-    if found.step in OUTAGES and not _is_silent(found, broken, now):
-        return _told_elsewhere(lineage, found, broken)
+    if found.step in OUTAGES and not silent.of(found):
+        return _told_elsewhere(lineage, found, silent)
     was_snoozed = lineage.snoozed_until is not None
     lineage = replace(lineage, snoozed_until=None, snoozed_by="")
     if is_new(lineage, found):
@@ -269,18 +280,26 @@ def judged(
     return _repeated(lineage, found, now)
 
 
-def _is_silent(found: Concern, broken: frozenset[int], now: datetime) -> bool:
-    """Over for long, and no incident of it: an intermediate that nobody misses, a watch that is snoozed."""
-    return not _is_incident(found, broken) and found.step == "expired" and now >= found.not_after + HELD
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Silence:
+    """Which outages no incident tells."""
+
+    broken: frozenset[int]
+    examined: Mapping[int, datetime]
+
+    def has_incident(self, found: Concern) -> bool:
+        return all(place.watch in self.broken for place in found.places)
+
+    def of(self, found: Concern) -> bool:
+        """An intermediate that nobody misses, a watch that is snoozed: over, looked at since then, and no incident."""
+        looks = ((self.examined.get(place.watch), place) for place in found.places)
+        is_examined = all(at is not None and at > max(found.not_after, place.since) for at, place in looks)
+        return found.step == "expired" and is_examined and not self.has_incident(found)
 
 
-def _is_incident(found: Concern, broken: frozenset[int]) -> bool:
-    return all(place.watch in broken for place in found.places)
-
-
-def _told_elsewhere(lineage: Lineage, found: Concern, broken: frozenset[int]) -> Judged:
+def _told_elsewhere(lineage: Lineage, found: Concern, silent: _Silence) -> Judged:
     """The incident calls people; the thread only shows where it stands, once there is one."""
-    if not _is_incident(found, broken):
+    if not silent.has_incident(found):
         return Judged(lineage=lineage)
     told = lineage.told if (found.step, found.certificate) in lineage.told else _remember(lineage, found)
     concerned = tuple(dict.fromkeys((*lineage.concerned, found.certificate)))
@@ -323,8 +342,9 @@ def _risen(lineage: Lineage, found: Concern, now: datetime) -> Judged:
         told=_remember(lineage, found),
         concerned=tuple(dict.fromkeys((*lineage.concerned, found.certificate))),
     )
-    if lineage.acknowledged_by and not is_escalation and found.certificate in lineage.concerned:
-        return Judged(lineage=after, concern=found)  # somebody is at it; the root shows where it stands
+    is_known = found.certificate in lineage.concerned and not is_escalation
+    if is_known and (lineage.acknowledged_by or (lineage.told_at and abs(now - lineage.told_at) <= NOT_AGAIN_FOR)):
+        return Judged(lineage=after, concern=found)  # somebody is at it, or just heard of it; the root shows the rest
     key = f"{lineage.root}:{found.step}:{found.certificate[:16]}"
     after = replace(after, told_at=now, repeats=0, acknowledged_by="")
     return Judged(lineage=after, concern=found, say=Say(kind="risen", key=key, concern=found, calls=is_escalation))
@@ -351,7 +371,10 @@ def _closed(lineage: Lineage) -> Judged:
     still = [each for each in lineage.concerned if each in served]
     if still and not _all_withdrawn(lineage, still):
         return Judged(lineage=lineage)
-    ended: End = "renewed" if lineage.places else "gone"
+    was_leaf = {each.old for each in lineage.replacements}
+    ended: End = "renewed" if was_leaf & set(lineage.concerned) else "mended"
+    if not lineage.places:
+        ended = "gone"
     if still:
         ended = "massed" if set(still) <= set(lineage.massed) else "withdrawn"
     leaves = "+".join(sorted({place.leaf[:16] for place in lineage.places})[:3])
@@ -423,6 +446,7 @@ class Mass:
     explanation_url: str = ""
     members: tuple[Member, ...] = ()
     is_open: bool = True
+    was_late: bool = False  # the deadline has passed, and people were told who is left
     shown: str = ""
 
     @property

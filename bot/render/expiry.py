@@ -7,7 +7,7 @@ an edit calls nobody.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bot import expiry
 from bot.expiry import CRITICAL, Certificates, Concern, Place
@@ -45,16 +45,25 @@ def closed(lineage: Lineage, certificates: Certificates) -> Content:
     return fit(foreign(f"{_name(lineage)}: {_ENDED[lineage.ended or 'renewed']}", 300), [section(text)])
 
 
-def said(lineage: Lineage, say: Say, certificates: Certificates) -> Content:
-    """One line in the thread."""
+def said(lineage: Lineage, say: Say, certificates: Certificates, now: datetime) -> Content:
+    """One line in the thread. It is not edited, so it may say how long there is left."""
     called = f"{mention(lineage.owner)} " if say.calls and lineage.owner else ""
     concern = say.concern
     if concern is None:
         text = _ending(lineage, certificates)
         return fit(foreign(f"{_name(lineage)}: {_ENDED[lineage.ended or 'renewed']}", 300), [section(text)])
-    start = {"repeat": "Nobody has acknowledged this yet: ", "snooze-over": "The snooze is over: "}.get(say.kind, "")
-    text = f"{_sign(concern)} {called}{start}{_headline(lineage, concern, certificates)}"
-    return fit(_plain(lineage, concern), [section(text)])
+    left = words.span(concern.not_after - now)
+    is_over = concern.not_after <= now
+    match say.kind:
+        case "repeat":
+            text = "nobody is at it yet" + ("." if is_over else f", and {left} are left.")
+        case "snooze-over":
+            text = "the snooze is over" + ("." if is_over else f"; {left} left, and nothing has changed.")
+        case _ if concern.step in _LEFT and concern.is_leaf:
+            text = f"{left} left, and the certificate {_at(concern)}is {_state(concern)}."
+        case _:
+            text = _headline(lineage, concern, certificates)
+    return fit(_plain(lineage, concern), [section(f"{_sign(concern)} {called}{text}")])
 
 
 def _plain(lineage: Lineage, concern: Concern) -> str:
@@ -108,9 +117,12 @@ def _headline(lineage: Lineage, concern: Concern, certificates: Certificates) ->
         case "expired":
             return f"{name}: the certificate {_at(concern)}expired {ends}."
         case _:
-            still = "" if concern.step == "sixth" else "still "
-            state = f"{still}not renewed" if not concern.newer else f"{still}not replaced there"
-            return f"{name}: the certificate {_at(concern)}expires {ends} and is {state}."
+            return f"{name}: the certificate {_at(concern)}expires {ends} and is {_state(concern)}."
+
+
+def _state(concern: Concern) -> str:
+    still = "" if concern.step == "sixth" else "still "
+    return f"{still}not replaced there" if concern.newer else f"{still}not renewed"
 
 
 def _why(url: str) -> str:
@@ -174,6 +186,7 @@ def _states(lineage: Lineage) -> str:
 
 _ENDED = {
     "renewed": "renewed everywhere",
+    "mended": "no longer served",
     "gone": "no longer served",
     "withdrawn": "no longer asked for",
     "massed": "told together with others",
@@ -184,6 +197,8 @@ def _ending(lineage: Lineage, certificates: Certificates) -> str:
     name = f"*{code(_name(lineage), 120)}*"
     if lineage.ended == "gone":
         return f"✅ {name}: its certificate is no longer served at what is watched here."
+    if lineage.ended == "mended":
+        return f"✅ {name}: what was warned of is served nowhere any more."
     if lineage.ended == "withdrawn":
         return f"✅ {name}: its CA no longer asks for an early replacement."
     if lineage.ended == "massed":
@@ -284,6 +299,14 @@ def mass_calls(members: Iterable[str]) -> Content | None:
     """The owners, once; None without any."""
     owners = " ".join(dict.fromkeys(mention(each) for each in members if each))
     return fit("Some of these are yours", [section(f"{owners} some of these are yours.")]) if owners else None
+
+
+def mass_late(whole: Mass) -> Content:
+    """The deadline has passed: whose certificates are left."""
+    owners = " ".join(dict.fromkeys(mention(each.owner) for each in whole.left if each.owner))
+    names = words.listed((code(each.name, 80) for each in whole.left), 20)
+    text = f"🔴 {owners + ' ' if owners else ''}the time is up, and {words.counted(len(whole.left), 'certificate')} left: {names}"
+    return fit(f"{len(whole.left)} certificates are left to be replaced", [section(cut(text, 2900))])
 
 
 def mass_over(whole: Mass) -> Content:
