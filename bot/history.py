@@ -55,7 +55,7 @@ class History(Casebook):
         *finished*: nothing remains to be done but to say *notes*, or what goes with the acknowledgement. *first*: said
         besides when nobody of that name ever asked for anything.
         """
-        return await self._write(self._take_in, intake, verdict, finished, notes, first)
+        return await self._write_first(self._take_in, intake, verdict, finished, notes, first)
 
     def _take_in(
         self, intake: Intake, verdict: str, finished: bool, notes: Sequence[Note], first: Sequence[Note] = ()

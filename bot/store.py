@@ -1,4 +1,7 @@
-"""One connection to one file, owned by one thread: every job is short, and writes that wait share a commit.
+"""One file, one thread that writes and one that reads: every job is short, and writes that wait share a commit.
+
+Whoever reads does not wait for the disk (WAL): a commit takes milliseconds, and an acknowledgement waits for one. What
+was written before a read was asked for is seen by it.
 
 Durability: WAL with synchronous=FULL. NORMAL would survive the death of the process, but not of the machine, and what
 was acknowledged to a person is to survive both. It costs one fsync a transaction, measured well below the time that
@@ -15,6 +18,7 @@ import fcntl
 import json
 import os
 import sqlite3
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -22,7 +26,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Self, TypeVar
+from typing import IO, Any, Self, TypeAlias, TypeVar
 
 from sqlite_utils import Database
 
@@ -31,54 +35,66 @@ from bot.model import Content, Note
 from bot.rows import stamp
 
 Result = TypeVar("Result")
+_Waiting: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], "Future[Any]"]
 
 
 class InUse(Exception):
     """Another bot process holds the database."""
 
 
-class Store:
-    """A database that one thread owns. Make it with `open`; `close` it when done."""
+_MOST_TOGETHER = 8  # writes in a transaction: what comes first waits for the one that runs
 
-    def __init__(self, database: Database, thread: ThreadPoolExecutor, lock: IO[str]) -> None:
-        self._db = database
-        self._thread = thread
+
+class Store:
+    """A database that one thread writes. Make it with `open`; `close` it when done."""
+
+    def __init__(self, database: Database, reading: Database, threads: _Threads, lock: IO[str]) -> None:
+        self._writing = database
+        self._reading = reading
+        self._threads = threads
         self._lock = lock
-        self._waiting: deque[tuple[Callable[..., Any], tuple[Any, ...], Future[Any]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
+        self._first: deque[_Waiting] = deque()
         self.written = asyncio.Event()  # set by each write; whoever shows what is stored waits for it and clears it
 
     @classmethod
     async def open(cls, path: Path) -> Self:
         """Open the file at *path*, made and migrated if need be. Raises InUse while another process holds it."""
-        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history")
+        threads = _Threads()
         loop = asyncio.get_running_loop()
         try:
-            lock = await loop.run_in_executor(thread, _locked, path)
+            lock = await loop.run_in_executor(threads.writer, _locked, path)
             try:
-                database = await loop.run_in_executor(thread, _opened, path)
-                return await cls(database, thread, lock)._opened()
+                database = await loop.run_in_executor(threads.writer, _opened, path)
+                reading = await loop.run_in_executor(threads.reader, _opened_to_read, path)
+                memory = cls(database, reading, threads, lock)
+                await loop.run_in_executor(threads.writer, memory._prepare)
+                return memory
             except BaseException:
                 lock.close()
                 raise
         except BaseException:
-            thread.shutdown(wait=False)
+            threads.shutdown(wait=False)
             raise
 
-    async def _opened(self) -> Self:
-        """What a memory does to its database before it is used."""
-        await self._run(self._prepare)
-        return self
-
     def _prepare(self) -> None:
-        return
+        """What a memory does to its database before it is used."""
 
     async def close(self) -> None:
-        await self._run(self._db.close)
-        self._thread.shutdown(wait=True)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads.reader, self._reading.close)
+        await loop.run_in_executor(self._threads.writer, self._writing.close)
+        self._threads.shutdown(wait=True)
         self._lock.close()
 
+    @property
+    def _db(self) -> Database:
+        """The connection of the thread that asks."""
+        return self._reading if self._threads.is_reader() else self._writing
+
     async def _run(self, job: Callable[..., Result], *arguments: Any) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, job, *arguments)
+        """Do *job*, which reads alone."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads.reader, job, *arguments)
 
     async def _write(self, job: Callable[..., Result], *arguments: Any) -> Result:
         """Do *job* in a transaction; back when it is on the disk.
@@ -86,15 +102,24 @@ class Store:
         Writes that come while the disk is busy share the next transaction: a burst of requests waits for two
         commits, not for one each. Each has a savepoint of its own, so that one that fails undoes itself alone.
         """
+        return await self._written(self._waiting, job, arguments)
+
+    async def _write_first(self, job: Callable[..., Result], *arguments: Any) -> Result:
+        """The same, before all other writes that wait: somebody is waiting for an acknowledgement."""
+        return await self._written(self._first, job, arguments)
+
+    async def _written(self, queue: deque[_Waiting], job: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
         written: Future[Result] = Future()
-        self._waiting.append((job, arguments, written))
-        self._thread.submit(self._write_waiting)
+        queue.append((job, arguments, written))
+        self._threads.writer.submit(self._write_waiting)
         result = await asyncio.wrap_future(written)
         self.written.set()
         return result
 
     def _write_waiting(self) -> None:
-        batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        queue = self._first or self._waiting
+        # There are as many calls of this as there are writes: what is left for now gets its turn.
+        batch = [queue.popleft() for _ in range(min(len(queue), _MOST_TOGETHER))]
         if not batch:
             return
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
@@ -164,6 +189,25 @@ class Store:
                 )
 
 
+class _Threads:
+    """One thread that writes, one that reads."""
+
+    def __init__(self) -> None:
+        self.writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="memory")
+        self.reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="memory read", initializer=self._begin)
+        self._reader_id = 0
+
+    def _begin(self) -> None:
+        self._reader_id = threading.get_ident()
+
+    def is_reader(self) -> bool:
+        return threading.get_ident() == self._reader_id
+
+    def shutdown(self, *, wait: bool) -> None:
+        self.reader.shutdown(wait=wait)
+        self.writer.shutdown(wait=wait)
+
+
 def content_text(content: Content) -> str:
     """How a note's words stand in its row."""
     return json.dumps(asdict(content), ensure_ascii=False, separators=(",", ":"))
@@ -195,3 +239,9 @@ def _opened(path: Path) -> Database:
     database.execute("pragma foreign_keys = on")
     migrations.apply(database)
     return database
+
+
+def _opened_to_read(path: Path) -> Database:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)
+    connection.isolation_level = None
+    return Database(connection)
