@@ -16,18 +16,17 @@ import pickle
 import struct
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from bot.model import Check
+from bot.looks import Ask, told, unmade
 from bot.prober import settle
-from bot.sighting import Kind, handshake_ms, sighting_of
-from bot.watched import Seen, fingerprints
+from bot.sighting import Kind
+from bot.watched import Seen
 from probes.check import Options, check, ders
-from probes.model import Report, UsageError
+from probes.model import UsageError
 from probes.sweep import loop_factory
 
 LOG = logging.getLogger("bot.patrol")
@@ -40,23 +39,6 @@ _GATHERED_S: Final = 0.05  # answers that come within this time travel together
 _ATTEMPTS: Final = 2
 _TICK_S: Final = 0.2
 _HELD_UP_S: Final = 1.0  # the processor was elsewhere for so long: silence in that time proves nothing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """One look to be made. `known`: the fingerprint that needs no report; `bundle`: PEM trusted beside the rest."""
-
-    lookout: int
-    kind: Kind
-    check: Check
-    known: str = ""
-    bundle: str = field(default="", repr=False)
-
-
-class Looker(Protocol):
-    """Makes a look. Never raises for what the far end does; what could not be looked at says why."""
-
-    async def __call__(self, ask: Ask, /) -> Seen: ...
 
 
 class Patrol:
@@ -148,7 +130,7 @@ class Patrol:
             if answer.done() or number in unsent:
                 continue
             if attempts >= _ATTEMPTS:
-                answer.set_result(_unmade(ask, "this program's own prober ended"))
+                answer.set_result(unmade(ask, "this program's own prober ended"))
             else:
                 self._waiting[number] = ask, answer, attempts + 1
                 self._unsent.append(number)
@@ -198,32 +180,12 @@ async def look(options: Options, ask: Ask) -> Seen:
         chosen = replace(_trusting(options, ask.bundle), identity=ask.check.credential, light=ask.kind == "light")
         report = await check(ask.check.target, chosen)
     except UsageError as error:
-        return _unmade(ask, str(error))
+        return unmade(ask, str(error))
     # Our own mistake about one target must not cost the thousands beside it.
     except Exception as error:
         LOG.exception("look failed target=%s", ask.check.target)
-        return _unmade(ask, f"this program failed ({type(error).__name__})")
+        return unmade(ask, f"this program failed ({type(error).__name__})")
     return told(ask, report)
-
-
-def told(ask: Ask, report: Report) -> Seen:
-    """*report* as the answer to *ask*."""
-    whole, gist = fingerprints(sighting_of(report, kind=ask.kind))
-    return Seen(
-        lookout=ask.lookout,
-        kind=ask.kind,
-        at=report.started_at,
-        fingerprint=whole,
-        gist=gist,
-        status=report.status,
-        cause=report.cause,
-        ms=handshake_ms(report) if ask.kind == "light" else {},
-        report=None if whole == ask.known else report,
-    )
-
-
-def _unmade(ask: Ask, why: str) -> Seen:
-    return Seen(lookout=ask.lookout, kind=ask.kind, at=datetime.now(UTC), why=why)
 
 
 @lru_cache(maxsize=8)
@@ -235,21 +197,6 @@ def _trusting(options: Options, bundle: str) -> Options:
     if not bundle:
         return options
     return replace(options, trust=replace(options.trust, added=(*options.trust.added, *_added(bundle))))
-
-
-class ByChecks:
-    """Looks made by whoever makes people's checks: where there is no patrol. A bundle of one's own needs one."""
-
-    def __init__(self, check: Callable[[Check, Callable[[str], None]], Awaitable[Report]]) -> None:
-        self._check = check
-
-    async def __call__(self, ask: Ask, /) -> Seen:
-        if ask.bundle:
-            return _unmade(ask, "a CA bundle of its own is trusted by the patrol alone, and this bot runs without it")
-        try:
-            return told(ask, await self._check(ask.check, lambda _: None))
-        except UsageError as error:
-            return _unmade(ask, str(error))
 
 
 # ── the child ───────────────────────────────────────────────────────────────────

@@ -33,7 +33,7 @@ from bot.installations import ByInstallation, Installations, InstalledClients, S
 from bot.listeners.gate import MOST_A_MINUTE, Gate
 from bot.messages import Messages
 from bot.notify import Outbox
-from bot.patrol import Looker
+from bot.looks import Looker
 from bot.places import Places
 from bot.rooms import Rooms
 from bot.store import InUse

@@ -23,9 +23,9 @@ from typing import Final, Protocol
 from bot import incidents, schedule
 from bot.history import History
 from bot.identities import Identities
+from bot.looks import Ask, Looker
 from bot.model import Check, Content, Intake, Note, PastCheck
 from bot.notify import Outbox
-from bot.patrol import Ask, Looker
 from bot.render import watch as render
 from bot.response import Response, below, root_note
 from bot.sighting import Kind

@@ -56,9 +56,9 @@ class WatchDesk:
     def acts(self) -> dict[str, Callable[[Intake], Awaitable[None]]]:
         """What each of its buttons and forms does."""
         return {
-            render.PAGE: self._turned,
-            render.IMPORT: self._confirmed,
-            render.FORM: self._submitted,
+            render.WATCH_PAGE: self._turned,
+            render.WATCH_IMPORT: self._confirmed,
+            render.WATCH_FORM: self._submitted,
             LOOK: self._watching.again,
         }
 

@@ -44,7 +44,7 @@ from bot.model import (
 )
 from bot.notify import Outbox
 from bot.pace import Pace
-from bot.patrol import ByChecks, Looker
+from bot.looks import ByChecks, Looker
 from bot.render import changes, explain, figures, help, listing, repair, report, words
 from bot.render import identities as identity
 from bot.render import incident as room

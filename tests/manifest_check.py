@@ -18,12 +18,13 @@ import yaml
 
 from bot import manifest as packaged
 from bot.listeners import workflow
-from bot.render import explain, figures, forms, help, identities, incident, listing, repair, report, triage
+from bot.render import explain, figures, forms, help, identities, incident, listing, repair, report, triage, watch
 
 ROOT = Path(__file__).parent.parent
 Json = dict[str, Any]
 
 _ROOMS = ("conversations.info", "conversations.list", "conversations.members", "member_joined_channel")
+_BECOMES = ("archive", "unarchive", "deleted", "left", "rename")  # of channels
 # Scope → the Web API methods and events that need it. A scope whose row is empty needs no method: see the remark.
 SCOPES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -36,8 +37,8 @@ SCOPES: Mapping[str, frozenset[str]] = MappingProxyType(
         "commands": frozenset({"a slash command", "a shortcut"}),
         "files:read": frozenset({"files.info", "file_shared"}),
         "files:write": frozenset({"files.getUploadURLExternal", "files.completeUploadExternal"}),
-        "channels:read": frozenset(_ROOMS),
-        "groups:read": frozenset(_ROOMS),
+        "channels:read": frozenset({*_ROOMS, *(f"channel_{act}" for act in _BECOMES)}),
+        "groups:read": frozenset({*_ROOMS, *(f"group_{act}" for act in _BECOMES)}),
         "im:write": frozenset({"conversations.open"}),
         "users:read": frozenset({"users.info"}),
         "usergroups:read": frozenset({"usergroups.users.list"}),
@@ -58,17 +59,26 @@ EVENTS = frozenset(
         "reaction_added",
         "reaction_removed",
         "member_joined_channel",
-        "channel_archive",
-        "channel_rename",
-        "group_archive",
-        "group_rename",
+        *(f"channel_{act}" for act in _BECOMES),
+        *(f"group_{act}" for act in _BECOMES),
         "tokens_revoked",
         "app_uninstalled",
         "function_executed",
     }
 )
 # The Web API methods that Slack lets every token call.
-UNSCOPED = frozenset({"auth.test", "apps.connections.open", "views.open", "views.publish", "app_home_opened"})
+UNSCOPED = frozenset(
+    {
+        "auth.test",
+        "apps.connections.open",
+        "oauth.v2.access",
+        "views.open",
+        "views.publish",
+        "app_home_opened",
+        "functions.completeSuccess",
+        "functions.completeError",
+    }
+)
 # A wrapper of slack_sdk and what it calls.
 WRAPPERS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -78,7 +88,7 @@ WRAPPERS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 # Of events that tell what becomes of the app itself Slack asks for no scope.
 UNSCOPED_EVENTS = frozenset({"app_uninstalled", "tokens_revoked", "function_executed"})
-_METHOD = re.compile(r"(?:chat|conversations|files|users|usergroups|reactions|pins|views|auth|apps|bookmarks)_\w+")
+_METHOD = re.compile(r"(?:chat|conversations|files|users|usergroups|reactions|pins|views|auth|apps|bookmarks|functions)_\w+")
 
 
 def problems() -> list[str]:
@@ -151,10 +161,15 @@ _NAMES = {
     "HOST_FORM": triage.HOST_FORM,
     "FIGURES": figures.FIGURES,
     "RUNS": help.RUNS.pattern,
+    "HELP": help.HELP,
     "CHECK_FORM": help.CHECK_FORM,
     "CHECK_SHORTCUT": forms.CHECK_SHORTCUT,
     "CHECK_FILLED": forms.CHECK_FILLED,
     "SHORTCUT": triage.SHORTCUT,
+    "WATCH_PAGE": watch.WATCH_PAGE,
+    "WATCH_IMPORT": watch.WATCH_IMPORT,
+    "WATCH_ADD": watch.WATCH_ADD,
+    "WATCH_FORM": watch.WATCH_FORM,
 }
 
 

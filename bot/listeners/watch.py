@@ -109,7 +109,7 @@ def _intake(body: dict[str, Any], values: dict[str, str]) -> Intake:
         channel=str(place.get("channel") or ""),
         user=str(body["user"]["id"]),
         text=json.dumps({name: value for name, value in values.items() if value}, ensure_ascii=False),
-        action=render.FORM,
+        action=render.WATCH_FORM,
         received_at=datetime.now(UTC),
         thread_ts=place.get("thread_ts"),
         response_url=place.get("response_url"),

@@ -88,12 +88,20 @@ COMMANDS: Mapping[str, CommandLesson] = MappingProxyType(
             ),
         ),
         "watch": CommandLesson(
-            usage="watch add HOST[:PORT] | list | remove HOST | snooze HOST 3d | import",
-            says="Looks at endpoints regularly and speaks up when one breaks, recovers or runs out of days.",
+            usage="watch add HOST[:PORT] | list | remove HOST | snooze HOST 3d | import | sweep",
+            says="Looks at the endpoints of this channel regularly: lightly every few minutes, in full once a day "
+            "and whenever something changed. What breaks opens an incident and calls the owner; what fails together is "
+            "one message; what recovers is told after two good looks. `watch add` alone opens a form, which also takes "
+            "a CA bundle.",
             examples=(
-                ("watch add api.example.com", "from now on"),
-                ("watch list", "what is watched, and how it stands"),
-                ("watch snooze api.example.com 3d", "quiet for three days"),
+                (
+                    "watch add api.example.com:8443 --label edge",
+                    "also --owner, --sni, --starttls, --identity, --expect-ca",
+                ),
+                ("watch list", "broken ones first, then those that end first; a word picks some"),
+                ("watch snooze api.example.com 3d", "quiet for three days; h, d or w"),
+                ("watch sweep", "look at all of them now"),
+                ("watch import", "after a mention, with a file: one host a line, CSV, or a zone file"),
                 ("watch remove api.example.com", "no more"),
             ),
         ),

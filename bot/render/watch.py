@@ -16,7 +16,7 @@ from bot.render.limits import actions, button, code, context, cut, fit, foreign,
 from bot.watched import MOST_WATCHED, Flood, Look, Tally, Watch
 from probes.model import STARTTLS_PROTOCOLS, Status, Target
 
-PAGE, ADD, FORM, IMPORT = "watch.page", "watch.add", "watch_form", "watch.import"
+WATCH_PAGE, WATCH_ADD, WATCH_FORM, WATCH_IMPORT = "watch.page", "watch.add", "watch_form", "watch.import"
 # Fields of the form: block_id and action_id are the same.
 HOST, PERSON, GROUP, LABELS, STARTTLS, SNI, CAS, IDENTITY, BUNDLE, BUNDLE_REST = FIELDS = (
     "host",
@@ -94,9 +94,9 @@ def listing(
     blocks = [section(head), *(section(_line(watch, now, troubles.get(watch.lookout.id, ""))) for watch in page)]
     turns = []
     if start > 0:
-        turns.append(button("Back", PAGE, _page_value(word, max(0, start - LINES))))
+        turns.append(button("Back", WATCH_PAGE, _page_value(word, max(0, start - LINES))))
     if start + LINES < len(watches):
-        turns.append(button("More", PAGE, _page_value(word, start + LINES)))
+        turns.append(button("More", WATCH_PAGE, _page_value(word, start + LINES)))
     if turns:
         blocks += [context(f"{start + 1} to {start + len(page)} of {len(watches):,}"), actions(*turns)]
     return fit(foreign(f"{len(watches)} endpoints watched here", 200), blocks)
@@ -303,7 +303,7 @@ def broken_off(tally: Tally) -> Content:
 def offer() -> Content:
     """A mention carries no trigger, so the form needs a button to open it."""
     text = "A watch is set up in a form, which this button opens."
-    return fit(text, [section(text), actions(button("Watch an endpoint", ADD, "add"))])
+    return fit(text, [section(text), actions(button("Watch an endpoint", WATCH_ADD, "add"))])
 
 
 def form(metadata: str) -> Json:
@@ -311,7 +311,7 @@ def form(metadata: str) -> Json:
     protocols = [_option(name) for name in STARTTLS_PROTOCOLS]
     return {
         "type": "modal",
-        "callback_id": FORM,
+        "callback_id": WATCH_FORM,
         "private_metadata": metadata,
         "title": _plain("Watch an endpoint"),
         "submit": _plain("Watch"),
@@ -405,7 +405,7 @@ def preview(name: str, found: imports.Found, *, known: int, value: str) -> Conte
         names = words.listed((foreign(each.why.partition(" is no")[0], 60) for each in meant), 5)
         blocks.append(context(f"Not servers' names, so left out: {names}"))
     label = f"Watch {words.counted(len(found.wanted), 'endpoint')}"
-    blocks.append(actions(button(label, IMPORT, value) | {"style": "primary"}))
+    blocks.append(actions(button(label, WATCH_IMPORT, value) | {"style": "primary"}))
     return fit(foreign(f"{name}: {len(found.wanted)} endpoints to watch?", 300), blocks)
 
 

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
 
 from bot.egress import Egress
+from bot.looks import Ask
 from bot.model import Check
-from bot.patrol import Ask, Patrol
+from bot.patrol import Patrol
 from bot.sighting import Kind
 from probes.check import Options, default_trust
 from probes.lab import Lab, start

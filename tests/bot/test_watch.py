@@ -86,7 +86,7 @@ async def confirmed(desk: Desk) -> Json:
     ws = desk.workspace
     found = await ws.wait_for(lambda: next((m for m in desk.bot_messages() if "to watch?" in m["text"]), None))
     assert found is not None
-    await ws.act(ws.me, action_id=render.IMPORT, channel=ws.incidents, message_ts=found["ts"])
+    await ws.act(ws.me, action_id=render.WATCH_IMPORT, channel=ws.incidents, message_ts=found["ts"])
     return dict(found)
 
 
