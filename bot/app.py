@@ -118,6 +118,7 @@ def build_app(
     app.action(figures.FIGURES)(actions.pressed(gate))
     app.action(help.RUNS)(forms.run(gate))
     app.action(help.CHECK_FORM)(forms.pressed(gate))
+    app.action(help.HELP)(forms.asked_for_help(gate))
     app.shortcut(check_form.CHECK_SHORTCUT)(forms.used(gate))
     app.view(check_form.CHECK_FILLED)(forms.submitted(gate))
     app.action(watch_words.WATCH_PAGE)(actions.pressed(gate))

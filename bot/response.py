@@ -26,6 +26,7 @@ from bot.render import postmortem, words
 PIN, UNPIN = "incident.pin", "incident.unpin"
 EDITED, DELETED = "incident.edited", "incident.deleted"
 PUSHPIN = "pushpin"
+_PEOPLE = frozenset({"", "U", "W"})  # how the ids of people begin; where a channel's is none
 _ALIKE = 4
 Quotable = Callable[[Intake], Awaitable[list[str]]]
 AddressOf = Callable[[str], Awaitable[str]]  # of a workspace; empty when nobody knows
@@ -49,7 +50,7 @@ def reply(intake: Intake, content: Content, *, replaces: bool = False) -> Note:
     """
     return Note(
         key=f"reply:{intake.key}",
-        kind="reply" if intake.channel else "message",
+        kind="message" if intake.channel[:1] in _PEOPLE else "reply",
         team=intake.team,
         channel=intake.channel or intake.user,
         user=intake.user,

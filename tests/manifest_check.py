@@ -162,6 +162,7 @@ _NAMES = {
     "FIGURES": figures.FIGURES,
     "RUNS": help.RUNS.pattern,
     "HELP": help.HELP,
+    "HELP": help.HELP,
     "CHECK_FORM": help.CHECK_FORM,
     "CHECK_SHORTCUT": forms.CHECK_SHORTCUT,
     "CHECK_FILLED": forms.CHECK_FILLED,

@@ -21,9 +21,9 @@ from bot import commands
 from bot.identities import check_covered
 from bot.listeners.actions import intake_of
 from bot.listeners.gate import Gate
-from bot.model import Check, Content, Intake
+from bot.model import Check, Content, Intake, Json
 from bot.render import forms as render
-from bot.render import words
+from bot.render import help, words
 from probes.model import UsageError
 
 LOG = logging.getLogger("bot.listeners")
@@ -81,16 +81,34 @@ async def _opened(gate: Gate, client: AsyncWebClient, intake: Intake, trigger: s
         given=asked if isinstance(asked, Check) else None,
         channel=intake.channel,
     )
+    return None if await _shown(client, trigger, view) else words.answer(_NOT_OPENED)
+
+
+async def _shown(client: AsyncWebClient, trigger: str, view: Json) -> bool:
     try:
         async with asyncio.timeout(_PATIENCE_S):
             await client.views_open(trigger_id=trigger, view=view)
     except SlackApiError as error:
-        LOG.warning("form not opened error=%s", error.response.get("error"))
-        return words.answer(_NOT_OPENED)
+        LOG.warning("modal not opened error=%s", error.response.get("error"))
+        return False
     except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        LOG.warning("form not opened error=%s", type(error).__name__)
-        return words.answer(_NOT_OPENED)
-    return None
+        LOG.warning("modal not opened error=%s", type(error).__name__)
+        return False
+    return True
+
+
+def asked_for_help(gate: Gate) -> Callable[..., Awaitable[None]]:
+    """*Help* on the Home: there is no channel to answer in, so it opens over it."""
+
+    async def action(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
+        intake = intake_of(body)
+        if await _shown(client, str(body.get("trigger_id") or ""), help.modal()):
+            await gate.take_in(intake, finished=True)
+        else:
+            await gate.turn_away(intake, help.help_about(""))
+        await ack()
+
+    return action
 
 
 def submitted(gate: Gate) -> Callable[..., Awaitable[None]]:

@@ -204,7 +204,7 @@ def duration(span: timedelta) -> str:
     for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
         if seconds >= size:
             return f"{_short(seconds / size)} {unit}"
-    return f"{_short(seconds)} s"
+    return f"{_short(seconds)} s" if seconds >= 0.1 else "under 0.1 s"
 
 
 def _short(number: float) -> str:
@@ -232,7 +232,7 @@ def pictures_of(past: Past) -> tuple[Bars, ...]:
             note=_took(past.to_cause, past.measured),
             tone="calm" if past.to_cause < timedelta(hours=GUIDE_HOURS) else "attention",
         )
-        title, caption = "Time to root cause", f"median over {_over(past.measured)}, from the question to the cause"
+        title, caption = "Time to root cause", f"median over {_over(past.measured)}, question to cause"
         pictures.append(Bars(title=title, caption=caption, bars=(overall, *shown), scale="seconds", mark=_GUIDE))
     often = tuple(Bar(label=each.code, value=float(each.incidents), note=f"{each.incidents:,}") for each in past.causes)
     pictures.append(Bars(title="Most frequent causes", caption=f"of {_over(past.incidents)}", bars=often))
@@ -244,7 +244,7 @@ def _over(number: int) -> str:
 
 
 def _took(span: timedelta, measured: int) -> str:
-    return f"{duration(span)}, {_over(measured)}"
+    return f"{duration(span)}, {measured:,}×"
 
 
 def told(past: Past, images: Sequence[Json], user: str) -> Content:

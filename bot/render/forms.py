@@ -21,6 +21,11 @@ HOST, PORT, CHANNEL, STARTTLS, IP, SNI, ORIGIN, IDENTITY = (
     "host", "port", "channel", "starttls", "ip", "sni", "origin", "identity",
 )  # fmt: skip
 NONE = "none"
+_HINTS = {
+    STARTTLS: "For mail, LDAP, databases and chat, where TLS begins after a greeting.",
+    IP: "Only these, instead of what the name resolves to.",
+    ORIGIN: "The server behind the balancer, to compare with it.",
+}
 _MOST_IDENTITIES = 99  # options of a select, less the one that says none
 _LONGEST_VALUE = 75
 _LONGEST_ERROR = 280
@@ -63,13 +68,11 @@ def form(identities: Sequence[str], *, given: Check | None = None, channel: str 
         _input(CHANNEL, "Post the verdict in", place),
         {"type": "divider"},
         context("Most checks need none of these:"),
-        _input(STARTTLS, "TLS begins after a greeting (STARTTLS)", _starttls(target), optional=True),
-        _input(IP, "These addresses only", _text(IP, "192.0.2.7, 2001:db8::7", _joined(given)), optional=True,
-               hint="Instead of those that the name resolves to."),
-        _input(SNI, "Server name to send (SNI)", _text(SNI, "not the host above", name or ""), optional=True),
-        _input(ORIGIN, "Compare with this origin", _text(ORIGIN, "10.0.0.8:8443", _origin(given)), optional=True,
-               hint="The server behind the balancer, by address."),
-    ]  # fmt: skip
+        _input(STARTTLS, "STARTTLS", _starttls(target), optional=True, hint=_HINTS[STARTTLS]),
+        _input(IP, "Addresses", _text(IP, "192.0.2.7, 2001:db8::7", _joined(given)), optional=True, hint=_HINTS[IP]),
+        _input(SNI, "Server name (SNI)", _text(SNI, "another name than the host", name or ""), optional=True),
+        _input(ORIGIN, "Origin", _text(ORIGIN, "10.0.0.8:8443", _origin(given)), optional=True, hint=_HINTS[ORIGIN]),
+    ]
     if identities:
         chosen = given.identity if given else None
         blocks.append(_input(IDENTITY, "Client certificate", _identity(identities, chosen), optional=True))
@@ -113,7 +116,7 @@ def _origin(given: Check | None) -> str:
 
 
 def _starttls(target: Target | None) -> Json:
-    options = [_option("no, at once", NONE)]
+    options = [_option("no: TLS from the first byte", NONE)]
     options += [_option(_NOT_IN_CAPITALS.get(name, name.upper()), name) for name in STARTTLS_PROTOCOLS]
     return _select(STARTTLS, options, (target.starttls if target else None) or NONE)
 

@@ -19,7 +19,7 @@ from probes.catalogue import CATALOGUE
 # Runs the command that its value holds, if that is a harmless one; several in one message have a number behind it.
 RUN = "help.run"
 RUNS = re.compile(r"help\.run(:\d)?")
-OPEN = "help.open"
+HELP = "help.open"  # opens the help in a modal, where there is no channel to say it in
 CHECK_FORM = "check_form.open"  # opens the form of check options; its value is a command to fill in, or nothing
 _MODE = re.compile(r"(?:failure )?(?:mode )?\s*([0-8])")
 _OTHER_NAMES = {
@@ -77,7 +77,7 @@ def check_button(label: str = "Check TLS…", value: str = "") -> Json:
 
 
 def open_button() -> Json:
-    return button("What else?", OPEN, "help")
+    return button("What else?", RUN, "help")
 
 
 # ── the pages ───────────────────────────────────────────────────────────────────
@@ -104,6 +104,14 @@ def _overview() -> Content:
         "/tls check HOST[:PORT], /tls explain TEXT, /tls history [HOST or word], /tls identity add, /tls help [WORD]",
         [section("\n".join(lines)), actions(check_button()), context(note)],
     )
+
+
+def modal() -> Json:
+    """The overview over a Home."""
+    told = [block for block in _overview().blocks if block["type"] != "actions"]
+    return {"type": "modal", "title": {"type": "plain_text", "text": "What I can do"}, "blocks": told} | {
+        "close": {"type": "plain_text", "text": "Close"}
+    }
 
 
 def _of_command(name: str) -> Content:

@@ -12,10 +12,11 @@ from typing import Literal
 
 from bot.model import Incident, Json
 from bot.render.figures import days, tone_of
-from bot.render.help import RUN, check_button
+from bot.render.help import HELP, check_button
 from bot.render.incident import named, when
 from bot.render.limits import actions, button, code, context, section
 from bot.render.words import counted
+from probes.model import DEFAULT_PORT
 
 _MOST_INCIDENTS = 12
 _MOST_TARGETS = 15
@@ -92,7 +93,7 @@ def _for_newcomers() -> list[Json]:
 
 def _doors() -> Json:
     check = {**check_button(), "style": "primary"}
-    return actions(check, button("History", RUN, "history"), button("Help", f"{RUN}:1", "help"))
+    return actions(check, button("Help", HELP, "help"))
 
 
 def _incidents(title: str, incidents: Sequence[Shown], user: str, *, is_empty: bool = False) -> list[Json]:
@@ -114,9 +115,14 @@ def _incident(each: Shown, user: str) -> str:
     who = f" · <@{incident.commander}>" if incident.commander and incident.commander != user else ""
     where = f" · <#{incident.channel}>" if incident.channel[:1] in {"C", "G"} else ""
     return (
-        f"{_STATE.get(incident.state, '⚪')} {name} {code(incident.target, 100)} {code(incident.cause, 40)}\n"
-        f"      {word} {when(since)}{who}{where}"
+        f"{_STATE.get(incident.state, '⚪')} {name} {code(_short(incident.target), 100)}\n"
+        f"      {code(incident.cause, 40)} {word} {when(since)}{who}{where}"
     )
+
+
+def _short(target: str) -> str:
+    """Without the port that goes without saying."""
+    return target.removesuffix(f":{DEFAULT_PORT}")
 
 
 def _renewals(renewals: Iterable[Renewal], now: datetime) -> list[Json]:
@@ -125,13 +131,13 @@ def _renewals(renewals: Iterable[Renewal], now: datetime) -> list[Json]:
     for each in known[:_MOST_TARGETS]:
         left = (each.expires_at - now).total_seconds() / 86_400
         said = days(left) if left < 0 else f"{days(left)} left"
-        lines.append(f"{_SIGNS[tone_of(left)]} {code(each.target, 100)} {said}")
+        lines.append(f"{_SIGNS[tone_of(left)]} {code(_short(each.target), 100)} {said}")
     blocks = [section("*Certificates that end first*\n" + "\n".join(lines))]
     more = len(known) - _MOST_TARGETS
     checked = sum(each.source == "checked" for each in known)
     notes = [f"… and {counted(more, 'target')} with more days"] if more > 0 else []
     if checked:
-        notes.append("by the newest check of each" if checked == len(known) else "watched, or by the newest check")
+        notes.append("By the newest check of each" if checked == len(known) else "Watched, or by the newest check")
     return [*blocks, context("; ".join(notes) + ".")] if notes else blocks
 
 
