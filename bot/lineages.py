@@ -147,7 +147,7 @@ def seen(
     for address, path in served.items():
         if address not in known:
             places.append(Place(watch=watch, target=target, address=address, path=path, since=now))
-    _moved(replaced, lineage, places, certificates, now)
+    _moved(replaced, lineage, places, certificates)
     return _tidy(
         replace(
             lineage,
@@ -184,13 +184,15 @@ def _succeed(
     replaced.append(Replacement(old=old, new=new, at=at, share=share if share is not None and share > 0 else None))
 
 
-def _moved(
-    replaced: list[Replacement], lineage: Lineage, places: Sequence[Place], certificates: Certificates, now: datetime
-) -> None:
+def _moved(replaced: list[Replacement], lineage: Lineage, places: Sequence[Place], certificates: Certificates) -> None:
     """A renewal that came with new addresses: the old certificate is nowhere any more."""
-    was, now_served = {each.leaf for each in lineage.places}, {each.leaf for each in places}
-    if len(was) == 1 and len(now_served) == 1 and was != now_served:
-        _succeed(replaced, was.pop(), now_served.pop(), lineage.looked_at, certificates, now)
+    since: dict[str, datetime] = {}
+    for place in places:
+        since[place.leaf] = min(place.since, since.get(place.leaf, place.since))
+    for old in {each.leaf for each in lineage.places} - since.keys():
+        if since and not any(each.old == old for each in replaced):
+            new = max(since, key=lambda leaf: since[leaf])
+            _succeed(replaced, old, new, since[new], certificates, since[new])
 
 
 def dropped(lineage: Lineage, watch: int) -> Lineage:

@@ -22,8 +22,8 @@ from typing import Any, Literal
 from bot.expiry import authority, validity
 from bot.history import History
 from bot.lineage_book import Heard, LineageBook
+from bot.looks import Ask, told
 from bot.model import Check, Intake
-from bot.patrol import Ask, told
 from bot.render import expiry as words
 from bot.schedule import step
 from bot.sighting import Kind
