@@ -11,6 +11,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.clients import Clients
+from bot.people import People
 
 LOG = logging.getLogger("bot.admins")
 _KNOWN_FOR_S = 60.0  # who left the group may change things no longer than this
@@ -24,6 +25,7 @@ class Admins:
         self, clients: Clients, groups: frozenset[str], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._clients = clients
+        self.people = People(clients)
         self._groups = groups
         self._clock = clock
         self._known: dict[tuple[str, str], tuple[float, frozenset[str]]] = {}
@@ -33,13 +35,28 @@ class Admins:
         return tuple(sorted(self._groups))
 
     async def includes(self, team: str, user: str) -> bool | None:
-        """May *user* of *team* change what is stored? None: Slack did not say, which counts as no."""
-        if not self._groups:
-            return True
+        """May *user* of *team* change what is stored? None: Slack did not say, which counts as no.
+
+        Guests and people of other workspaces may not, whatever their groups.
+        """
+        is_member = await self.people.is_member(team, user)
+        if not is_member or not self._groups:
+            return is_member
         members = await asyncio.gather(*(self._members(team, group) for group in self.groups))
         if any(user in known for known in members if known is not None):
             return True
         return None if None in members else False
+
+    async def why_not(self, team: str, user: str) -> str:
+        """Why *user* may change nothing, for a sentence that goes on."""
+        standing = await self.people.standing(team, user)
+        if standing == "guest":
+            return "you are a guest here; a member of the workspace can do it"
+        if standing == "stranger":
+            return "you are from another workspace; a member of this one can do it"
+        if standing is None:
+            return "Slack did not say who you are; please try again"
+        return "only members of my operator's user groups can do it (ADMIN_USERGROUPS)"
 
     async def _members(self, team: str, group: str) -> frozenset[str] | None:
         at, known = self._known.get((team, group), (-_KNOWN_FOR_S, frozenset()))

@@ -13,7 +13,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.listeners import (
     actions,
+    channels,
     commands,
+    digest,
     events,
     faults,
     forms,
@@ -27,6 +29,9 @@ from bot.listeners import (
 )
 from bot.listeners.gate import Gate
 from bot.manifest import COMMAND
+from bot.people import People
+from bot.places import Places
+from bot.render import digest as digest_words
 from bot.render import explain, figures, help, identities, listing, repair, report
 from bot.render import forms as check_form
 from bot.render import incident as room
@@ -66,6 +71,8 @@ def build_app(
     authorize: Authorize,
     gate: Gate,
     departures: workspace.Departures,
+    places: Places,
+    people: People,
     signing_secret: str = "",
     oauth_flow: AsyncOAuthFlow | None = None,
 ) -> AsyncApp:
@@ -81,7 +88,7 @@ def build_app(
     )
     app.error(faults.answered)
     app.middleware(faults.verified)
-    app.middleware(workspace.at_home)
+    app.middleware(workspace.at_home(people))
 
     app.command(COMMAND)(commands.tls(gate))
     app.event("app_mention", middleware=[events.taken_in(gate)])(events.begun(gate))
@@ -90,8 +97,7 @@ def build_app(
     app.event("reaction_added", middleware=[incident.marked(gate)])(events.begun(gate))
     app.event("reaction_removed", middleware=[incident.marked(gate)])(events.begun(gate))
     app.function(workflow.TLS_CHECK, middleware=[workflow.taken_in(gate)])(events.begun(gate))
-    app.event("app_uninstalled", middleware=[workspace.taken_away(departures)])(workspace.heard)
-    app.event("tokens_revoked", middleware=[workspace.taken_away(departures)])(workspace.heard)
+    _told_of_workspaces(app, departures, places)
     app.action(report.AGAIN)(actions.pressed(gate))
     app.action(report.RAW)(actions.pressed(gate))
     app.action(report.CHANGED)(actions.pressed(gate))
@@ -108,13 +114,15 @@ def build_app(
     app.action(room.POSTMORTEM)(actions.pressed(gate))
     app.action(room.MORE)(actions.pressed(gate))
     app.shortcut(room.ADD_TO_TIMELINE)(incident.shortcut(gate))
+    app.action(expiry.ACKNOWLEDGE)(actions.pressed(gate))
+    app.action(expiry.SNOOZE)(actions.pressed(gate))
     app.action(report.TRIAGE)(actions.pressed(gate))
     app.action(questions.PRESSED)(actions.pressed(gate))
     app.action(questions.HOST)(triage.asks_host(gate))
     app.view(questions.HOST_FORM)(triage.host_given(gate))
     app.shortcut(questions.SHORTCUT)(triage.used(gate))
     app.event("app_home_opened", middleware=[home.looked_at(gate)])(events.begun(gate))
-    app.event("member_joined_channel", middleware=[home.joined(gate)])(events.begun(gate))
+    app.event("member_joined_channel", middleware=[channels.entered(places), home.joined(gate)])(events.begun(gate))
     app.action(figures.FIGURES)(actions.pressed(gate))
     app.action(help.RUNS)(forms.run(gate))
     app.action(help.CHECK_FORM)(forms.pressed(gate))
@@ -125,6 +133,22 @@ def build_app(
     app.action(watch_words.WATCH_IMPORT)(actions.pressed(gate))
     app.action(watch_words.WATCH_ADD)(watch.pressed(gate))
     app.view(watch_words.WATCH_FORM)(watch.submitted(gate))
+    app.action(digest_words.OPEN)(digest.pressed(gate))
+    app.view(digest_words.FORM)(digest.submitted(gate))
     app.action(identities.ADD)(views.pressed(gate))
     app.view(identities.FORM)(views.submitted(gate))
     return app
+
+
+def _told_of_workspaces(app: AsyncApp, departures: workspace.Departures, places: Places) -> None:
+    """Channels that come and go, and workspaces that take the bot out."""
+    app.event("channel_archive", middleware=[channels.told(places)])(workspace.heard)
+    app.event("channel_unarchive", middleware=[channels.told(places)])(workspace.heard)
+    app.event("channel_deleted", middleware=[channels.told(places)])(workspace.heard)
+    app.event("channel_left", middleware=[channels.told(places)])(workspace.heard)
+    app.event("group_archive", middleware=[channels.told(places)])(workspace.heard)
+    app.event("group_unarchive", middleware=[channels.told(places)])(workspace.heard)
+    app.event("group_deleted", middleware=[channels.told(places)])(workspace.heard)
+    app.event("group_left", middleware=[channels.told(places)])(workspace.heard)
+    app.event("app_uninstalled", middleware=[workspace.taken_away(departures)])(workspace.heard)
+    app.event("tokens_revoked", middleware=[workspace.taken_away(departures)])(workspace.heard)

@@ -49,10 +49,10 @@ class Identities:
             return None
         if allowed is None:
             return (
-                "I could not ask Slack who belongs to ADMIN_USERGROUPS, so nothing was changed. Please try again; if "
-                "it stays so, the app lacks the scope usergroups:read or a group's id is wrong."
+                "I could not ask Slack who you are and who belongs to ADMIN_USERGROUPS, so nothing was changed. Please "
+                "try again; if it stays so, the app lacks the scope usergroups:read or a group's id is wrong."
             )
-        return "Client identities are changed by members of my operator's user groups alone (ADMIN_USERGROUPS)."
+        return f"Client identities stay as they are: {await self._admins.why_not(team, user)}."
 
     async def add(
         self, *, team: str, user: str, name: str, patterns: str, certificate: str, key: str
@@ -74,6 +74,10 @@ class Identities:
             raise FieldError("name", f"There is an identity {label} already. Remove it first, or take another name.")
         return identity
 
+    async def may_use(self, team: str, user: str) -> bool:
+        """Whether *user* may name a stored identity, and read which there are: people of other workspaces may not."""
+        return await self._admins.people.standing(team, user) != "stranger"
+
     async def listed(self, team: str) -> list[StoredIdentity]:
         """The identities of *team*, without their keys."""
         return [identity for identity, _ in await self._history.identities(team)]
@@ -82,10 +86,12 @@ class Identities:
         """Forget one; False when there is none of that name."""
         return await self._history.drop_identity(team, name.strip().lower())
 
-    async def armed(self, team: str, check: Check) -> Check:
-        """*check* with the credential that it names. Raises UsageError where it may not have it."""
+    async def armed(self, team: str, check: Check, *, user: str | None = None) -> Check:
+        """*check* with the credential that it names, for *user*. Raises UsageError where it may not have it."""
         if check.identity is None:
             return check
+        if user is not None and not await self.may_use(team, user):
+            raise UsageError("Client identities are this workspace's own: people of other workspaces cannot use them.")
         found = {identity.name: (identity, sealed) for identity, sealed in await self._history.identities(team)}
         if check.identity not in found:
             known = f"Stored are: {', '.join(found)}." if found else "None is stored: `/tls identity add`."

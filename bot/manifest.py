@@ -75,6 +75,7 @@ MANIFEST: dict[str, Any] = {
                 "im:write",
                 "reactions:read",
                 "usergroups:read",
+                "users:read",
             ]
         }
     },
@@ -128,7 +129,15 @@ MANIFEST: dict[str, Any] = {
                 "app_home_opened",
                 "app_mention",
                 "app_uninstalled",
+                "channel_archive",
+                "channel_deleted",
+                "channel_left",
+                "channel_unarchive",
                 "function_executed",
+                "group_archive",
+                "group_deleted",
+                "group_left",
+                "group_unarchive",
                 "member_joined_channel",
                 "message.channels",
                 "message.groups",

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
@@ -21,14 +22,15 @@ _MOST_KNOWN = 2_000
 class Rooms:
     """Asks conversations.info, and remembers the answers for a while.
 
-    The scope channels:read covers public channels alone: for private ones and direct messages Slack refuses, and a
-    refusal means "not public". So does every failure: the memory is then quoted less, never more.
+    The scopes channels:read and groups:read cover the channels that the bot is in. A refusal means "not public", and
+    so does every failure: the memory is then quoted less, never more. A channel that another workspace shares (Slack
+    Connect) is read by strangers: in it nothing of other channels is told.
     """
 
     def __init__(self, clients: Clients, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clients = clients
         self._clock = clock
-        self._known: dict[tuple[str, str], tuple[float, bool]] = {}
+        self._known: dict[tuple[str, str], tuple[float, _Room]] = {}
 
     async def public(self, team: str, channels: Sequence[str]) -> list[str]:
         """Those of *channels* that everybody in the workspace *team* may read."""
@@ -37,24 +39,42 @@ class Rooms:
         are_public = await asyncio.gather(*(self._is_public(team, channel) for channel in channels))
         return [channel for channel, is_public in zip(channels, are_public, strict=True) if is_public]
 
+    async def is_shared(self, team: str, channel: str) -> bool:
+        """Whether people of other workspaces read *channel*. In doubt they do; direct messages are for one person."""
+        return not channel.startswith("D") and (await self._room(team, channel)).is_shared
+
     async def _is_public(self, team: str, channel: str) -> bool:
-        if not channel.startswith("C"):
-            return False  # D: a direct message; G: a private channel or a group's messages
-        asked_at, is_public = self._known.get((team, channel), (-_KNOWN_FOR_S, False))
+        # D: a direct message; G: a private channel or a group's messages
+        return channel.startswith("C") and (await self._room(team, channel)).is_public
+
+    async def _room(self, team: str, channel: str) -> _Room:
+        asked_at, known = self._known.get((team, channel), (-_KNOWN_FOR_S, _UNKNOWN))
         if self._clock() - asked_at < _KNOWN_FOR_S:
-            return is_public
+            return known
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 client = await self._clients.client(team)
                 room = (await client.conversations_info(channel=channel))["channel"]
         except SlackApiError as error:
             LOG.info("taken for private channel=%s error=%s", channel, error.response.get("error"))
-            if error.response.get("error") == "ratelimited":
-                return False
-            room = {"is_private": True}
+            if error.response.get("error") in {"ratelimited", "internal_error", "fatal_error"}:
+                return _UNKNOWN
+            room = {"is_private": True, "is_ext_shared": error.response.get("error") != "missing_scope"}
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
             LOG.info("taken for private for now channel=%s error=%s", channel, type(error).__name__)
-            return False
-        is_public = room.get("is_private") is False and not room.get("is_im") and not room.get("is_mpim")
-        self._known[team, channel] = self._clock(), is_public
-        return is_public
+            return _UNKNOWN
+        found = _Room(
+            is_public=room.get("is_private") is False and not room.get("is_im") and not room.get("is_mpim"),
+            is_shared=bool(room.get("is_ext_shared") or room.get("is_pending_ext_shared")),
+        )
+        self._known[team, channel] = self._clock(), found
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Room:
+    is_public: bool
+    is_shared: bool
+
+
+_UNKNOWN = _Room(is_public=False, is_shared=True)

@@ -26,18 +26,25 @@ from bot.app import Authorize, always, authorized, build_app
 from bot.clients import Clients, OneClient
 from bot.config import HttpMode, ManyWorkspaces, SocketMode
 from bot.departures import Departures
+from bot.digest_book import DigestBook
+from bot.digest_sources import of_drift
+from bot.digesting import Digesting
+from bot.drawing import Drawing
 from bot.history import History
 from bot.home import Home
 from bot.identities import Identities
 from bot.installations import ByInstallation, Installations, InstalledClients, States
+from bot.lineage_book import LineageBook
 from bot.listeners.gate import MOST_A_MINUTE, Gate
+from bot.looks import Looker
 from bot.messages import Messages
 from bot.notify import Outbox
-from bot.looks import Looker
 from bot.places import Places
+from bot.renewals import Renewals
 from bot.rooms import Rooms
 from bot.store import InUse
 from bot.supervisor import Supervisor
+from bot.watchlist import Watchlist
 from bot.work import Checker, Work
 
 LOG = logging.getLogger("bot.service")
@@ -66,6 +73,8 @@ async def serving(
     secret_key: str | None = None,
     admin_usergroups: frozenset[str] = frozenset(),
     look: Looker | None = None,
+    renewal_information: RenewalInformation | None = None,
+    anchored: Callable[[], frozenset[str]] = frozenset,
 ) -> AsyncIterator[Outbox]:
     """The bot, connected, until the block is left; then it stops listening, finishes what runs, and says it."""
     history = await opened(database)
@@ -80,6 +89,21 @@ async def serving(
             supervisor = Supervisor()
             admins = Admins(clients, admin_usergroups)
             rooms = Rooms(clients)
+            drawing = Drawing()
+            book = DigestBook(history)
+            digests = Digesting(
+                book=book,
+                history=history,
+                watchlist=Watchlist(history),
+                outbox=outbox,
+                clients=clients,
+                admins=admins,
+                places=places,
+                drawing=drawing,
+                sources=(of_drift(book),),
+            )
+            lineages = LineageBook(history, Watchlist(history), anchored=anchored)
+            renewals = Renewals(book=lineages, outbox=outbox, ari=renewal_information)
             work = Work(
                 history=history,
                 outbox=outbox,
@@ -90,8 +114,11 @@ async def serving(
                 messages=Messages(clients),
                 clients=clients,
                 admins=admins,
+                digests=digests,
                 look=look,
+                news_of=lineages.news_of,
             )
+            work.also(renewals.acts())
             home = Home(
                 history=history,
                 outbox=outbox,
@@ -99,6 +126,7 @@ async def serving(
                 rooms=rooms,
                 places=places,
                 link=work.response.link,
+                is_member=admins.people.is_member,
             )
             work.also(home.acts())
             gate = Gate(
@@ -112,6 +140,8 @@ async def serving(
                 client=bare,
                 authorize=seat.authorize,
                 gate=gate,
+                places=places,
+                people=admins.people,
                 departures=Departures(history=history, places=places, installations=seat.installations),
                 signing_secret="" if isinstance(connection, SocketMode) else connection.signing_secret,
                 oauth_flow=seat.oauth_flow,
@@ -121,7 +151,9 @@ async def serving(
                 asyncio.create_task(_forgetting(history), name="forgetting"),
                 asyncio.create_task(work.vigils.run(), name="keep watch"),
                 asyncio.create_task(work.watching.run(), name="watching"),
+                asyncio.create_task(renewals.run(), name="renewals"),
                 asyncio.create_task(home.run(), name="homes"),
+                asyncio.create_task(digests.run(), name="digests"),
                 asyncio.create_task(work.steps.run(), name="workflow steps"),
             )
             try:

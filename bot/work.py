@@ -18,10 +18,13 @@ from typing import Protocol, assert_never
 from bot import commands, incidents
 from bot.admins import Admins
 from bot.clients import Clients
+from bot.digest_times import DigestCommand
+from bot.digesting import Digesting
 from bot.drawing import Drawing
 from bot.dropped import DroppedFiles
 from bot.history import History
 from bot.identities import Identities
+from bot.looks import ByChecks, Looker
 from bot.messages import Messages
 from bot.model import (
     Check,
@@ -44,7 +47,6 @@ from bot.model import (
 )
 from bot.notify import Outbox
 from bot.pace import Pace
-from bot.looks import ByChecks, Looker
 from bot.render import changes, explain, figures, help, listing, repair, report, words
 from bot.render import identities as identity
 from bot.render import incident as room
@@ -104,15 +106,18 @@ class Work:
         messages: Messages,
         clients: Clients,
         admins: Admins,
+        digests: Digesting,
         look: Looker | None = None,
         news_of: NewsOf = nothing_new,
     ) -> None:
         self.identities = identities
+        self.digests = digests
         self.response = Response(
             history=history, outbox=outbox, messages=messages, quotable=self._quotable, url_of=clients.url
         )
         self._history = history
         self._rooms = rooms
+        self._people = admins.people
         self._outbox = outbox
         self._supervisor = supervisor
         self._checker = checker
@@ -213,6 +218,8 @@ class Work:
                 await self._triage.begin(intake, command)
             case WatchCommand():
                 await self.watch_desk.command(intake, command)
+            case DigestCommand():
+                await self.digests.command(intake, command)
             case ExplainText(text=text):
                 await self._explanation(intake, text)
             case TimelineNote(text=text):
@@ -303,7 +310,8 @@ class Work:
             try:
                 async with self._slots, self._progress_of(headline, intake, check, before) as on_progress:
                     # Unsealed for this one call: what is kept and shown of the check has the name alone.
-                    seen = await self._checker(await self.identities.armed(intake.team, check), on_progress)
+                    armed = await self.identities.armed(intake.team, check, user=intake.user)
+                    seen = await self._checker(armed, on_progress)
             except UsageError as error:
                 await self._declined(intake, headline, report.declined(check.target, str(error)), before)
             else:
@@ -569,6 +577,9 @@ class Work:
     # ── client identities ───────────────────────────────────────────────────────
 
     async def _identity(self, intake: Intake, command: IdentityCommand) -> None:
+        if command.act == "list" and not await self.identities.may_use(intake.team, intake.user):
+            await self._answer(intake, words.answer("Which client identities there are is for this workspace to know."))
+            return
         if command.act == "list":
             await self._answer(intake, identity.listing(await self.identities.listed(intake.team), now()))
             return
@@ -625,7 +636,11 @@ class Work:
         )
 
     async def _quotable(self, intake: Intake) -> list[str]:
-        """The channels whose checks may be told where *intake* was asked: that one itself, and the public ones."""
+        """The channels whose checks may be told where *intake* was asked: that one itself, and the public ones where
+        all who read along are members of the workspace, and so is who asked."""
+        is_member = await self._people.is_member(intake.team, intake.user)
+        if is_member is False or await self._rooms.is_shared(intake.team, intake.channel):
+            return [intake.channel]
         others = await self._history.channels(intake.team, limit=_MOST_ROOMS)
         others = [room for room in others if room != intake.channel]
         return [intake.channel, *await self._rooms.public(intake.team, others)]

@@ -16,9 +16,8 @@ from typing import Any
 
 import yaml
 
+from bot import app
 from bot import manifest as packaged
-from bot.listeners import workflow
-from bot.render import explain, figures, forms, help, identities, incident, listing, repair, report, triage, watch
 
 ROOT = Path(__file__).parent.parent
 Json = dict[str, Any]
@@ -88,7 +87,9 @@ WRAPPERS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 # Of events that tell what becomes of the app itself Slack asks for no scope.
 UNSCOPED_EVENTS = frozenset({"app_uninstalled", "tokens_revoked", "function_executed"})
-_METHOD = re.compile(r"(?:chat|conversations|files|users|usergroups|reactions|pins|views|auth|apps|bookmarks|functions)_\w+")
+_METHOD = re.compile(
+    r"(?:chat|conversations|files|users|usergroups|reactions|pins|views|auth|apps|bookmarks|functions)_\w+"
+)
 
 
 def problems() -> list[str]:
@@ -134,53 +135,18 @@ class Used:
                 self.methods.add(name.replace("_", ".", 1))
 
 
-_NAMES = {
-    "COMMAND": packaged.COMMAND,
-    "TLS_CHECK": workflow.TLS_CHECK,
-    "AGAIN": report.AGAIN,
-    "RAW": report.RAW,
-    "CHANGED": report.CHANGED,
-    "ALL": repair.ALL,
-    "CHECK": explain.CHECK,
-    "OLDER": listing.OLDER,
-    "NEWER": listing.NEWER,
-    "COMMAND_TAKEN": incident.COMMAND_TAKEN,
-    "SEVERITY": incident.SEVERITY,
-    "WATCH": incident.WATCH,
-    "UNWATCH": incident.UNWATCH,
-    "RESOLVE": incident.RESOLVE,
-    "REOPEN": incident.REOPEN,
-    "POSTMORTEM": incident.POSTMORTEM,
-    "MORE": incident.MORE,
-    "ADD_TO_TIMELINE": incident.ADD_TO_TIMELINE,
-    "ADD": identities.ADD,
-    "FORM": identities.FORM,
-    "TRIAGE": report.TRIAGE,
-    "PRESSED": triage.PRESSED.pattern,
-    "HOST": triage.HOST,
-    "HOST_FORM": triage.HOST_FORM,
-    "FIGURES": figures.FIGURES,
-    "RUNS": help.RUNS.pattern,
-    "HELP": help.HELP,
-    "HELP": help.HELP,
-    "CHECK_FORM": help.CHECK_FORM,
-    "CHECK_SHORTCUT": forms.CHECK_SHORTCUT,
-    "CHECK_FILLED": forms.CHECK_FILLED,
-    "SHORTCUT": triage.SHORTCUT,
-    "WATCH_PAGE": watch.WATCH_PAGE,
-    "WATCH_IMPORT": watch.WATCH_IMPORT,
-    "WATCH_ADD": watch.WATCH_ADD,
-    "WATCH_FORM": watch.WATCH_FORM,
-}
-
-
 def _constant(node: ast.expr) -> str:
+    """What a listener is registered for, as `bot.app` knows it: a text, a name of its own, or a module's constant."""
     match node:
         case ast.Constant(value=str(text)):
             return text
-        case ast.Name(id=name) | ast.Attribute(attr=name) if name in _NAMES:
-            return _NAMES[name]
-    raise ValueError(f"a listener is registered for something this check cannot read: {ast.unparse(node)}")
+        case ast.Name(id=name) if name in vars(app):
+            found = vars(app)[name]
+        case ast.Attribute(value=ast.Name(id=module), attr=name) if module in vars(app):
+            found = getattr(vars(app)[module], name)
+        case _:
+            raise ValueError(f"a listener is registered for something this check cannot read: {ast.unparse(node)}")
+    return str(found.pattern) if isinstance(found, re.Pattern) else str(found)
 
 
 # ── the checks ──────────────────────────────────────────────────────────────────

@@ -17,6 +17,8 @@ from typing import Any, Protocol
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncBoltContext
 
+from bot.people import People
+
 LOG = logging.getLogger("bot.listeners")
 Next = Callable[[], Awaitable[BoltResponse | None]]
 
@@ -27,16 +29,36 @@ class Departures(Protocol):
     async def uninstalled(self, team: str, *, at: float, is_org: bool = False) -> None: ...
 
 
-async def at_home(body: dict[str, Any], context: AsyncBoltContext, next: Next) -> Any:
-    """Every listener finds the installation's team where it looks for a team."""
-    team = context.team_id
-    if team:
-        if isinstance(body.get("team"), dict):
-            body["team"]["id"] = team
-        elif body.get("type") != "event_callback" and "command" not in body:
-            body["team"] = {"id": team}  # an installation for all of an organisation: Slack leaves it out
-        body["team_id"] = team
-    return await next()
+def at_home(people: People) -> Callable[..., Awaitable[Any]]:
+    """Every listener finds the installation's team where it looks for one; *people* learn who is from elsewhere."""
+
+    async def middleware(body: dict[str, Any], context: AsyncBoltContext, next: Next) -> Any:
+        team = context.team_id
+        if team:
+            if isinstance(body.get("team"), dict):
+                body["team"]["id"] = team
+            elif body.get("type") != "event_callback" and "command" not in body:
+                body["team"] = {"id": team}  # an installation for all of an organisation: Slack leaves it out
+            body["team_id"] = team
+            user, home = _author(body)
+            # The workspaces of one organisation share people: whose they are is asked of Slack.
+            if not context.enterprise_id:
+                people.met(team, user, home)
+        return await next()
+
+    return middleware
+
+
+def _author(body: dict[str, Any]) -> tuple[str, str]:
+    """Who did it, and the workspace that the payload says they come from, if it says so."""
+    person = body.get("user")
+    if isinstance(person, dict):
+        return str(person.get("id") or ""), str(person.get("team_id") or "")
+    event: dict[str, Any] = body.get("event") or {}
+    home = event.get("user_team") or event.get("source_team")
+    if not home and event.get("type") in {"message", "app_mention"}:
+        home = event.get("team")
+    return (str(event.get("user") or ""), home) if isinstance(home, str) else ("", "")
 
 
 def taken_away(departures: Departures) -> Callable[..., Awaitable[BoltResponse | None]]:

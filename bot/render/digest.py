@@ -190,6 +190,8 @@ def off(had: bool) -> Content:
 
 def not_allowed(groups: Sequence[str], *, is_unknown: bool) -> Content:
     who = " or ".join(f"<!subteam^{foreign(group, 30)}>" for group in groups)
+    if not groups:
+        who = "members of this workspace"
     text = f"When digests come is for {who} to say."
     if is_unknown:
         text = f"When digests come is for {who} to say, and Slack did not tell me now who that is. Please try again."

@@ -306,7 +306,7 @@ async def test_an_uninstall_erases_the_tokens_and_stops_everything_there(both: S
         await desk.tls("check api.example.com")
         root = await desk.headline("is broken")
         await desk.workspace.click(root, room.WATCH)
-        await desk.settled()
+        await desk.worked_off()
     assert len(both.rows("select * from vigils")) == 2
     both.checker.gate.clear()
     await one.tls("check slow.example.com")
