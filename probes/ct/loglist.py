@@ -174,7 +174,7 @@ def _entries(operators: list[Any], problems: list[str]) -> Iterator[tuple[str, K
             problems.append("an operator that is no object; it is passed over")
             continue
         for kind, field in kinds:
-            listed = operator.get(field) or ()
+            listed = operator.get(field) or []
             if not isinstance(listed, list):
                 problems.append(f"{operator.get('name')}: {field} is no list")
                 continue

@@ -17,7 +17,7 @@ from time import process_time
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID as Access
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -69,8 +69,10 @@ def certificates(count: int = DISTINCT, seed: int = 7) -> tuple[Made, ...]:
     """Distinct certificates: half precertificates, EC and RSA subjects, 1 to 60 names, DV and OV."""
     dice = random.Random(seed)
     ca_key = ec.generate_private_key(ec.SECP256R1())
-    keys = [ec.generate_private_key(ec.SECP256R1()).public_key() for _ in range(6)]
-    keys += [rsa.generate_private_key(65537, 2048).public_key() for _ in range(3)]
+    keys: list[ec.EllipticCurvePublicKey | rsa.RSAPublicKey] = [
+        ec.generate_private_key(ec.SECP256R1()).public_key() for _ in range(6)
+    ]
+    keys += [rsa.generate_private_key(65537, 2048).public_key() for _ in range(9)]
     return tuple(_certificate(dice, ca_key, dice.choice(keys)) for _ in range(count))
 
 
@@ -112,9 +114,7 @@ def _certificate(dice: random.Random, ca_key: ec.EllipticCurvePrivateKey, key: o
         .not_valid_before(NOW)
         .not_valid_after(NOW + timedelta(days=dice.choice((6, 47, 64, 90, 200))))
         .public_key(key)  # type: ignore[arg-type]
-        .add_extension(
-            x509.KeyUsage(True, False, False, False, False, False, False, False, False), critical=True
-        )
+        .add_extension(x509.KeyUsage(True, False, False, False, False, False, False, False, False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.BasicConstraints(False, None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier(dice.randbytes(20)), critical=False)
@@ -123,7 +123,9 @@ def _certificate(dice: random.Random, ca_key: ec.EllipticCurvePrivateKey, key: o
             x509.AuthorityInformationAccess(
                 [
                     x509.AccessDescription(Access.OCSP, x509.UniformResourceIdentifier("http://o.ca.test")),
-                    x509.AccessDescription(Access.CA_ISSUERS, x509.UniformResourceIdentifier("http://i.ca.test/e7.crt")),
+                    x509.AccessDescription(
+                        Access.CA_ISSUERS, x509.UniformResourceIdentifier("http://i.ca.test/e7.crt")
+                    ),
                 ]
             ),
             critical=False,
@@ -139,7 +141,10 @@ def _certificate(dice: random.Random, ca_key: ec.EllipticCurvePrivateKey, key: o
             x509.CRLDistributionPoints(
                 [
                     x509.DistributionPoint(
-                        [x509.UniformResourceIdentifier(f"http://c.ca.test/{dice.randint(1, 99)}.crl")], None, None, None
+                        [x509.UniformResourceIdentifier(f"http://c.ca.test/{dice.randint(1, 99)}.crl")],
+                        None,
+                        None,
+                        None,
                     )
                 ]
             ),
@@ -150,12 +155,12 @@ def _certificate(dice: random.Random, ca_key: ec.EllipticCurvePrivateKey, key: o
     sct_list = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2"), b"\x04\x81\xf2" + stamps)
     if dice.random() < 0.5:
         certificate = builder.add_extension(sct_list, critical=False).sign(ca_key, SHA256())
-        return Made(is_precert=False, tbs=certificate.public_bytes(Encoding.DER), precertificate=b"", names=tuple(names))
+        return Made(
+            is_precert=False, tbs=certificate.public_bytes(Encoding.DER), precertificate=b"", names=tuple(names)
+        )
     tbs = builder.sign(ca_key, SHA256()).tbs_certificate_bytes
     poisoned = builder.add_extension(x509.PrecertPoison(), critical=True).sign(ca_key, SHA256())
-    return Made(
-        is_precert=True, tbs=tbs, precertificate=poisoned.public_bytes(Encoding.DER), names=tuple(names)
-    )
+    return Made(is_precert=True, tbs=tbs, precertificate=poisoned.public_bytes(Encoding.DER), names=tuple(names))
 
 
 def tile_leaf(made: Made, *, index: int, timestamp_ms: int, dice: random.Random) -> bytes:

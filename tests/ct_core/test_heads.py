@@ -7,6 +7,7 @@ from base64 import b64encode
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -48,7 +49,7 @@ def signature(kind: str, size: int = 5, root: bytes = ROOT) -> bytes:
     return bytes((4, algorithm)) + len(value).to_bytes(2, "big") + value
 
 
-def sth(kind: str = "ec", **changed: object) -> dict[str, object]:
+def sth(kind: str = "ec", **changed: Any) -> dict[str, object]:
     fields: dict[str, object] = {
         "tree_size": 5,
         "timestamp": STAMP,
@@ -127,7 +128,7 @@ def test_an_empty_tree_has_the_empty_root() -> None:
         {"tree_head_signature": "*"},
     ],
 )  # fmt: skip
-def test_a_malformed_sth_is_a_bad_head(changed: dict[str, object]) -> None:
+def test_a_malformed_sth_is_a_bad_head(changed: dict[str, Any]) -> None:
     with pytest.raises(BadHead):
         parse_sth(sth(**changed))
 

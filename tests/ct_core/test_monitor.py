@@ -137,7 +137,7 @@ def test_a_mismatch_is_read_again_once_and_then_told(spoiled: list[bytes]) -> No
     progress.again()
     assert progress.downloaded == 100
     assert kinds(read(progress, later).events) == ["resumed"]
-    assert progress.position.state == "following"
+    assert progress.position.verified == later
 
 
 def test_a_mismatch_that_a_second_reading_heals_is_silent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import sha256
@@ -67,10 +68,10 @@ def tbs(
     serial: bytes = b"\x02\x01\x05",
     subject: bytes = b"\x30\x00",
     version: bytes = b"\xa0\x03\x02\x01\x02",
-    frame: object = tlv,
+    frame: Callable[..., bytes] = tlv,
 ) -> bytes:
     listed = tlv(0xA3, tlv(0x30, *extensions)) if extensions else b""
-    return frame(0x30, version, serial, ALGORITHM, name(b"CA"), VALIDITY, subject, SPKI, listed)  # type: ignore[operator]
+    return frame(0x30, version, serial, ALGORITHM, name(b"CA"), VALIDITY, subject, SPKI, listed)
 
 
 def certificate(signed: bytes) -> bytes:

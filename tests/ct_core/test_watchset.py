@@ -20,7 +20,7 @@ WATCH = WatchSet.compile(
 def matched(name: str | bytes, *, cn: bool = False) -> list[tuple[str, str]]:
     raw = name if isinstance(name, bytes) else name.encode()
     names = Names(cns=(raw,)) if cn else Names(dns=(raw,))
-    found = [(match.domain, match.how) for match in WATCH.match(names)]
+    found: list[tuple[str, str]] = [(match.domain, match.how) for match in WATCH.match(names)]
     # The quick look of a batch never says no where the careful one finds something.
     assert not found or 1 in WATCH.touching([b"first.test", raw, b"last.test"])
     return found
@@ -78,7 +78,8 @@ def test_odd_common_names_are_seen(name: bytes) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "example.org", "notexample.com", "example.com.evil.test", "com", "*", "", ".", "..", "*.test", "deep.example.org",
+        "example.org", "notexample.com", "example.com.evil.test", "com", "*", "", ".", "..", "*.test",
+        "deep.example.org",
         "www.example.co", "*.www.deep.test", "co.uk", "*.co.uk.test", "bucher.example", "*.uk", "a*.test", "?.test",
         "192.0.2.8", "17.192.0.2.7.test", "2.7", "xexample.com", "example.comx", "x.*",
     ],
