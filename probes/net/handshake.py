@@ -20,6 +20,7 @@ from probes.model import Alerted, Dropped, Endpoint, Handshake, Malformed, NotTl
 from probes.net.connect import SYN_TIMEOUT_S, begin, is_connected, not_connected, overdue
 from probes.net.egress import Permit, refusal
 from probes.net.http import http_answer, is_whole, request
+from probes.net.ready import READ, WRITE, watcher
 from probes.net.seen import Seen
 from probes.plan import IDLE, keeps_sessions
 from probes.wire import events
@@ -34,7 +35,6 @@ KNOCK_S = 0.5  # no greeting came: how long an answer to a ClientHello is awaite
 HTTP_PATIENCE_S = 0.5  # for the clock alone: a service that is not HTTP must not hold up the verdict
 SPLIT_PAUSE_S = 0.01  # long enough that the two halves of a hello are never merged on their way
 LATE_ALERT_MIN_S, LATE_ALERT_MAX_S = 0.03, 0.15
-_READ, _WRITE = 1, 2
 _PIECE = 1 << 16  # bytes read at a time
 MAX_BYTES = 1 << 20  # no handshake is larger; one that is, is meant to keep us busy
 
@@ -189,7 +189,8 @@ class _Exchange:
             resumption=self._resumption(),
         )
         self._sock: socket.socket | None = None
-        self._watched = 0  # what the loop watches the socket for: _READ, _WRITE
+        self._watcher = watcher(self._loop)
+        self._watched = 0  # what the socket is watched for: READ, WRITE
         self._unsent = b""
         self._timer: asyncio.TimerHandle | None = None
         self._second_half: asyncio.TimerHandle | None = None
@@ -234,7 +235,7 @@ class _Exchange:
         elif is_connected(sock):
             self._connected()
         else:
-            self._watch(_WRITE)
+            self._watch(WRITE)
 
     def _greet(self, sock: socket.socket) -> None:
         """Send the hello without asking first whether the connection stands: the kernel says so where it does not."""
@@ -242,7 +243,7 @@ class _Exchange:
         try:
             sent = sock.send(first)
         except BlockingIOError:
-            self._watch(_WRITE)
+            self._watch(WRITE)
             return
         except OSError as error:
             self._end(not_connected(self._endpoint, sock, error))
@@ -251,7 +252,7 @@ class _Exchange:
         self._be_patient()
         if sent < len(first):
             self._unsent = first[sent:]
-        self._watch(_READ if sent == len(first) else _READ | _WRITE)
+        self._watch(READ if sent == len(first) else READ | WRITE)
         self._seen.hello_size = len(self._hello)
         self._plan_second_half(len(first))
 
@@ -263,36 +264,35 @@ class _Exchange:
             return
         self._seen.tcp = self._since()
         self._be_patient()
-        self._watch(_READ)
+        self._watch(READ)
         if self._prelude is None:
             self._send_hello()
         else:
             self._write(self._prelude.outgoing())
 
     def _watch(self, wanted: int) -> None:
-        """Let the loop tell of *wanted*, and of nothing else."""
-        sock, now = self._sock, self._watched
-        if sock is None or wanted == now:
+        """Be told of *wanted*, and of nothing else."""
+        if self._sock is None or wanted == self._watched:
             return
         self._watched = wanted
         # By its number: where asyncio has not met a socket, it writes the socket's whole description into an error.
-        number = sock.fileno()
-        # What is new comes first: the loop forgets a socket that is watched for nothing, and that costs more.
-        if wanted & ~now & _READ:
-            self._loop.add_reader(number, self._readable)
-        if wanted & ~now & _WRITE:
-            self._loop.add_writer(number, self._writable)
-        if now & ~wanted & _WRITE:
-            self._loop.remove_writer(number)
-        if now & ~wanted & _READ:
-            self._loop.remove_reader(number)
+        if wanted:
+            self._watcher.watch(self._sock.fileno(), wanted, self._ready)
+        else:
+            self._watcher.forget(self._sock.fileno())
+
+    def _ready(self, how: int) -> None:
+        if how & READ:
+            self._readable()
+        if how & WRITE and self._watched & WRITE:
+            self._writable()
 
     def _writable(self) -> None:
         if self._seen.tcp is None:
             self._connected()
             return
         unsent, self._unsent = self._unsent, b""
-        self._watch(_READ)
+        self._watch(READ)
         self._write(unsent)
 
     def _readable(self) -> None:
@@ -325,7 +325,7 @@ class _Exchange:
             return
         if sent < len(data):
             self._unsent = data[sent:]
-            self._watch(_READ | _WRITE)
+            self._watch(READ | WRITE)
 
     def _lost(self, error: OSError) -> None:
         """The connection broke; an alert may have come before the RST, and then tells why."""
