@@ -28,7 +28,7 @@ from bot.model import Check
 from probes.check import Options, check
 from probes.facts import anchors
 from probes.model import Report, UsageError
-from probes.sweep import loop_factory
+from probes.sweep import COLLECTED_AFTER, loop_factory
 
 LOG = logging.getLogger("bot.prober")
 _LENGTH = struct.Struct(">I")
@@ -251,6 +251,7 @@ def settle(options: Options) -> None:
     _ = anchors(options.trust).fingerprint
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECTED_AFTER, 10, 10)
 
 
 def main() -> None:

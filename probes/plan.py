@@ -6,6 +6,8 @@ endpoint sees one wave of twelve and often nothing more, a broken one at most 24
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from probes.clients import (
     CURRENT_CIPHERS,
     CURRENT_GROUPS,
@@ -91,6 +93,7 @@ def crowd(target: Target) -> int:
     return _CROWD if target.starttls is None else _STARTTLS_CROWD
 
 
+@lru_cache(maxsize=64)  # who is checked again is asked the same
 def first(target: Target, *, identify: bool = False) -> tuple[Offer, ...]:
     """The wave that depends on no answer; *identify*: there is a client certificate, and it is shown beside the rest.
 

@@ -227,7 +227,12 @@ def _client(facts: Facts, family: Family, looks: tuple[Look, ...]) -> ClientRepo
     if not verdicts:
         return None
     failed = next((verdict.code for verdict in verdicts if verdict.code is not None), None)
-    return ClientReport(name=family.name, outcome="fail" if failed else "pass", code=failed)
+    return _fares(family.name, failed)
+
+
+@lru_cache(maxsize=1024)
+def _fares(name: str, code: str | None) -> ClientReport:
+    return ClientReport(name=name, outcome="fail" if code else "pass", code=code)
 
 
 def _tried_by_clients(facts: Facts) -> tuple[Look, ...]:

@@ -10,6 +10,8 @@ from probes.check import Options, check
 from probes.model import Report, Target, UsageError, shown
 
 FULL_AT_ONCE, LIGHT_AT_ONCE = 16, 64  # targets under way; a target in trouble waits, and must not hold up the others
+# Values made until the collector looks at the youngest: of 700 most belong to checks in flight, and it looks in vain.
+COLLECTED_AFTER = 10_000
 _MOST_BAD_LINES = 5
 
 

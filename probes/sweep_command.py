@@ -13,7 +13,7 @@ from pathlib import Path
 from probes.check import Options
 from probes.codec import to_json
 from probes.model import Report, Target, UsageError, shown
-from probes.sweep import Failed, Tally, loop_factory, sweep, targets_in
+from probes.sweep import COLLECTED_AFTER, Failed, Tally, loop_factory, sweep, targets_in
 
 _MARK = {"broken": "✗", "warning": "!", "ok": "✓"}
 _NAME_WIDTH = 44
@@ -34,6 +34,7 @@ def read_targets(path: str) -> tuple[Target, ...]:
 def run(targets: tuple[Target, ...], options: Options, *, as_json: bool, at_once: int | None) -> Tally:
     """Sweep, print one line a target as it ends, and return the counts."""
     gc.freeze()  # what the program consists of is not looked through again and again
+    gc.set_threshold(COLLECTED_AFTER, 10, 10)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_run(targets, options, as_json=as_json, at_once=at_once))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from probes.model import (
     Alerted,
@@ -72,6 +72,10 @@ class Seen:
 
     def take(self, event: events.Event, since: Since) -> Outcome | None:
         """Note what *event* says; an outcome when it ends the exchange."""
+        note = _NOTES.get(type(event))
+        if note is not None:
+            note(self, event, since)
+            return None
         match event:
             case events.AlertSeen():
                 return self._on_alert(event)
@@ -85,28 +89,10 @@ class Seen:
 
     def _note(self, event: events.Event, since: Since) -> None:
         match event:
-            case events.CertificateRequestSeen() | events.HandshakeComplete():
-                self._note_identity(event)
-            case events.ServerHelloSeen():
-                self._on_server_hello(event, since())
-            case events.EncryptedExtensionsSeen():
-                self._last = "encrypted_extensions"
-                self.alpn = event.alpn
-                if self._offer.early_data:
-                    self.early_data = "accepted" if event.message.early_data else "rejected"
-            case events.CertificateSeen():
-                self._last = "certificate"
-                self.chain, self.certificate = event.chain, since()
-            case events.StapleSeen():
-                self.staple = event.response
-            case events.ServerKeyExchangeSeen():
-                self._last = "server_key_exchange"
-                self.group, self.scheme = event.group, event.scheme
-            case events.SignatureChecked():
-                self.signature_ok = event.ok
-                self.scheme = _SCHEME_CODES.get(event.scheme, self.scheme)
-            case events.ServerFinishedSeen():
-                self.finished_ok, self.finished = event.ok, since()
+            case events.CertificateRequestSeen():
+                self.certificate_request = CertificateRequest(
+                    ca_names=event.ca_names, signature_algorithms=event.signature_algorithms
+                )
             case events.ApplicationData():
                 self.application += event.data
             case events.Violation():
@@ -114,13 +100,32 @@ class Seen:
             case _:  # unsupported, closed: the client's state says it
                 self._note_session(event, since)
 
-    def _note_identity(self, event: events.CertificateRequestSeen | events.HandshakeComplete) -> None:
-        if isinstance(event, events.HandshakeComplete):
-            self.identified = event.client_certificate_sent
-        else:
-            self.certificate_request = CertificateRequest(
-                ca_names=event.ca_names, signature_algorithms=event.signature_algorithms
-            )
+    def _on_encrypted_extensions(self, event: events.EncryptedExtensionsSeen, _: Since) -> None:
+        self._last = "encrypted_extensions"
+        self.alpn = event.alpn
+        if self._offer.early_data:
+            self.early_data = "accepted" if event.message.early_data else "rejected"
+
+    def _on_certificate(self, event: events.CertificateSeen, since: Since) -> None:
+        self._last = "certificate"
+        self.chain, self.certificate = event.chain, since()
+
+    def _on_staple(self, event: events.StapleSeen, _: Since) -> None:
+        self.staple = event.response
+
+    def _on_server_key_exchange(self, event: events.ServerKeyExchangeSeen, _: Since) -> None:
+        self._last = "server_key_exchange"
+        self.group, self.scheme = event.group, event.scheme
+
+    def _on_signature(self, event: events.SignatureChecked, _: Since) -> None:
+        self.signature_ok = event.ok
+        self.scheme = _SCHEME_CODES.get(event.scheme, self.scheme)
+
+    def _on_finished(self, event: events.ServerFinishedSeen, since: Since) -> None:
+        self.finished_ok, self.finished = event.ok, since()
+
+    def _on_complete(self, event: events.HandshakeComplete, _: Since) -> None:
+        self.identified = event.client_certificate_sent
 
     def _note_session(self, event: events.Event, since: Since) -> None:
         match event:
@@ -163,11 +168,11 @@ class Seen:
             )
         )
 
-    def _on_server_hello(self, event: events.ServerHelloSeen, at: float) -> None:
+    def _on_server_hello(self, event: events.ServerHelloSeen, since: Since) -> None:
         self._last = "server_hello"
         self.version, self.cipher, self.group = event.version, event.cipher, event.group
         self.hello_retry = self.hello_retry or event.is_retry
-        self.server_hello = at
+        self.server_hello = since()
         self.alpn = event.alpn
         if event.version < min(self._offer.versions):
             self._violate(f"the server chose {version_name(event.version)}, below all that was offered")
@@ -224,3 +229,16 @@ class Seen:
             early_data=self.early_data,
             crowd=crowd,
         )
+
+
+# What every handshake brings is found by its type: a match would try a dozen classes in turn, event by event.
+_NOTES: dict[type[Any], Callable[[Seen, Any, Since], None]] = {
+    events.ServerHelloSeen: Seen._on_server_hello,
+    events.EncryptedExtensionsSeen: Seen._on_encrypted_extensions,
+    events.CertificateSeen: Seen._on_certificate,
+    events.StapleSeen: Seen._on_staple,
+    events.ServerKeyExchangeSeen: Seen._on_server_key_exchange,
+    events.SignatureChecked: Seen._on_signature,
+    events.ServerFinishedSeen: Seen._on_finished,
+    events.HandshakeComplete: Seen._on_complete,
+}
