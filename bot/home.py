@@ -44,6 +44,15 @@ _MOST_KNOWN = 2_000
 Settings = Callable[[str, Sequence[str]], Awaitable[tuple[str, ...]]]
 
 
+# A member of the workspace, neither guest nor from elsewhere? None: Slack does not say now.
+IsMember = Callable[[str, str], Awaitable[bool | None]]
+
+
+async def everyone(team: str, user: str) -> bool | None:
+    """Nobody tells members from guests."""
+    return True
+
+
 async def nothing_set(team: str, channels: Sequence[str]) -> tuple[str, ...]:
     """No part of the bot has settings to show."""
     return ()
@@ -62,6 +71,7 @@ class Home:
         places: Places,
         link: Callable[[Incident], Awaitable[str]],
         settings: Settings = nothing_set,
+        is_member: IsMember = everyone,
         every_s: float = _EVERY_S,
     ) -> None:
         self._memory = history
@@ -73,6 +83,7 @@ class Home:
         self._places = places
         self._link = link
         self._settings = settings
+        self._is_of_the_team = is_member
         self._every_s = every_s
         self._members: dict[tuple[str, str], tuple[float, frozenset[str]]] = {}
 
@@ -173,9 +184,10 @@ class Home:
     # ── who may see what ────────────────────────────────────────────────────────
 
     async def _visible(self, team: str, user: str, channels: Sequence[str]) -> set[str]:
-        """Those of *channels* that *user* may read now: public ones, and those with the user in them."""
+        """Those of *channels* that *user* may read now: public ones (but not guests), and those with the user in."""
         there = [channel for channel in channels if self._places.is_open(team, channel)]
-        public = set(await self._rooms.public(team, there))
+        reads_all = await self._is_of_the_team(team, user) is True
+        public = set(await self._rooms.public(team, there)) if reads_all else set()
         rest = [channel for channel in there if channel not in public and channel[:1] in {"C", "G"}]
         are_in = await asyncio.gather(*(self._is_member(team, user, channel) for channel in rest))
         return public | {channel for channel, is_in in zip(rest, are_in, strict=True) if is_in}

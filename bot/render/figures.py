@@ -117,10 +117,10 @@ def tone_of(days_left: float) -> Tone:
 
 
 def days(days_left: float) -> str:
-    whole = int(days_left) if days_left >= 0 else -int(-days_left // 1)
-    if days_left < 0:
-        return f"expired {counted(max(1, -whole), 'day')} ago"
-    return "less than a day" if whole == 0 else counted(whole, "day")
+    """Whole days: those that are left, or that have passed since the end."""
+    whole = int(abs(days_left))
+    said = counted(whole, "day") if whole else "less than a day"
+    return f"expired {said} ago" if days_left < 0 else said
 
 
 def label(text: str) -> str:
