@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bot import watch_grammar
+from bot.digest_times import DigestCommand, command_of
 from bot.model import (
     Check,
     Command,
@@ -41,18 +42,18 @@ AVAILABLE: Mapping[str, str] = MappingProxyType(
         "triage": "triage [HOST[:PORT]] [error text]",
         "identity": "identity add | list | remove NAME",
         "watch": "watch add HOST[:PORT] | list | remove HOST | snooze HOST 3d | import | sweep",
+        "digest": "digest now | at TIME ZONE [weekdays] | off",
         "help": "help [WORD]",
     }
 )
 WHAT_WORKS = (
     "`/tls check HOST[:PORT]`, `/tls explain TEXT`, `/tls triage [HOST]`, `/tls identity add`, "
-    "`/tls watch add HOST`, `/tls history [HOST or word]`, `/tls help [WORD]`"
+    "`/tls watch add HOST`, `/tls digest at TIME ZONE`, `/tls history [HOST or word]`, `/tls help [WORD]`"
 )
 # In the grammar, but not in this version.
 PLANNED: Mapping[str, str] = MappingProxyType(
     {
         "ct": "watching Certificate Transparency",
-        "digest": "a channel's digest",
     }
 )
 _OPTIONS = ("--ip", "--sni", "--starttls", "--origin", "--identity")
@@ -95,6 +96,8 @@ def is_harmless(command: Command) -> bool:
             return True
         case IdentityCommand(act=act):
             return act == "list"
+        case DigestCommand(act=act):
+            return act == "now"
         case _:
             return False
 
@@ -203,6 +206,8 @@ def _command(words: list[str]) -> Command:
         return _identity(rest)
     if verb == "triage":
         return _triage(rest)
+    if verb == "digest":
+        return command_of([word.strip(_DECORATION) for word in rest])
     if verb in {"help", "?", "--help", "-h"}:
         return Help(word=_subject(rest).lower())
     if verb in PLANNED:

@@ -21,7 +21,7 @@ from bot.admins import Admins
 from bot.clients import Clients
 from bot.digest import Digest, Said
 from bot.digest_book import DigestBook, Planned, Posted, day_of
-from bot.digest_times import DigestPlan, last_due
+from bot.digest_times import DigestCommand, DigestPlan, last_due
 from bot.drawing import Drawing, NotDrawn
 from bot.history import History
 from bot.model import Content, Intake, Note, Picture
@@ -237,6 +237,19 @@ class Digesting:
         return str(profile.get("display_name") or person.get("real_name") or person.get("name") or owner)
 
     # ── what people ask ─────────────────────────────────────────────────────────
+
+    async def command(self, intake: Intake, command: DigestCommand) -> None:
+        """Do what was asked, and say what came of it."""
+        match command.act:
+            case "now":
+                await self.now(intake)
+            case "off":
+                await self.off(intake)
+            case "at" if command.plan is not None:
+                await self.at(intake, command.plan)
+            case _:
+                await self._history.finish(intake.id, self._now(), (reply(intake, render.offer()),))
+                self._outbox.wake()
 
     async def now(self, intake: Intake) -> None:
         """`digest now`: one for whoever wants to look, counted from the last planned one."""

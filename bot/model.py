@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
+from bot.digest_times import DigestCommand
 from bot.watched import WatchCommand
 from probes.model import Endpoint, Report, Status, Target
 from probes.pki.credential import Credential
@@ -118,6 +119,7 @@ Command: TypeAlias = (
     | TimelineNote
     | TriageCommand
     | WatchCommand
+    | DigestCommand
     | Help
     | NotYet
     | Misread

@@ -10,7 +10,8 @@ from slack_bolt.async_app import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import commands
-from bot.listeners import views, watch
+from bot.digest_times import DigestCommand
+from bot.listeners import digest, views, watch
 from bot.listeners.gate import Gate
 from bot.model import Content, Help, IdentityCommand, Intake, Misread, NotYet
 from bot.watched import WatchCommand
@@ -33,9 +34,10 @@ def tls(gate: Gate) -> Callable[..., Awaitable[None]]:
         refusal = gate.refusal(intake.channel, intake.user)
         answer = refusal
         opens_watch = isinstance(asked, WatchCommand) and asked.act == "add" and asked.target is None
-        opens_form = opens_watch or (isinstance(asked, IdentityCommand) and asked.act == "add")
+        opens_digest = isinstance(asked, DigestCommand) and asked.act == "at" and asked.plan is None
+        opens_form = opens_watch or opens_digest or (isinstance(asked, IdentityCommand) and asked.act == "add")
         if answer is None and opens_form:
-            open_form = watch.opened if opens_watch else views.opened
+            open_form = watch.opened if opens_watch else digest.opened if opens_digest else views.opened
             answer = await open_form(client, gate, intake, str(body["trigger_id"]))
         elif answer is None and isinstance(asked, Help | NotYet | Misread):
             answer = at_once(asked)

@@ -1,0 +1,200 @@
+"""Digests in the local workspace: asked for, planned by command and form, posted when due, kept current on the day."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.admins import Admins
+from bot.clients import OneClient
+from bot.digest import Item, Said
+from bot.digest_book import DigestBook, Planned
+from bot.digest_times import plan_of
+from bot.digesting import Digesting
+from bot.drawing import Drawing
+from bot.history import History
+from bot.notify import Outbox
+from bot.places import Places
+from bot.render import digest as render
+from bot.watchlist import Watchlist
+from tests.bot import reports
+from tests.bot.conftest import Desk, said
+
+
+async def test_a_digest_now_tells_of_the_open_incident(desk: Desk) -> None:
+    desk.checker.answer = lambda check: reports.broken(str(check.target))
+    await desk.tls("check api.example.com")
+    await desk.settled()
+    await desk.tls("digest now")
+    message = await desk.headline("TLS digest")
+    assert "INC-1 open" in said(message)
+    assert "nobody commands" in said(message)
+    assert "|thread>" in said(message)
+
+
+async def test_a_digest_with_nothing_to_say_is_one_line(desk: Desk) -> None:
+    await desk.tls("digest now")
+    message = await desk.headline("TLS digest")
+    assert "nothing needs you" in said(message)
+
+
+async def test_a_plan_by_command_is_confirmed_for_all_and_can_be_ended(desk: Desk) -> None:
+    await desk.tls("digest at 09:00 Europe/Berlin weekdays")
+    message = await desk.headline("09:00 Europe/Berlin, weekdays")
+    assert f"<@{desk.workspace.me}>" in said(message)
+    await desk.tls("digest off")
+    await desk.whisper("no digest any more")
+    await desk.tls("digest off")
+    await desk.whisper("has no digest")
+
+
+async def test_a_plan_by_form(desk: Desk) -> None:
+    ws = desk.workspace
+    await desk.tls("digest")
+    zone = {render.ZONE: {render.ZONE: {"type": "plain_text_input", "value": "Mars/Olympus"}}}
+    at = {render.AT: {render.AT: {"type": "timepicker", "selected_time": "07:30"}}}
+    days = [{"text": {"type": "plain_text", "text": each}, "value": each.lower()} for each in ("Mon", "Thu")]
+    on = {render.DAYS_OF_WEEK: {render.DAYS_OF_WEEK: {"type": "checkboxes", "selected_options": days}}}
+    refused = await ws.submit_view(values=zone | at | on)
+    assert "Mars/Olympus" in str(refused.response)
+    zone[render.ZONE][render.ZONE]["value"] = "Asia/Tokyo"
+    await ws.submit_view(values=zone | at | on)
+    await desk.headline("07:30 Asia/Tokyo, Mon, Thu")
+
+
+async def test_whoever_is_no_admin_changes_no_plan(idle_desk: Desk) -> None:
+    await idle_desk.start(admin_usergroups=frozenset({"S0ADMINS"}))
+    await idle_desk.tls("digest at 09:00 UTC")
+    await idle_desk.settled()
+    assert not idle_desk.bot_messages()
+
+
+# ── when it is due, by a clock of the test's own ────────────────────────────────────────────
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 27, 12, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class Bench:
+    """Digesting over a memory of its own; what is owed to Slack is read where it is owed."""
+
+    def __init__(self, history: History, clock: Clock) -> None:
+        self.history, self.clock = history, clock
+        self.said: list[Item] = []
+        client = OneClient(AsyncWebClient())  # nothing is sent here
+        self.book = DigestBook(history)
+
+        async def source(team: str, channel: str, since: datetime, now: datetime) -> Said:
+            return Said(changed=tuple(self.said))
+
+        self._source = source
+        self._client = client
+
+    def make(self, places: Places) -> Digesting:
+        return Digesting(
+            book=self.book,
+            history=self.history,
+            watchlist=Watchlist(self.history),
+            outbox=Outbox(history=self.history, clients=self._client),
+            clients=self._client,
+            admins=Admins(self._client, frozenset()),
+            places=places,
+            drawing=Drawing(),
+            sources=(self._source,),
+            now=self.clock,
+        )
+
+    async def planned(self, text: str) -> Digesting:
+        digesting = self.make(await Places.known(self.history))
+        planned = Planned(team="T1", channel="C1", plan=plan_of(text.split()), set_by="U1", set_at=self.clock())
+        await self.book.plan(planned, 0, ())
+        return digesting
+
+    async def posted(self) -> list[tuple[str, str]]:
+        """(key, text) of each digest that is owed."""
+        sql = "select key, content from outbox where key like 'digest:%' order by id"
+        rows = await self.history._run(self.history._rows, sql)
+        return [(row["key"], row["content"]) for row in rows]
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    history = await History.open(tmp_path / "bot.db")
+    try:
+        yield Bench(history, Clock())
+    finally:
+        await history.close()
+
+
+async def test_each_local_day_has_its_digest_through_the_change_of_clocks(bench: Bench) -> None:
+    digesting = await bench.planned("02:30 Europe/Berlin")
+    end = bench.clock.now + timedelta(days=5)
+    while bench.clock.now < end:
+        await digesting.turn()
+        bench.clock.now += timedelta(minutes=20)
+    days = [key.rpartition(":")[2] for key, _ in await bench.posted()]
+    assert days == ["2026-03-28", "2026-03-29", "2026-03-30", "2026-03-31", "2026-04-01"]
+
+
+async def test_a_plan_begins_with_the_next_time_not_with_the_last(bench: Bench) -> None:
+    digesting = await bench.planned("09:00 UTC")
+    await digesting.turn()
+    assert await bench.posted() == []
+
+
+async def test_what_was_missed_is_caught_up_once(bench: Bench) -> None:
+    await bench.planned("09:00 UTC")
+    bench.clock.now += timedelta(days=4)
+    again = bench.make(await Places.known(bench.history))  # the bot was down meanwhile
+    for _ in range(3):
+        await again.turn()
+        bench.clock.now += timedelta(minutes=1)
+    assert [key.rpartition(":")[2] for key, _ in await bench.posted()] == ["2026-03-31"]
+
+
+async def test_it_is_current_on_its_day_and_left_alone_afterwards(bench: Bench) -> None:
+    digesting = await bench.planned("13:00 UTC")
+    bench.clock.now = datetime(2026, 3, 27, 13, 1, tzinfo=UTC)
+    await digesting.turn()
+    [(key, text)] = await bench.posted()
+    assert "nothing needs you" in text
+    bench.said.append(Item(weight="warning", subject="api.example.com", text="chain shortened"))
+    bench.clock.now += timedelta(minutes=10)
+    await digesting.turn()
+    [(same, text)] = await bench.posted()
+    assert same == key
+    assert "chain shortened" in text
+    bench.said.append(Item(weight="warning", subject="later.example.com", text="another issuer"))
+    bench.clock.now = datetime(2026, 3, 28, 0, 5, tzinfo=UTC)
+    await digesting.turn()
+    assert "another issuer" not in (await bench.posted())[0][1]
+
+
+async def test_a_source_that_fails_does_not_take_the_digest_with_it(bench: Bench) -> None:
+    digesting = await bench.planned("13:00 UTC")
+
+    async def broken(team: str, channel: str, since: datetime, now: datetime) -> Said:
+        raise ValueError("no")
+
+    digesting.listen_to(broken)
+    bench.clock.now = datetime(2026, 3, 27, 13, 1, tzinfo=UTC)
+    await digesting.turn()
+    assert "could not be read" in (await bench.posted())[0][1]
+
+
+async def test_an_archived_channel_gets_none(bench: Bench) -> None:
+    await bench.planned("13:00 UTC")
+    places = await Places.known(bench.history)
+    await places.close("T1", "C1", "archived", at=bench.clock.now.timestamp())
+    bench.clock.now = datetime(2026, 3, 27, 13, 1, tzinfo=UTC)
+    await bench.make(places).turn()
+    assert await bench.posted() == []
