@@ -97,6 +97,7 @@ def _ct_grammar(ct: argparse.ArgumentParser) -> None:
     follow.add_argument("--from", dest="start", choices=("end", "start"), default="end", help="for logs that are new")
     follow.add_argument("--once", action="store_true", help="read what there is now, then stop")
     follow.add_argument("--evidence", action="store_true", help="fetch the inclusion proof of each match")
+    follow.add_argument("--lookalikes", action="store_true", help="also report names that look like a watched domain")
     follow.add_argument("--stats", action="store_true", help="end with the state of each log")
     follow.add_argument("--poll", metavar="SECONDS", default="60", help="between two looks at a log (default 60)")
     status.add_argument("--state", metavar="FILE", required=True, help="the state of `tls ct follow`")

@@ -81,7 +81,7 @@ async def _follow(args: Namespace) -> int:
                 now=_now,
                 rng=rng,
                 habits=habits,
-                lookalikes=lookalikes(watch.domains),
+                lookalikes=lookalikes(watch.domains) if args.lookalikes else None,
                 listed=listed,
                 reload=lambda: log_list(args.log_list, manners, rng),
             )
