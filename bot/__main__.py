@@ -17,6 +17,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from slack_sdk.errors import SlackApiError, SlackClientError
@@ -29,6 +30,8 @@ from bot.patrol import Patrol
 from bot.prober import Prober
 from bot.service import EVENTS_PATH, serving
 from bot.store import InUse
+from probes.ari import DIRECTORIES
+from probes.net.ari import RenewalInformation
 
 LOG = logging.getLogger("bot")
 LAB_PORT = 8443
@@ -174,10 +177,31 @@ async def _serve(
             secret_key=settings.secret_key,
             admin_usergroups=settings.admin_usergroups,
             look=look,
+            renewal_information=_renewal_information(settings, surroundings),
+            anchored=cache(lambda: _anchored(settings, surroundings)),
         ),
     ):
         await ending.wait()
         LOG.info("stopping: what runs is finished first")
+
+
+def _renewal_information(settings: Settings, surroundings: Surroundings) -> RenewalInformation:
+    """Who can be asked when CAs want certificates replaced."""
+    options = check_options(settings, surroundings)
+    return RenewalInformation(
+        permit=options.permit,
+        directories={**DIRECTORIES, **settings.acme_directories},
+        overrides=options.overrides,
+        resolver=options.resolver,
+    )
+
+
+def _anchored(settings: Settings, surroundings: Surroundings) -> frozenset[str]:
+    """The names of the trust anchors, as certificates tell them: read when the first certificate is watched."""
+    from probes.facts import anchors
+
+    trust = check_options(settings, surroundings).trust
+    return frozenset(each.subject.text for each in anchors(trust).members)
 
 
 def check_options(settings: Settings, surroundings: Surroundings) -> Any:

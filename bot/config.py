@@ -75,6 +75,7 @@ class Settings:
     egress: Egress
     allowed_channels: frozenset[str]  # empty: everywhere
     admin_usergroups: frozenset[str]  # empty: everyone
+    acme_directories: Mapping[str, str]  # beside those that are known: a CA's organisation → its ACME directory
     ct_log_list: str | None
     secret_key: str | None
     log_level: str
@@ -94,6 +95,7 @@ def read(environ: Mapping[str, str], *, http: bool = False) -> Settings:
         ),
         allowed_channels=reading.parsed("ALLOWED_CHANNELS", _ids("CDG", "C0123ABCD", "a channel"), frozenset()),
         admin_usergroups=reading.parsed("ADMIN_USERGROUPS", _ids("S", "S0123ABCD", "a user group"), frozenset()),
+        acme_directories=reading.parsed("ACME_DIRECTORIES", _directories, {}),
         ct_log_list=reading.text("CT_LOG_LIST"),
         secret_key=reading.parsed("SECRET_KEY", _secret, None),
         log_level=reading.parsed("LOG_LEVEL", _level, "INFO"),
@@ -232,6 +234,20 @@ def _ids(letters: str, example: str, what: str) -> Callable[[str], frozenset[str
         return frozenset(parts)
 
     return parse
+
+
+def _directories(text: str) -> Mapping[str, str]:
+    """`Organisation=https://…/directory`, separated by semicolons: names of CAs may hold commas."""
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        name, _, url = (each.strip() for each in part.rpartition("=https://"))
+        if not name or not urlsplit(f"https://{url}").hostname:
+            raise ValueError(
+                f"I read “{shown(part)}”. It must be a CA's organisation and its ACME directory, as in "
+                "Example Trust=https://acme.example.com/directory, separated by semicolons."
+            )
+        found[name] = f"https://{url}"
+    return found
 
 
 def _name_server(text: str) -> Endpoint:
