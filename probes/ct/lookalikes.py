@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from probes.ct.suffixes import is_public_suffix, registrable
+from probes.ct.suffixes import LONGEST_SECOND_LEVEL, is_public_suffix, registrable
 from probes.ct.walk import Names
 from probes.ct.watchset import readings
 
@@ -80,7 +80,10 @@ class Lookalikes:
         found = _LABELS.findall(text[::-1])[::-1]
         if len(found) != len(names) or not text.isascii():
             return [at for at, name in enumerate(names) if self.match(Names(dns=(name,)))]
-        similar = {label for label in {each for _, *two in found for each in two} if self._resembles(label)}
+        # The third label from the end is the registered one only where the second is part of a public suffix.
+        labels = {second for _, second, _ in found}
+        labels |= {third for _, second, third in found if len(second) <= LONGEST_SECOND_LEVEL}
+        similar = {label for label in labels if self._resembles(label)}
         return [at for at, (_, *two) in enumerate(found) if not similar.isdisjoint(two)] if similar else []
 
     def match(self, names: Names) -> tuple[Lookalike, ...]:

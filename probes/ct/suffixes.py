@@ -33,6 +33,7 @@ _OTHERS = {
     "net": frozenset({"gb", "uk", "se"}),
 }
 _COUNTRY_CODE = 2
+LONGEST_SECOND_LEVEL = max(map(len, _COMMON.union(*_OTHERS.values())))
 
 
 def is_public_suffix(domain: str) -> bool:

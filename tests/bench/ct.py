@@ -37,6 +37,10 @@ _ISSUERS = (
 )
 
 
+Key = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+CaKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """A certificate as a log holds it: *tbs* is the TBS of a precertificate entry, the certificate itself otherwise."""
@@ -69,11 +73,10 @@ def certificates(count: int = DISTINCT, seed: int = 7) -> tuple[Made, ...]:
     """Distinct certificates: half precertificates, EC and RSA subjects, 1 to 60 names, DV and OV."""
     dice = random.Random(seed)
     ca_key = ec.generate_private_key(ec.SECP256R1())
-    keys: list[ec.EllipticCurvePublicKey | rsa.RSAPublicKey] = [
-        ec.generate_private_key(ec.SECP256R1()).public_key() for _ in range(6)
-    ]
-    keys += [rsa.generate_private_key(65537, 2048).public_key() for _ in range(9)]
-    return tuple(_certificate(dice, ca_key, dice.choice(keys)) for _ in range(count))
+    keys: list[Key] = [ec.generate_private_key(ec.SECP256R1()).public_key() for _ in range(6)]
+    keys += [rsa.generate_private_key(65537, bits).public_key() for bits in (2048, 2048, 2048, 2048, 2048, 4096)]
+    rsa_ca = rsa.generate_private_key(65537, 2048)
+    return tuple(_certificate(dice, dice.choice((ca_key, rsa_ca)), dice.choice(keys)) for _ in range(count))
 
 
 def _names(dice: random.Random) -> list[str]:
@@ -88,10 +91,10 @@ def _names(dice: random.Random) -> list[str]:
         return [f"*.{base}", base]
     if shape < 0.97:
         return [f"{each}.{base}" for each in ("www", "mail", "webmail", "cpanel", "cpcalendars")[: dice.randint(2, 5)]]
-    return [f"host{number}.{dice.choice('abcdefgh')}{base}" for number in range(dice.randint(10, 60))]
+    return [f"host{number}.{dice.choice('abcdefgh')}{base}" for number in range(dice.randint(10, 70))]
 
 
-def _certificate(dice: random.Random, ca_key: ec.EllipticCurvePrivateKey, key: object) -> Made:
+def _certificate(dice: random.Random, ca_key: CaKey, key: Key) -> Made:
     (country, organisation, issuer), is_full = dice.choice(_ISSUERS)
     names = _names(dice)
     subject = [x509.NameAttribute(NameOID.COMMON_NAME, names[0])] if is_full or dice.random() < 0.5 else []
@@ -113,7 +116,7 @@ def _certificate(dice: random.Random, ca_key: ec.EllipticCurvePrivateKey, key: o
         .serial_number(dice.getrandbits(135) | 1)
         .not_valid_before(NOW)
         .not_valid_after(NOW + timedelta(days=dice.choice((6, 47, 64, 90, 200))))
-        .public_key(key)  # type: ignore[arg-type]
+        .public_key(key)
         .add_extension(x509.KeyUsage(True, False, False, False, False, False, False, False, False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.BasicConstraints(False, None), critical=True)
