@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tests.bench.acks import acks
+from tests.bench.burst import bursts
 from tests.bench.checks import cold, dead, far, importtime, parts, warm
 from tests.bench.compared import compared
 from tests.bench.ground import Ground, NoServer, ground
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[Ground], Awaitable[Section]]] = {
     "compared": compared,
     "parts": parts,
     "acks": acks,
+    "burst": bursts,
 }
 QUICK = 0.2
 

@@ -1,7 +1,7 @@
 """200 commands and clicks in 10 s, while a sweep of 1,000 targets runs: each acknowledged, stored once, finished.
 
 The bot is a process of its own, as are its prober and its patrol; the local workspace is the other end, here. By
-itself (`python -m tests.bench.burst [--http] [--profile FILE]`) it prints what it measured.
+itself (`python -m tests.bench.burst [--http]`) it prints what it measured.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import random
 import sqlite3
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from bot.history import History
 from bot.local import UNLIMITED, Refused, Running, Workspace, serve
@@ -61,8 +62,8 @@ async def bursts(ground: Ground) -> Section:
         title=f"{REQUESTS} commands and clicks in {WITHIN_S:.0f} s while {WATCHED:,} targets are swept",
         method=f"Half are clicks on buttons of earlier verdicts, half are commands (`check`, `history`, `help`, "
         f"`explain`), by two people in {_ROOMS} channels, at random moments; meanwhile `/tls watch sweep` of "
-        f"{WATCHED:,} names runs, and begins anew when it is through. Bot, prober and patrol are processes of their own, the "
-        "local workspace is another, the server a further one, all on this machine's cores. Time is from "
+        f"{WATCHED:,} names runs, and begins anew when it is through. Bot, prober and patrol are processes of their "
+        "own, the local workspace is another, the server a further one, all on this machine's cores. Time is from "
         "handing the request to the connection to its acknowledgement, as the workspace sees it.",
         columns=("", "median, ms", "p95, ms", "p99, ms", "most, ms", "lost", "double", "looks meanwhile"),
         rows=tuple(
@@ -99,16 +100,18 @@ async def bursts(ground: Ground) -> Section:
     )
 
 
-async def burst(ground: Ground, *, is_http: bool) -> Burst:
-    """One burst, of all requests that the ground's repeats leave."""
+async def burst(ground: Ground, *, is_http: bool, faults: Mapping[str, bool] = MappingProxyType({})) -> Burst:
+    """One burst, of as many requests as the ground's repeats leave. *faults* of the workspace hold while it lasts."""
     count, watched = max(20, ground.times(REQUESTS)), max(20, ground.times(WATCHED))
     with tempfile.TemporaryDirectory(prefix="bench-") as home:
         database = Path(home) / "bot.db"
         async with _bot(ground, database, watched, is_http=is_http) as (running, targets):
             workspace = running.workspace
             rooms = [_room(workspace, f"room{number}") for number in range(_ROOMS)]
-            pressed = [await _verdict(workspace, room, targets[at]) for at, room in enumerate(rooms)]
+            pressed = await asyncio.gather(*(_verdict(workspace, room, targets[at]) for at, room in enumerate(rooms)))
             sweeping = asyncio.create_task(_sweep(workspace))
+            for name, value in faults.items():
+                setattr(workspace.faults, name, value)
             before = _count(database, "select coalesce(sum(count), 0) from looks")
             deliveries = await _driven(workspace, rooms, pressed, targets, count)
             looks = _count(database, "select coalesce(sum(count), 0) from looks") - before
@@ -193,7 +196,7 @@ async def _sweep(workspace: Workspace) -> None:
 
 
 async def _driven(
-    workspace: Workspace, rooms: list[str], pressed: list[Json], targets: list[str], count: int
+    workspace: Workspace, rooms: list[str], pressed: Sequence[Json], targets: list[str], count: int
 ) -> list[Delivery]:
     """*count* requests at random moments within the time; how each was delivered."""
     chance = random.Random(8446)
@@ -221,10 +224,10 @@ async def _unfinished(database: Path) -> int:
     """How many stored requests are not finished after some patience."""
     sql = "select count(*) from intakes where finished_at is null and kind != 'look'"
     async with asyncio.timeout(_PATIENCE_S + 1):
-        for _ in range(int(_PATIENCE_S)):
+        for _ in range(int(_PATIENCE_S * 5)):
             if _count(database, sql) == 0:
                 return 0
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(0.2)
     return _count(database, sql)
 
 

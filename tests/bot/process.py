@@ -55,10 +55,14 @@ async def started(spec: Spec, running: Running, *, stderr: Any = None) -> asynci
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.bot.process", json.dumps(asdict(spec)), stderr=stderr, cwd=ROOT
     )
-    if spec.http_port is None:
-        await running.workspace.connected(2, 60)
-    else:
-        await _listening(spec.http_port)
+    up = running.workspace.connected(2, 60) if spec.http_port is None else _listening(spec.http_port)
+    listening, ended = asyncio.ensure_future(up), asyncio.ensure_future(process.wait())
+    await asyncio.wait({listening, ended}, return_when=asyncio.FIRST_COMPLETED)
+    if process.returncode is not None:
+        listening.cancel()
+        raise RuntimeError(f"the bot ended with status {process.returncode} before it listened")
+    ended.cancel()
+    await listening
     return process
 
 
@@ -125,7 +129,9 @@ async def _tools(spec: Spec, stack: AsyncExitStack) -> dict[str, Any]:
     from bot.prober import Prober
     from probes.check import Options, default_trust, ders
 
-    overrides = {(h, p): value if isinstance(value, str) else tuple(value) for h, p, value in spec.overrides}
+    overrides: dict[tuple[str, int], Any] = {
+        (h, p): value if isinstance(value, str) else tuple(value) for h, p, value in spec.overrides
+    }
     options = Options(trust=default_trust(ders(spec.root)), overrides=overrides)
     prober = await stack.enter_async_context(Prober(options))
     return {"checker": prober, "look": await stack.enter_async_context(Patrol(options))}
