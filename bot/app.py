@@ -32,7 +32,7 @@ from bot.manifest import COMMAND
 from bot.people import People
 from bot.places import Places
 from bot.render import digest as digest_words
-from bot.render import explain, figures, help, identities, listing, repair, report
+from bot.render import expiry, explain, figures, help, identities, listing, repair, report
 from bot.render import forms as check_form
 from bot.render import incident as room
 from bot.render import triage as questions
@@ -114,8 +114,6 @@ def build_app(
     app.action(room.POSTMORTEM)(actions.pressed(gate))
     app.action(room.MORE)(actions.pressed(gate))
     app.shortcut(room.ADD_TO_TIMELINE)(incident.shortcut(gate))
-    app.action(expiry.ACKNOWLEDGE)(actions.pressed(gate))
-    app.action(expiry.SNOOZE)(actions.pressed(gate))
     app.action(report.TRIAGE)(actions.pressed(gate))
     app.action(questions.PRESSED)(actions.pressed(gate))
     app.action(questions.HOST)(triage.asks_host(gate))
@@ -137,7 +135,7 @@ def build_app(
     app.view(digest_words.FORM)(digest.submitted(gate))
     app.action(identities.ADD)(views.pressed(gate))
     app.view(identities.FORM)(views.submitted(gate))
-    return app
+    return _warning_of_certificates(app, gate)
 
 
 def _told_of_workspaces(app: AsyncApp, departures: workspace.Departures, places: Places) -> None:
@@ -152,3 +150,10 @@ def _told_of_workspaces(app: AsyncApp, departures: workspace.Departures, places:
     app.event("group_left", middleware=[channels.told(places)])(workspace.heard)
     app.event("app_uninstalled", middleware=[workspace.taken_away(departures)])(workspace.heard)
     app.event("tokens_revoked", middleware=[workspace.taken_away(departures)])(workspace.heard)
+
+
+def _warning_of_certificates(app: AsyncApp, gate: Gate) -> AsyncApp:
+    """The buttons of the threads about renewals."""
+    app.action(expiry.ACKNOWLEDGE)(actions.pressed(gate))
+    app.action(expiry.SNOOZE)(actions.pressed(gate))
+    return app

@@ -46,6 +46,7 @@ from bot.store import InUse
 from bot.supervisor import Supervisor
 from bot.watchlist import Watchlist
 from bot.work import Checker, Work
+from probes.net.ari import RenewalInformation
 
 LOG = logging.getLogger("bot.service")
 CONNECTIONS = 2  # while Slack refreshes one, the other is there
