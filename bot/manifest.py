@@ -105,7 +105,7 @@ MANIFEST: dict[str, Any] = {
                     "cause": {
                         "type": "string",
                         "title": "Root cause",
-                        "description": "Its code, as in chain.missing-intermediate; empty when there is none",
+                        "description": "Its code, as in chain.incomplete; empty when there is none",
                     },
                     "summary": {"type": "string", "title": "Summary", "description": "The verdict in a sentence"},
                     "days_left": {

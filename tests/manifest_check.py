@@ -40,7 +40,7 @@ SCOPES: Mapping[str, frozenset[str]] = MappingProxyType(
         "groups:read": frozenset({*_ROOMS, *(f"group_{act}" for act in _BECOMES)}),
         "im:write": frozenset({"conversations.open"}),
         "users:read": frozenset({"users.info"}),
-        "usergroups:read": frozenset({"usergroups.users.list"}),
+        "usergroups:read": frozenset({"usergroups.users.list", "usergroups.list"}),
         "reactions:read": frozenset({"reaction_added", "reaction_removed"}),
         "reactions:write": frozenset({"reactions.add", "reactions.remove"}),
         "pins:write": frozenset({"pins.add", "pins.remove"}),

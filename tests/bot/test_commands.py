@@ -81,7 +81,7 @@ def test_a_dash_that_slack_made_of_two_hyphens_is_an_option_again() -> None:
         ("api.example.com", "`/tls check api.example.com`"),
         ("frobnicate", "not a command"),
         ("traige foo", "Did you mean `/tls triage foo`?"),
-        ("digset now", "does not have it"),
+        ("digset now", "Did you mean `/tls digest now`"),
         ("check " + "a" * 10_000, "10,006 characters"),
     ],
 )
