@@ -21,7 +21,6 @@ from functools import cache
 from typing import Any
 
 from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config import ConfigurationError, HttpMode, LocalMode, ManyWorkspaces, Settings, SocketMode, read
 from bot.history import History
@@ -69,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="run the bot (default), bring the database up to date, look for mistakes, or serve the lab alone",
     )
     parser.add_argument("port", nargs="?", type=int, default=LAB_PORT, help="of the lab's servers (0: any)")
+    parser.add_argument("--json", action="store_true", help="of the doctor: what it found, as JSON")
     arguments = parser.parse_args(argv)
     if arguments.act == "lab":
         return asyncio.run(_lab(arguments.port))
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         case "migrate":
             return asyncio.run(_migrate(settings))
         case "doctor":
-            return asyncio.run(_doctor(settings))
+            return asyncio.run(_doctor(settings, as_json=arguments.json))
     return asyncio.run(_run(settings))
 
 
@@ -342,39 +342,12 @@ async def _migrate(settings: Settings) -> int:
     return 0
 
 
-async def _doctor(settings: Settings) -> int:
-    """The basic checks: settings, database, trust file, auth.test. It says itself that this version has no others."""
-    wrong = 0
-    for name, look in (("database", _database_opens), ("trust file", _trust_file_reads), ("Slack", _slack_answers)):
-        try:
-            print(f"ok    {name}: {await look(settings)}")
-        except (InUse, OSError, ValueError, SlackClientError) as error:
-            wrong += 1
-            print(f"WRONG {name}: {_plainly(error)}")
-    print("This version looks at these only: granted scopes and event delivery are not tried.")
-    return 1 if wrong else 0
+async def _doctor(settings: Settings, *, as_json: bool) -> int:
+    from bot import doctor
 
-
-async def _database_opens(settings: Settings) -> str:
-    history = await History.open(settings.database)
-    await history.close()
-    return str(settings.database)
-
-
-async def _trust_file_reads(settings: Settings) -> str:
-    if settings.trust_file is None:
-        return "none set"
-    return f"{len(_certificates(_pem(settings)[0]))} certificates in {settings.trust_file}"
-
-
-async def _slack_answers(settings: Settings) -> str:
-    if isinstance(settings.connection, LocalMode):
-        return "no token set: the local workspace would be used"
-    connection = settings.connection
-    if isinstance(connection, ManyWorkspaces):
-        return "many workspaces by OAuth: each is asked as it installs the app"
-    answer = await AsyncWebClient(token=connection.bot_token, base_url=connection.api_url).auth_test()
-    return f"{answer['user']} in {answer['team']}"
+    findings = await doctor.examined(settings)
+    print(doctor.as_json(findings) if as_json else doctor.as_text(findings))
+    return doctor.status(findings)
 
 
 if __name__ == "__main__":
