@@ -49,7 +49,7 @@ class Identities:
             return None
         if allowed is None:
             return (
-                "I could not ask Slack who you are and who belongs to ADMIN_USERGROUPS, so nothing was changed. Please "
+                "I could not ask Slack who belongs to ADMIN_USERGROUPS, or who you are, so nothing was changed. Please "
                 "try again; if it stays so, the app lacks the scope usergroups:read or a group's id is wrong."
             )
         return f"Client identities stay as they are: {await self._admins.why_not(team, user)}."

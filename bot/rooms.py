@@ -30,7 +30,7 @@ class Rooms:
     def __init__(self, clients: Clients, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clients = clients
         self._clock = clock
-        self._known: dict[tuple[str, str], tuple[float, _Room]] = {}
+        self._known: dict[tuple[str, str, str], tuple[float, _Room]] = {}
 
     async def public(self, team: str, channels: Sequence[str]) -> list[str]:
         """Those of *channels* that everybody in the workspace *team* may read."""
@@ -41,14 +41,15 @@ class Rooms:
 
     async def is_shared(self, team: str, channel: str) -> bool:
         """Whether people of other workspaces read *channel*. In doubt they do; direct messages are for one person."""
-        return not channel.startswith("D") and (await self._room(team, channel)).is_shared
+        return not channel.startswith("D") and (await self._room(team, channel, "who reads it")).is_shared
 
     async def _is_public(self, team: str, channel: str) -> bool:
         # D: a direct message; G: a private channel or a group's messages
-        return channel.startswith("C") and (await self._room(team, channel)).is_public
+        return channel.startswith("C") and (await self._room(team, channel, "is it public")).is_public
 
-    async def _room(self, team: str, channel: str) -> _Room:
-        asked_at, known = self._known.get((team, channel), (-_KNOWN_FOR_S, _UNKNOWN))
+    async def _room(self, team: str, channel: str, asks: str) -> _Room:
+        # Each question for itself: that a check was made there does not let it be quoted for longer.
+        asked_at, known = self._known.get((team, channel, asks), (-_KNOWN_FOR_S, _UNKNOWN))
         if self._clock() - asked_at < _KNOWN_FOR_S:
             return known
         try:
@@ -67,7 +68,7 @@ class Rooms:
             is_public=room.get("is_private") is False and not room.get("is_im") and not room.get("is_mpim"),
             is_shared=bool(room.get("is_ext_shared") or room.get("is_pending_ext_shared")),
         )
-        self._known[team, channel] = self._clock(), found
+        self._known[team, channel, asks] = self._clock(), found
         return found
 
 

@@ -61,7 +61,7 @@ async def test_a_channel_that_became_private_is_no_longer_told_of(desk: Desk) ->
 @pytest.mark.parametrize("error", ["missing_scope", "ratelimited", "fatal_error"])
 async def test_where_slack_does_not_say_that_a_channel_is_public_it_is_not_told_of(desk: Desk, error: str) -> None:
     await checked(desk, desk.workspace.general)
-    desk.workspace.faults.answer("conversations.info", error=error)
+    desk.workspace.faults.answer("conversations.info", times=9, error=error)
     assert "I remember no check" in await history_in(desk, desk.workspace.incidents)
 
 
