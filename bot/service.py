@@ -27,7 +27,7 @@ from bot.clients import Clients, OneClient
 from bot.config import HttpMode, ManyWorkspaces, SocketMode
 from bot.departures import Departures
 from bot.digest_book import DigestBook
-from bot.digest_sources import of_drift
+from bot.digest_sources import of_drift, of_lineages
 from bot.digesting import Digesting
 from bot.drawing import Drawing
 from bot.history import History
@@ -92,6 +92,7 @@ async def serving(
             rooms = Rooms(clients)
             drawing = Drawing()
             book = DigestBook(history)
+            lineages = LineageBook(history, Watchlist(history), anchored=anchored)
             digests = Digesting(
                 book=book,
                 history=history,
@@ -101,9 +102,8 @@ async def serving(
                 admins=admins,
                 places=places,
                 drawing=drawing,
-                sources=(of_drift(book),),
+                sources=(of_lineages(lineages), of_drift(book)),
             )
-            lineages = LineageBook(history, Watchlist(history), anchored=anchored)
             renewals = Renewals(book=lineages, outbox=outbox, ari=renewal_information)
             work = Work(
                 history=history,
