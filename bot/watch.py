@@ -289,8 +289,13 @@ class Watching:
                 looked.append(Looked(seen=seen, step=step))
                 if step.full_now:
                     full_now.append(seen.lookout)
-        if looked and await self._watchlist.record(looked, self._news_of, self._clock()):
-            self._outbox.wake()
+        if looked:
+            now = self._clock()
+            recorded = await self._watchlist.record(looked, self._news_of, now)
+            for number in recorded.told & self._lookouts.keys():
+                self._lookouts[number] = replace(self._lookouts[number], told_at=now)
+            if recorded.notes:
+                self._outbox.wake()
         self.look_now(full_now, "full")
         self._count(batch)
         await self._gather_alarms(looked)

@@ -63,6 +63,14 @@ class Looked:
     step: Step
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What came of a batch: how many notes, and the lookouts whose news were asked for."""
+
+    notes: int
+    told: frozenset[int]
+
+
 class Watchlist:
     """The watches of all channels, in the bot's memory."""
 
@@ -210,12 +218,12 @@ class Watchlist:
 
     # ── looks ───────────────────────────────────────────────────────────────────
 
-    async def record(self, looked: Sequence[Looked], news_of: NewsOf, now: datetime) -> int:
-        """Store a batch of looks, with what there is to say of them; how many notes that is."""
+    async def record(self, looked: Sequence[Looked], news_of: NewsOf, now: datetime) -> Recorded:
+        """Store a batch of looks, with what there is to say of them."""
         return await self._memory._write(self._record, looked, news_of, now)
 
-    def _record(self, looked: Sequence[Looked], news_of: NewsOf, now: datetime) -> int:
-        notes = 0
+    def _record(self, looked: Sequence[Looked], news_of: NewsOf, now: datetime) -> Recorded:
+        notes, told = 0, set()
         for one in looked:
             changed = self._keep_look(one.seen)
             after = one.step.lookout
@@ -227,7 +235,8 @@ class Watchlist:
                 said = self._news(one.seen, news_of, now, changed=changed)
                 self._memory._note(said)
                 notes += len(said)
-        return notes
+                told.add(one.seen.lookout)
+        return Recorded(notes=notes, told=frozenset(told))
 
     def _keep_look(self, seen: Seen) -> bool:
         """Count it, or begin a new run; whether it saw something else than the one before."""
