@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -19,14 +19,16 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.clients import Clients
+from bot.digest_book import DigestBook
 from bot.history import History
-from bot.homes import Homes, Looker
+from bot.homes import Ending, Homes, Looker
 from bot.model import Incident, Intake, Note
 from bot.notify import Outbox
 from bot.places import Places
 from bot.render import help
 from bot.render import home as render
 from bot.rooms import Rooms
+from bot.watched import Watch
 from bot.watchlist import Watchlist
 
 LOG = logging.getLogger("bot.home")
@@ -40,8 +42,6 @@ _MEMBERS_KNOWN_FOR_S = 120.0
 _MOST_MEMBER_PAGES = 5
 _MOST_ROOMS = 40
 _MOST_KNOWN = 2_000
-# What is set for the channels that a person may see, in lines; each part of the bot that has settings can tell.
-Settings = Callable[[str, Sequence[str]], Awaitable[tuple[str, ...]]]
 
 
 # A member of the workspace, neither guest nor from elsewhere? None: Slack does not say now.
@@ -51,11 +51,6 @@ IsMember = Callable[[str, str], Awaitable[bool | None]]
 async def everyone(team: str, user: str) -> bool | None:
     """Nobody tells members from guests."""
     return True
-
-
-async def nothing_set(team: str, channels: Sequence[str]) -> tuple[str, ...]:
-    """No part of the bot has settings to show."""
-    return ()
 
 
 class Home:
@@ -70,19 +65,18 @@ class Home:
         rooms: Rooms,
         places: Places,
         link: Callable[[Incident], Awaitable[str]],
-        settings: Settings = nothing_set,
         is_member: IsMember = everyone,
         every_s: float = _EVERY_S,
     ) -> None:
         self._memory = history
         self._homes = Homes(history)
         self._watchlist = Watchlist(history)
+        self._digests = DigestBook(history)
         self._outbox = outbox
         self._clients = clients
         self._rooms = rooms
         self._places = places
         self._link = link
-        self._settings = settings
         self._is_of_the_team = is_member
         self._every_s = every_s
         self._members: dict[tuple[str, str], tuple[float, frozenset[str]]] = {}
@@ -148,37 +142,26 @@ class Home:
     async def _of(self, team: str, user: str) -> render.Home:
         standing = await self._homes.standing(team)
         watches = await self._watchlist.watches(team)
+        plans = await self._digests.plans(team)
         others = await self._memory.channels(team, limit=_MOST_ROOMS)
-        rooms = dict.fromkeys([*(each.channel for each in standing), *(watch.channel for watch in watches), *others])
+        here = (
+            [each.channel for each in standing] + [each.channel for each in plans] + [each.channel for each in watches]
+        )
+        rooms = dict.fromkeys([*here, *others])
         visible = await self._visible(team, user, [*rooms][: _MOST_ROOMS * 2])
         # A direct message with the bot belongs to whoever asked there.
         own = {each.channel for each in standing if each.opened_by == user and each.channel.startswith("D")}
         incidents = [each for each in standing if each.channel in visible | own]
-        now = _now()
         return render.Home(
             user=user,
             is_new=await self._homes.is_new(team, user),
             incidents=[render.Shown(incident=each, link=await self._link(each)) for each in incidents],
-            renewals=[
-                *sorted(
-                    {
-                        **{
-                            ending.target: render.Renewal(target=ending.target, expires_at=ending.at)
-                            for ending in await self._homes.endings(team, sorted(visible))
-                        },
-                        **{
-                            str(watch.target): render.Renewal(
-                                target=str(watch.target), expires_at=watch.lookout.expires_at, source="watched"
-                            )
-                            for watch in watches
-                            if watch.lookout.expires_at is not None and watch.channel in visible
-                        },
-                    }.values(),
-                    key=lambda each: each.expires_at,
-                )
-            ],
-            settings=await self._settings(team, sorted(visible)),
-            now=now,
+            renewals=_renewals(
+                await self._homes.endings(team, sorted(visible)),
+                [watch for watch in watches if watch.channel in visible],
+            ),
+            settings=tuple(render.digest_at(each.channel, str(each.plan)) for each in plans if each.channel in visible),
+            now=_now(),
         )
 
     # ── who may see what ────────────────────────────────────────────────────────
@@ -219,6 +202,17 @@ class Home:
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
             LOG.info("members not known channel=%s error=%s", channel, type(error).__name__)
         return frozenset(found)
+
+
+def _renewals(endings: Iterable[Ending], watches: Iterable[Watch]) -> list[render.Renewal]:
+    """What ends first, first; what is watched is looked at more often than it is checked."""
+    known = {each.target: render.Renewal(target=each.target, expires_at=each.at) for each in endings}
+    for watch in watches:
+        ends = watch.lookout.expires_at
+        if ends is not None:
+            target = str(watch.target)
+            known[target] = render.Renewal(target=target, expires_at=ends, source="watched")
+    return sorted(known.values(), key=lambda each: each.expires_at)
 
 
 def _now() -> datetime:

@@ -14,7 +14,7 @@ from bot.model import Incident, Json
 from bot.render.figures import days, tone_of
 from bot.render.help import HELP, check_button
 from bot.render.incident import named, when
-from bot.render.limits import actions, button, code, context, section
+from bot.render.limits import actions, button, code, context, foreign, section
 from bot.render.words import counted
 from probes.model import DEFAULT_PORT
 
@@ -67,8 +67,7 @@ def view(home: Home) -> Json:
     blocks += [{"type": "divider"}, *_incidents("Open incidents", others, home.user, is_empty=not mine)]
     if home.renewals:
         blocks += [{"type": "divider"}, *_renewals(home.renewals, home.now)]
-    if home.settings:
-        blocks += [{"type": "divider"}, *_settings(home.settings)]
+    blocks += [{"type": "divider"}, _settings(home.settings)]
     blocks.append(context(f"As of {when(home.now)}. What belongs to a private channel is shown to its members only."))
     return {"type": "home", "callback_id": "home", "blocks": blocks[:100]}
 
@@ -115,8 +114,8 @@ def _incident(each: Shown, user: str) -> str:
     who = f" · <@{incident.commander}>" if incident.commander and incident.commander != user else ""
     where = f" · <#{incident.channel}>" if incident.channel[:1] in {"C", "G"} else ""
     return (
-        f"{_STATE.get(incident.state, '⚪')} {name} {code(_short(incident.target), 100)}\n"
-        f"      {code(incident.cause, 40)} {word} {when(since)}{who}{where}"
+        f"{_STATE.get(incident.state, '⚪')} {name} {code(_short(incident.target), 100)}{where}\n"
+        f"      {code(incident.cause, 40)} {word} {when(since)}{who}"
     )
 
 
@@ -141,5 +140,14 @@ def _renewals(renewals: Iterable[Renewal], now: datetime) -> list[Json]:
     return [*blocks, context("; ".join(notes) + ".")] if notes else blocks
 
 
-def _settings(settings: Sequence[str]) -> list[Json]:
-    return [section("*Settings*\n" + "\n".join(settings[:_MOST_SETTINGS]))]
+def digest_at(channel: str, plan: str) -> str:
+    """A channel's digest, in a line."""
+    return f"<#{channel}> at {foreign(plan, 100)}"
+
+
+def _settings(settings: Sequence[str]) -> Json:
+    lines = list(settings[:_MOST_SETTINGS])
+    if len(settings) > _MOST_SETTINGS:
+        lines.append(f"… and {len(settings) - _MOST_SETTINGS} more")
+    none = "None of your channels has one. `/tls digest at 09:00 Europe/Berlin` sets one, in its channel."
+    return section("*Digests*\n" + ("\n".join(lines) or none))

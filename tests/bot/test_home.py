@@ -57,7 +57,7 @@ def test_the_fullest_home_is_one_that_slack_takes() -> None:
 def test_a_calm_home_says_so_and_is_short() -> None:
     view = render.view(a_home())
     assert "None." in said(view)
-    assert len(view["blocks"]) <= 4
+    assert len(view["blocks"]) <= 6
     assert validate_view(view) == []
 
 
@@ -214,6 +214,14 @@ async def test_the_first_command_gets_a_line_more_and_the_second_does_not(desk: 
     await desk.settled()
     greetings = [each.user for each in desk.workspace.whispers() if "First time?" in said(each.message)]
     assert sorted(greetings) == sorted([desk.workspace.me, desk.workspace.other])
+
+
+async def test_a_digest_that_is_set_stands_on_the_home(desk: Desk) -> None:
+    await desk.workspace.open_home()
+    await home_shows(desk, "None of your channels has one")
+    await desk.tls("digest at 09:00 Europe/Berlin")
+    text = await home_shows(desk, "09:00 Europe/Berlin, ")
+    assert f"<#{desk.workspace.incidents}>" in text
 
 
 async def test_days_left_are_those_of_the_newest_check(desk: Desk) -> None:
