@@ -206,6 +206,7 @@ class Follower:
         self._tail_since: datetime | None = None
         self._gone_since: datetime | None = None
         self._rechecked: datetime | None = None
+        self._answers = False  # a head, in the present look
         self._trouble = ""
 
     async def run(self) -> None:
@@ -217,11 +218,10 @@ class Follower:
             self._say()
             return
         try:
-            await self._restore()
+            self._return_to(await self._store.load(self.log.log_id.hex()))
             while True:
                 pause = await self._cycle()
-                self._say()
-                if self._habits.once or self._progress.position.state == "finished":
+                if self._habits.once or (self._ends() and self._progress.position.state == "finished"):
                     return
                 await asyncio.sleep(pause * (0.9 + self._rng.random() / 5))
         finally:
@@ -231,28 +231,21 @@ class Follower:
         """One look; back with the seconds until the next."""
         pause = self._habits.poll_s
         try:
-            await self._look()
-            self._trouble, self._gone_since = "", None
-        except Unavailable as missing:
-            self._trouble = str(missing)
-            pause = max(pause, missing.retry_after_s or 0.0)
-            await self._missing(missing)
+            try:
+                await self._look()
+                self._trouble = ""
+            except Unavailable as missing:
+                self._trouble = str(missing)
+                pause = max(pause, missing.retry_after_s or 0.0)
+                await self._missing(missing)
+            await self._watch_clock()
         except OSError as error:
             self._trouble = f"the position cannot be kept: {error.strerror or error}"
         except Exception as error:  # the one broad except here: one log never stops another
             logger.exception("ct log=%s", self.log.url)
             self._trouble = f"an error of this program ({type(error).__name__}); it is tried again"
-        try:
-            await self._watch_clock()
-        except OSError as error:
-            self._trouble = f"the position cannot be kept: {error.strerror or error}"
+        self._say()
         return pause
-
-    async def _restore(self) -> None:
-        position = await self._store.load(self.log.log_id.hex())
-        if position is None:
-            return
-        self._return_to(position)
 
     def _return_to(self, position: Position | None) -> None:
         """Go on from what is durable."""
@@ -263,6 +256,7 @@ class Follower:
         self._forget()
 
     async def _look(self) -> None:
+        self._answers = False
         try:
             head = await self._client.head()
         except BadHead as wrong:
@@ -273,6 +267,7 @@ class Follower:
         except BadHead as wrong:
             await self._commit((), self._progress.unsigned(str(wrong), head))
             return
+        self._answers, self._gone_since = True, None
         if not self._joined:
             await self._join(head)
         judged = self._progress.judge(head, self._now())
@@ -341,7 +336,7 @@ class Follower:
         whole = max(target.size - target.size % TILE_WIDTH, self._progress.downloaded)
         now = self._now()
         self._tail_since = self._tail_since or now
-        ends = self._habits.once or self.log.state not in ("usable", "qualified")
+        ends = self._habits.once or self._ends()
         waited = now - self._tail_since >= timedelta(seconds=self._habits.partial_wait_s)
         return target.size if ends or waited else whole
 
@@ -424,15 +419,17 @@ class Follower:
         self._kept = self._progress.position.tree
 
     async def _missing(self, missing: Unavailable) -> None:
-        """A log that says it is not there, long enough, is gone; at once, when the list says that it ends."""
-        if missing.trouble != "gone":
-            self._gone_since = None
+        """A log that has no head any more, for long enough, is gone; at once, when the list says that it ends."""
+        if self._answers or missing.trouble != "gone":
             return
         now = self._now()
         self._gone_since = self._gone_since or now
-        ended = self.log.state in ("readonly", "retired", "rejected")
-        if ended or now - self._gone_since >= timedelta(seconds=self._habits.gone_after_s):
+        if self._ends() or now - self._gone_since >= timedelta(seconds=self._habits.gone_after_s):
             await self._commit((), self._progress.gone(str(missing)))
+
+    def _ends(self) -> bool:
+        """Whether, by the list, nothing more will come."""
+        return self.log.state in ("readonly", "retired", "rejected")
 
     async def _watch_clock(self) -> None:
         now = self._now()

@@ -96,6 +96,7 @@ class CtLog:
         self.misbehaviours: list[Misbehaviour] = []
         self.requests: list[str] = []
         self.agents: set[str] = set()
+        self.connections = 0
         self.caching = False
         self._cache: dict[str, Answer] = {}
         self._server = _Server(self)
@@ -385,6 +386,7 @@ class _Server:
         task = asyncio.current_task()
         assert task is not None
         self._open.add(task)
+        self._log.connections += 1
         # asyncio does so itself only where the listening socket was made with its protocol's number.
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
