@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,13 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes import ari
-from probes.net.ari import RenewalInformation
-from tests import pki
+from tests.ari.server import CA, Authority, asking, running
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 KEY_ID = bytes.fromhex("69885B6B87464041E1B37B847BA0AE2CDE01C8D4")
 SERIAL = 0x87654321
-CA = "Test CA"
 
 
 # ── pure ────────────────────────────────────────────────────────────────────────
@@ -106,73 +102,20 @@ def test_retry_after_is_held_within_a_minute_and_a_day(header: str | None, pause
 # ── over the wire ───────────────────────────────────────────────────────────────
 
 
-@dataclass
-class Authority:
-    """An ACME server that offers renewal information; a test changes what it answers, by path."""
-
-    answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    port: int = 0
-
-    @property
-    def base(self) -> str:
-        return f"https://acme.test:{self.port}"
-
-    def offers(self) -> None:
-        directory = json.dumps({"newOrder": f"{self.base}/order", "renewalInfo": f"{self.base}/renewal-info/"})
-        self.answers["/directory"] = (200, {}, directory.encode())
-
-    async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            path = head.split(b" ")[1].decode()
-            self.asked.append(path)
-            assert f"Host: acme.test:{self.port}".encode() in head
-            status, headers, body = self.answers.get(path, (404, {}, b""))
-            lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", "Connection: close"]
-            lines += [f"{name}: {value}" for name, value in headers.items()]
-            writer.write("\r\n".join([*lines, "", ""]).encode() + body)
-            await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-
 @pytest.fixture
-async def authority(tmp_path: Path) -> AsyncIterator[Authority]:
-    root = pki.authority("ACME Root")
-    served = pki.leaf(root, names=("acme.test",))
-    (tmp_path / "chain.pem").write_text(served.pem)
-    (tmp_path / "key.pem").write_text(served.key_pem)
-    (tmp_path / "root.pem").write_text(root.pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "chain.pem", tmp_path / "key.pem")
-    made = Authority()
-    server = await asyncio.start_server(made.connection, "127.0.0.1", 0, ssl=context)
-    made.port = server.sockets[0].getsockname()[1]
-    made.offers()
-    try:
+async def serving(tmp_path: Path) -> AsyncIterator[tuple[Authority, ssl.SSLContext]]:
+    async with running(tmp_path) as made:
         yield made
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 @pytest.fixture
-def trusting(tmp_path: Path, authority: Authority) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(tmp_path / "root.pem"))
+def authority(serving: tuple[Authority, ssl.SSLContext]) -> Authority:
+    return serving[0]
 
 
-def asking(
-    authority: Authority, context: ssl.SSLContext, permit: Callable[[str, int], str | None] | None = None
-) -> RenewalInformation:
-    return RenewalInformation(
-        permit=permit,
-        directories={CA: f"{authority.base}/directory"},
-        context=context,
-        overrides={("acme.test", authority.port): ("127.0.0.1",)},
-    )
+@pytest.fixture
+def trusting(serving: tuple[Authority, ssl.SSLContext]) -> ssl.SSLContext:
+    return serving[1]
 
 
 PATH = "/renewal-info/aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
