@@ -162,7 +162,7 @@ def _zone(name: str, text: str) -> Iterator[Wanted | Problem]:
         )
     except (dns.exception.DNSException, ValueError) as error:
         told = re.search(r":(\d+): (.*)", str(error))
-        line = max(1, int(told[1]) - 1) if told else 1
+        line = max(1, int(told[1]) - 2) if told else 1  # counted behind the line, and with the one put before
         why = told[2] if told else (str(error) or type(error).__name__)
         if origin is None and "origin" in why.lower():
             why = "names here are relative, and nothing says to what: begin with $ORIGIN example.com."

@@ -62,10 +62,11 @@ def next_look(lookout: Lookout, count: int, now: datetime, *, since: datetime | 
     """When *lookout*, one of *count*, is looked at next. Overdue ones are caught up once, spread over a minute from
     *since* (the start) on."""
     full = _next_full(lookout)
-    light = moment_after(lookout, light_every(count), lookout.light_at) if lookout.light_at else None
-    kind: Kind = "full" if full is None or light is None or full <= light else "light"
-    at = full if kind == "full" else light
     begun = since or now
+    looked_at = [at for at in (lookout.light_at, lookout.full_at) if at is not None]  # a full look tells all of a light
+    light = moment_after(lookout, light_every(count), max(looked_at)) if looked_at else None
+    kind: Kind = "full" if full is None or light is None or full <= max(light, begun) else "light"
+    at = full if kind == "full" else light
     soonest = begun + share(lookout) * CATCH_UP if at is None or at < begun else at
     return Due(at=soonest, kind=kind)
 

@@ -215,5 +215,5 @@ def median_of(buckets: Mapping[int, int]) -> float:
     for number in sorted(buckets):
         passed += buckets[number]
         if passed >= middle:
-            return float(_GROWTH ** max(0.0, number - 0.5)) if number else 0.5
+            return float(_GROWTH ** max(0.0, number - 0.5)) if number else 1.0
     return 0.0
