@@ -42,6 +42,7 @@ WITHOUT: Mapping[str, str] = MappingProxyType(
         "groups:history": "messages of private channels are not read, as with channels:history",
         "groups:read": "archived private channels are not noticed, and shared ones are not known as such",
         "im:history": "direct messages are not heard",
+        "im:write": "nobody is written to directly who has not written first",
         "reactions:read": "📌 puts nothing into a timeline",
         "usergroups:read": "ADMIN_USERGROUPS lets nobody in",
         "users:read": "guests are not told from members",

@@ -82,6 +82,7 @@ UNSCOPED = frozenset(
 WRAPPERS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "files_upload_v2": frozenset({"files.getUploadURLExternal", "files.completeUploadExternal"}),
+        "apps_connections_open": frozenset({"apps.connections.open"}),
         "usergroups_users_list": frozenset({"usergroups.users.list"}),
     }
 )
