@@ -24,6 +24,8 @@ CATCH_UP = timedelta(seconds=60)  # over which what was missed is spread
 NOT_AGAIN_FOR = timedelta(minutes=10)  # a change asks for a full look, but not for one after the other
 NEWS_EVERY = timedelta(hours=1)  # what time alone brings (a lifetime's last sixth) is asked for so often
 GOOD_LOOKS = 2
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK = timedelta(microseconds=1)
 
 Verdict: TypeAlias = Literal["broke", "changed", "recovered", "same"]
 
@@ -44,10 +46,11 @@ def share(lookout: Lookout, salt: str = "") -> float:
 
 def moment_after(lookout: Lookout, every: timedelta, after: datetime, salt: str = "") -> datetime:
     """The lookout's own next moment: strictly after *after*, and one in each interval since the epoch."""
-    width = every.total_seconds()
-    offset = share(lookout, salt) * width
-    number = (after.timestamp() - offset) // width + 1
-    return datetime.fromtimestamp(number * width + offset, UTC)
+    # Whole microseconds: a moment that was rounded must not be found again.
+    width = every // _TICK
+    offset = int(share(lookout, salt) * width)
+    number = ((after - _EPOCH) // _TICK - offset) // width + 1
+    return _EPOCH + (number * width + offset) * _TICK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
