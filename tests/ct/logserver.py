@@ -97,6 +97,7 @@ class CtLog:
         self.requests: list[str] = []
         self.agents: set[str] = set()
         self.connections = 0
+        self.files: dict[str, bytes] = {}  # more that is served, by name
         self.caching = False
         self._cache: dict[str, Answer] = {}
         self._server = _Server(self)
@@ -211,6 +212,8 @@ class CtLog:
         match parts.path.removeprefix(prefix).split("/"):
             case ["checkpoint"]:
                 return Answer(body=self._checkpoint(), kind="text/plain; charset=utf-8")
+            case [name] if name in self.files:
+                return Answer(body=self.files[name])
             case ["issuer", fingerprint] if fingerprint in self.issuers:
                 return Answer(body=self.issuers[fingerprint], kind="application/pkix-cert")
             case ["tile", "data", *number]:
