@@ -100,7 +100,7 @@ def first(target: Target, *, identify: bool = False) -> tuple[Offer, ...]:
     Behind STARTTLS a few go ahead: whether it is offered at all, and how fast, is known from them.
     """
     wave = _first(target, identify=identify)
-    return wave if target.starttls is None else wave[:_STARTTLS_CROWD]
+    return wave if target.starttls is None else tuple(offer for offer in wave if not offer.split)[:_STARTTLS_CROWD]
 
 
 def _first(target: Target, *, identify: bool) -> tuple[Offer, ...]:
@@ -114,13 +114,14 @@ def _first(target: Target, *, identify: bool) -> tuple[Offer, ...]:
         modern(target),
         base,
         clock,
-        tls12,
-        changed(base, purpose="no-sni", server_name=None),
-        changed(base, purpose="other-name", server_name=OTHER_NAME),
         changed(base, purpose="split", split=True),
-        changed(_old(target), purpose="legacy", versions=(TLS11, TLS10)),
+        # Like hellos stand side by side: of two, three or four back ends that take turns each meets one of either kind.
+        tls12,
         _family(target, FAMILY["openssl-1.0"]),
         _family(target, FAMILY["java-8"]),
+        changed(base, purpose="no-sni", server_name=None),
+        changed(base, purpose="other-name", server_name=OTHER_NAME),
+        changed(_old(target), purpose="legacy", versions=(TLS11, TLS10)),
         _family(target, FAMILY["embedded-tls1.0"]),
         changed(
             _old(target), purpose="weak", versions=(TLS12, TLS11, TLS10), ciphers=WEAK_CIPHERS, until="server_hello"
