@@ -46,6 +46,7 @@ _LOOKED_BACK: Final = 20  # pages; each of 15, the most that every kind of app m
 _AROUND_S: Final = 60.0  # Slack's clock and ours may differ, and a call may take a while
 _REPLY_ATTEMPTS: Final = 4
 _FILE_ATTEMPTS: Final = 3
+_ROOTS_ANEW: Final = 2
 _MENDED_BY_PEOPLE: Final = (*sorted(refusals.TOKEN), refusals.NOT_INSTALLED, "missing_scope")
 
 
@@ -169,9 +170,9 @@ class Outbox:
             self._news.set()
 
     async def _done_or_put_off(self, owed: Owed, way: Callable[[Owed], Awaitable[None]]) -> None:
-        halted_until = self._rates_of(owed.note.team).halted_until
-        if halted_until > time.time():
-            await self._history.put_off(owed.id, halted_until, refusals.NOT_INSTALLED, outcome_known=False)
+        needs_token = owed.note.kind != "reply" or owed.note.response_url is None
+        if needs_token and self._rates_of(owed.note.team).halted_until > time.time():
+            await self._wait_for_token(owed, refusals.NOT_INSTALLED, outcome_known=False)
             return
         try:
             await way(owed)
@@ -256,7 +257,7 @@ class Outbox:
             body = {"response_type": "ephemeral", "replace_original": note.replace_original, **said}
             if note.thread_ts is not None:
                 body["thread_ts"] = note.thread_ts
-            answer = await AsyncWebhookClient(note.response_url).send_dict(body)
+            answer = await AsyncWebhookClient(note.response_url, session=await self._session(owed)).send_dict(body)
             if answer.status_code == 200:
                 await self._history.sent(owed.id, owed.revision, None)
                 return
@@ -267,6 +268,13 @@ class Outbox:
         client = await self._client(owed)
         await client.chat_postEphemeral(channel=note.channel, user=note.user, thread_ts=note.thread_ts, **said)
         await self._history.sent(owed.id, owed.revision, None)
+
+    async def _session(self, owed: Owed) -> aiohttp.ClientSession | None:
+        """The connections of the workspace's client; a response_url is spoken to without its token."""
+        try:
+            return (await self._client(owed)).session
+        except NotInstalled:
+            return None
 
     async def _upload(self, owed: Owed) -> None:
         """Upload, remember, share: one file is shared once, wherever the process dies between.
@@ -386,9 +394,9 @@ class Outbox:
         elif code in refusals.GONE and owed.ts is not None:
             LOG.info("message gone, posting anew error=%s key=%s", code, note.key)
             await self._history.vanished(owed.id)
-        elif code == "thread_not_found" and note.parent is not None and await self._history.thread_vanished(owed):
+        elif code == "thread_not_found" and await self._root_is_posted_anew(owed):
             LOG.info("thread gone, its root is posted anew key=%s root=%s", note.key, note.parent)
-            await self._history.put_off(owed.id, 0.0, code)
+            await self._history.postponed(owed.id, 0.0, code, outcome_known=True)
         elif note.kind == "file" and code in uploads.REFUSED:
             LOG.warning("no files here error=%s channel=%s key=%s", code, note.channel, note.key)
             await self._history.undeliverable(owed.id, code, self._given_up(owed))
@@ -399,6 +407,11 @@ class Outbox:
             await self._history.undeliverable(owed.id, code, await self._sorry(owed, code))
         else:
             await self._later(owed, code, outcome_known=not refusals.is_unsure(code))
+
+    async def _root_is_posted_anew(self, owed: Owed) -> bool:
+        """The thread began with a message of ours. Some times only: Slack may have another reason."""
+        is_ours = owed.note.parent is not None and owed.note.thread_ts is None
+        return is_ours and owed.attempts < _ROOTS_ANEW and await self._history.thread_vanished(owed)
 
     def _is_final(self, owed: Owed, code: str) -> bool:
         """Slack understood and refused for a reason that time does not mend: known by many equal answers."""
@@ -424,11 +437,19 @@ class Outbox:
         await self._history.put_off(owed.id, time.time() + wait, code, outcome_known=False)
 
     async def _halted(self, owed: Owed, code: str, *, outcome_known: bool = True) -> None:
-        rates, until = self._rates_of(owed.note.team), time.time() + _HALT_S
+        rates = self._rates_of(owed.note.team)
         if rates.halted_until < time.time():
             LOG.error("no token for team=%s error=%s; nothing is sent there until it is mended", owed.note.team, code)
-        rates.halted_until = until
+        rates.halted_until = time.time() + _HALT_S
+        await self._wait_for_token(owed, code, outcome_known=outcome_known)
+
+    async def _wait_for_token(self, owed: Owed, code: str, *, outcome_known: bool) -> None:
+        """It is kept; whoever asked learns why nothing comes, if they can be told without a token."""
+        until = self._rates_of(owed.note.team).halted_until
         await self._history.put_off(owed.id, until, code, outcome_known=outcome_known)
+        if owed.note.kind == "message" and owed.ts is None and owed.note.response_url is not None:
+            await self._history.note(await self._sorry(owed, code))
+            self.wake()
 
     async def _unscoped(self, owed: Owed, scope: str) -> None:
         """A person has to grant it; the message is kept until then, and whoever asked is told once."""

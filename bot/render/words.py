@@ -252,6 +252,11 @@ def fault(error_id: str, *, what: str) -> Content:
     )
 
 
+_NO_TOKEN = frozenset(
+    {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "not_installed"}
+)
+
+
 def undeliverable(error: str, bot_user: str) -> Content:
     """Why nothing appeared in the channel, for whoever asked."""
     if error == "is_archived":
@@ -259,6 +264,11 @@ def undeliverable(error: str, bot_user: str) -> Content:
     if error in {"not_in_channel", "channel_not_found", "user_not_in_channel"}:
         text = f"I cannot write here before I am a member. Type `/invite` <@{bot_user}> and ask again."
         return fit(text, [section(text)])
+    if error in _NO_TOKEN:
+        return answer(
+            "Slack does not accept my token, so I cannot write here. An admin has to install me anew; what I have to "
+            "say is kept until then."
+        )
     if error == "missing_scope":
         return answer("I lack a permission to write here. An admin has to install me anew; then it will be said here.")
     return answer(f"Slack does not let me write here (`{error}`). Ask me in another channel.")

@@ -194,6 +194,36 @@ async def test_a_thread_whose_root_was_deleted_gets_its_root_and_its_words_again
     assert (why["text"][:4], remedy["text"][:4]) == ("Why:", "What")
 
 
+async def test_a_thread_that_never_takes_anything_is_given_up(sender: Sender) -> None:
+    ws = sender.desk.workspace
+    await sender.owe(sender.note("root", "root"))
+    await sender.said("root")
+    ws.faults.answer("chat.postMessage", error="thread_not_found", times=1)
+    await sender.owe(sender.note("below", "below", parent="root"))
+    await sender.said("below")  # once it was so; now it is always
+    assert texts(sender.desk) == ["root", "root", "below"]
+    post = ws.faults.answer
+    for error in ("thread_not_found", None, "thread_not_found", None, "thread_not_found"):  # None: the root, anew
+        post("chat.postMessage", error=error, delay_s=0.001)
+    await sender.owe(sender.note("never", "never", parent="root"))
+    await ws.wait_for(lambda: not ws.faults.answers, 20)
+    await sender.outbox.settled()
+    assert not await sender.history.is_noted("never")
+    assert texts(sender.desk).count("root") == 4
+
+
+async def test_in_a_thread_of_somebody_elses_that_is_gone_whoever_asked_is_told(sender: Sender) -> None:
+    ws = sender.desk.workspace
+    root = await ws.say(ws.other, ws.incidents, "who knows TLS?")
+    await sender.owe(sender.note("k", "in it", thread_ts=root["ts"], user=ws.me))
+    await sender.said("in it")
+    ws.faults.answer("chat.postMessage", error="thread_not_found", times=9)
+    await sender.owe(sender.note("below", "below", parent="k", thread_ts=root["ts"], user=ws.me))
+    await sender.desk.whisper("Slack does not let me write here")
+    await sender.outbox.settled()
+    assert len([call for call in ws.calls_of("chat.postMessage") if call.error]) == 1
+
+
 # ── tokens and scopes ───────────────────────────────────────────────────────────
 
 
@@ -221,7 +251,7 @@ async def test_a_restart_tries_what_waited_for_a_token_at_once(idle_desk: Desk) 
     await idle_desk.start()
     ws.faults.answer("chat.postMessage", error="token_revoked")
     await idle_desk.tls("check api.example.com")
-    await ws.wait_for(lambda: ws.calls_of("chat.postMessage"))
+    await idle_desk.whisper("does not accept my token")  # a response_url needs none
     await idle_desk.stop()
     assert texts(idle_desk) == []
     await idle_desk.start()
@@ -266,6 +296,17 @@ async def test_a_missing_scope_keeps_the_message_and_tells_the_asker_once(
     await desk.outbox.resume(ws.team.id)
     await desk.headline("is broken")
     assert len([each for each in ws.whispers() if "permission" in said(each.message)]) == 1
+
+
+async def test_a_slack_that_cannot_be_reached_is_tried_until_it_can(sender: Sender) -> None:
+    good = sender.clients._client
+    sender.clients._client = AsyncWebClient(token="xoxb-1", base_url="http://127.0.0.1:1/api/", retry_handlers=[])
+    await sender.owe(sender.note("k", "at last"))
+    await sender.outbox.settled()
+    assert texts(sender.desk) == []
+    sender.clients._client = good
+    await sender.said("at last")
+    assert texts(sender.desk) == ["at last"]
 
 
 # ── outcomes nobody knows ───────────────────────────────────────────────────────
