@@ -19,7 +19,7 @@ from bot.render.limits import actions, button, code, context, cut, fit, foreign,
 
 _SIGN = {"critical": "🔴", "warning": "🟠", "notice": "🔵"}
 _MOST_NEEDS, _MOST_CHANGED = 12, 12
-_UNOWNED = "nobody's"
+_UNOWNED = "no owner"
 
 
 def said(digest: Digest, *, zone: str, links: Mapping[str, str], images: Sequence[Json] = ()) -> Content:
@@ -81,7 +81,7 @@ def _quietly(digest: Digest) -> str:
     ahead = ""
     if digest.next_ending is not None:
         left = (digest.next_ending.at - digest.at).total_seconds() / 86_400
-        ahead = f" The next certificate ends in {days(left)}: {code(digest.next_ending.subject, 120)}."
+        ahead = f" The next certificate ends in {days(left)}: {code(_short(digest.next_ending.subject), 120)}."
     return f"{_states(digest)}.{ahead}"
 
 
@@ -105,7 +105,12 @@ def _listed(title: str, items: Sequence[Item], links: Mapping[str, str], most: i
 def _line(item: Item, links: Mapping[str, str]) -> str:
     owner = f" · {mention(item.owner)}" if item.owner else ""
     link = f" · <{links[item.key]}|thread>" if item.key in links else ""
-    return cut(f"{_SIGN[item.weight]} {code(item.subject, 120)} {item.text}{owner}{link}", 230)
+    return cut(f"{_SIGN[item.weight]} {code(_short(item.subject), 120)} {item.text}{owner}{link}", 230)
+
+
+def _short(target: str) -> str:
+    """As people write it: the usual port is left out."""
+    return target.removesuffix(":443")
 
 
 def mention(owner: str) -> str:
@@ -157,7 +162,7 @@ def _horizon(digest: Digest, people: Mapping[str, str]) -> Horizon:
             Lane(
                 owner=people.get(owner, owner) if owner else _UNOWNED,
                 expiries=tuple(
-                    Expiry(label=each.subject, days_left=(each.at - digest.at).total_seconds() / 86_400)
+                    Expiry(label=_short(each.subject), days_left=(each.at - digest.at).total_seconds() / 86_400)
                     for each in ends
                 ),
             )
@@ -170,7 +175,7 @@ def _sparkline(curve: Curve) -> Sparkline:
     known = [each for each in curve.medians if each is not None]
     usual = sorted(known[:-1])[len(known[:-1]) // 2]
     note = f"{known[-1]:.0f} ms, usually {usual:.0f}"
-    return Sparkline(label=curve.subject, points=curve.medians, note=note, tone="attention")
+    return Sparkline(label=_short(curve.subject), points=curve.medians, note=note, tone="attention")
 
 
 # ── answers ─────────────────────────────────────────────────────────────────────
