@@ -98,7 +98,8 @@ def test_six_days_are_judged_in_hours() -> None:
 
 def test_acknowledged_and_snoozed() -> None:
     acknowledged = said("90-acknowledged.test")
-    assert [line[6:8].strip() for line in acknowledged] == ["🟠", "🟠", "—", "🟠", "✅"] or len(acknowledged) == 5
+    assert [line[6] for line in acknowledged] == ["🟠", "🟠", "—", "🟠", "✅"]
+    assert ["<@U-owner>" in line for line in acknowledged] == [False, False, False, True, False]
     snoozed = said("47-snoozed.test")
     assert sum("the snooze is over" in line for line in snoozed) == 1
     assert len(snoozed) == 4
@@ -123,7 +124,7 @@ def test_a_ca_that_wants_many_back_is_one_message() -> None:
         "🔴 <@U-owner> the time is up, and 1 certi",
         "✅ All 5 are replaced.",
     ]
-    assert not any(said(f"mass-{number}.test") for number in range(1, 6) if number > 1)
+    assert [line for line in year() if line.key.startswith("lineage:") and "mass-" in line.text] == []
 
 
 def test_an_outage_is_an_incident_and_not_a_second_warning() -> None:
