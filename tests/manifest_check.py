@@ -10,6 +10,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -116,6 +117,7 @@ class Used:
         self.methods: set[str] = set()
 
     @classmethod
+    @cache
     def in_code(cls) -> Used:
         used = cls()
         for path in sorted((ROOT / "bot").rglob("*.py")):
