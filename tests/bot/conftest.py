@@ -133,6 +133,10 @@ class Desk:
 
         return await ws.wait_for(found) or []
 
+    def answers(self) -> list[Any]:
+        """What was said to one person alone, but for the line that everybody is told once."""
+        return [each for each in self.workspace.whispers() if "First time?" not in said(each.message)]
+
     async def whisper(self, containing: str) -> Any:
         def found() -> Any:
             return next((w for w in self.workspace.whispers() if containing in said(w.message)), None)

@@ -118,10 +118,10 @@ async def test_a_button_whose_check_is_forgotten_is_explained(desk: Desk, idle_d
             if "value" in element:
                 element["value"] = "4711"
     for action in (report.AGAIN, report.RAW, report.CHANGED):
-        before = len(desk.workspace.whispers())
+        before = len(desk.answers())
         await desk.workspace.click(headline, action)
-        await desk.workspace.wait_for(lambda before=before: len(desk.workspace.whispers()) > before)  # type: ignore[misc]
-        assert "no longer know" in said(desk.workspace.whispers()[-1].message)
+        await desk.workspace.wait_for(lambda before=before: len(desk.answers()) > before)  # type: ignore[misc]
+        assert "no longer know" in said(desk.answers()[-1].message)
 
 
 async def test_a_button_of_another_version_is_answered(desk: Desk) -> None:

@@ -46,7 +46,7 @@ async def test_a_press_delivered_twice_is_one_run(twice: Desk) -> None:
 async def test_an_answer_delivered_twice_is_shown_once(twice: Desk) -> None:
     await twice.tls("help")
     await twice.settled()
-    assert len(twice.workspace.whispers()) == 1
+    assert len(twice.answers()) == 1
 
 
 async def test_an_event_whose_ack_was_lost_comes_again_and_does_nothing_new(desk: Desk) -> None:

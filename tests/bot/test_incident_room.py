@@ -45,10 +45,10 @@ async def threaded(desk: Desk, root: Json, part: str) -> str:
 
 async def timeline(desk: Desk, root: Json) -> str:
     await desk.settled()
-    before = len(desk.workspace.whispers())
+    before = len(desk.answers())
     await desk.workspace.click(root, room.MORE, "1:timeline")
-    await desk.workspace.wait_for(lambda: len(desk.workspace.whispers()) > before)
-    return said(desk.workspace.whispers()[-1].message)
+    await desk.workspace.wait_for(lambda: len(desk.answers()) > before)
+    return said(desk.answers()[-1].message)
 
 
 async def until(desk: Desk, claim: Callable[[], bool]) -> None:
@@ -492,7 +492,7 @@ async def test_history_finds_the_words_of_notes_and_turns_its_pages_both_ways(de
     newest = f"host{listing.PAGE + 1}.example.net"
 
     def is_back() -> bool:
-        pages = [said(each.message).partition("*Checks of `host`*\n")[2] for each in ws.whispers()]
+        pages = [said(each.message).partition("*Checks of `host`*\n")[2] for each in desk.answers()]
         return any(newest in page for page in pages)
 
     await ws.wait_for(is_back)

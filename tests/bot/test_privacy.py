@@ -21,10 +21,10 @@ async def checked(desk: Desk, channel: str, text: str = f"check {SECRET}") -> No
 
 
 async def history_in(desk: Desk, channel: str, word: str = "") -> str:
-    before = len(desk.workspace.whispers())
+    before = len(desk.answers())
     await desk.tls(f"history {word}", channel=channel)
-    await desk.workspace.wait_for(lambda: len(desk.workspace.whispers()) > before)
-    return said(desk.workspace.whispers()[-1].message)
+    await desk.workspace.wait_for(lambda: len(desk.answers()) > before)
+    return said(desk.answers()[-1].message)
 
 
 def rooms(desk: Desk) -> list[str]:

@@ -278,7 +278,7 @@ async def test_of_two_people_who_click_at_once_one_answers_and_one_is_told(desk:
     await ws.wait_for(lambda: "question 2 of 4" in said(message))
     await desk.worked_off()
     await desk.settled()
-    assert len(ws.whispers()) == 1
+    assert len(desk.answers()) == 1
     assert ("*One host*" in said(message)) != ("*Many hosts*" in said(message))
     assert len(desk.bot_messages()) == 4
 
@@ -294,7 +294,7 @@ async def test_a_hundred_clicks_of_two_people_leave_one_answer_a_step(desk: Desk
     await desk.worked_off()
     await desk.settled()
     assert said(message).count("One host or many?") == 1
-    assert all("answered that question already" in said(each.message) for each in ws.whispers())
+    assert all("answered that question already" in said(each.message) for each in desk.answers())
 
 
 def redraw(message: Json, value: str) -> None:
@@ -335,7 +335,7 @@ async def test_payloads_delivered_twice_change_nothing_more(desk: Desk, fault: s
     await desk.worked_off()
     await desk.settled()
     assert len(desk.checker.asked) == 1
-    assert desk.workspace.whispers() == []
+    assert desk.answers() == []
     assert len(desk.bot_messages()) == 4
 
 
