@@ -26,7 +26,12 @@ _OLD_INTAKES = (
 _OLD_NOTES = (
     "delete from outbox where id in (select id from outbox where noted_at < :seconds"
     " and (sent_revision >= revision or state = 'dead' or parent in (select key from outbox where state = 'dead'))"
-    " and key not in (select headline from checks) limit :most)"
+    " and key not in (select headline from checks)"
+    # The thread of a renewal, or of a CA's recall, may be older: it is edited for as long as it is open.
+    " and (key not like 'lineage:%' or not exists (select 1 from lineages l where l.is_open"
+    "  and (key = 'lineage:' || l.id || ':' || json_extract(l.state, '$.episode'))))"
+    " and (key not like 'mass:%' or not exists (select 1 from masses m where m.is_open and key = 'mass:' || m.id))"
+    " limit :most)"
 )
 _OLD_PICTURES = (
     "delete from pictures where rowid in (select i.rowid from pictures i where i.noted_at < :seconds and not exists"

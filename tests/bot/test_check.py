@@ -112,7 +112,6 @@ async def test_our_own_fault_becomes_visible_with_an_error_id(desk: Desk, caplog
         ("check \u202eevil", "I read"),
         ("check <!channel>", "I read"),
         ("chekc a.example", "Did you mean `/tls check a.example`?"),
-        ("watch add a.example", "not in this version yet"),
     ],
 )
 async def test_what_cannot_be_done_is_answered_at_once_and_privately(desk: Desk, text: str, part: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,9 @@ import pytest
 
 from bot.history import History
 from bot.incidents import endpoint_of, step
+from bot.lineages import Lineage
 from bot.model import Content, Intake, Note, Owed, PastCheck
+from bot.plain import plain
 from probes.model import Report
 from tests.bot import reports
 
@@ -141,6 +144,17 @@ async def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
 async def rows(history: History, table: str) -> list[str]:
     name = "key" if table in {"outbox", "intakes"} else "text"
     return [row[name] for row in await history._run(history._rows, f"select {name} from {table} order by id")]
+
+
+async def test_the_message_of_an_open_renewal_is_kept_however_old_it_is(history: History) -> None:
+    await history.note([note("lineage:1:1"), note("lineage:1:2")])
+    for due in (await history.unsent(1e12))[0]:
+        await history.sent(due.id, 1, "1.1")
+    state = json.dumps(plain(Lineage(id=1, team="T1", channel="C1", names=("a.example",), episode=2, is_open=True)))
+    sql = "insert into lineages (id, team, channel, names_key, owner, is_open, state) values (1, 'T1', 'C1', '', '', 1, ?)"
+    await history._write(history._db.execute, sql, (state,))
+    await history.prune(datetime.now(UTC) + timedelta(days=400))
+    assert await rows(history, "outbox") == ["lineage:1:2"]
 
 
 async def test_what_is_old_is_forgotten_and_what_is_unsent_unfinished_or_a_report_is_not(history: History) -> None:
