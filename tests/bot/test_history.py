@@ -151,7 +151,7 @@ async def test_the_message_of_an_open_renewal_is_kept_however_old_it_is(history:
     for due in (await history.unsent(1e12))[0]:
         await history.sent(due.id, 1, "1.1")
     state = json.dumps(plain(Lineage(id=1, team="T1", channel="C1", names=("a.example",), episode=2, is_open=True)))
-    sql = "insert into lineages (id, team, channel, names_key, owner, is_open, state) values (1, 'T1', 'C1', '', '', 1, ?)"
+    sql = "insert into lineages values (1, 'T1', 'C1', '', '', 1, ?)"
     await history._write(history._db.execute, sql, (state,))
     await history.prune(datetime.now(UTC) + timedelta(days=400))
     assert await rows(history, "outbox") == ["lineage:1:2"]
