@@ -4,20 +4,14 @@ Refused: redirects, answers above a size, answers that take for ever. The name i
 permission is asked for the address, and that address is connected to. Over https the certificate is verified.
 Manners: so many requests a second, Retry-After honoured, exponential back-off with jitter, a User-Agent that says whom
 to write to.
-
-httpcore and not httpx, whose engine it is: the network backend, where an address is checked and pinned, is public
-there, and a small fetch costs a fifth less.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import os
 import ssl
-import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -26,27 +20,19 @@ from random import Random
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
-import httpcore
-
 from probes.model import Endpoint, UsageError, hostname, ip_literal
 from probes.net.egress import Permit, never_fetched, refusal
+from probes.net.kept import Answer, Broken, Kept, TooLarge, Unreachable
 from probes.net.resolve import Overrides, resolve
 
 MAX_BODY = 32 << 20  # of one answer, packed or not: a thousand entries of the largest kind seen
-CONNECT_S = 10.0
 RESOLVE_S = 5.0
-IDLE_S = 75.0  # a connection is kept so long between polls
 MAX_ADDRESSES = 3
 Trouble = Literal[
     "refused", "unreachable", "timeout", "throttled", "gone", "server", "redirect", "garbage", "too-large"
 ]
 _PASSING: frozenset[Trouble] = frozenset({"unreachable", "timeout", "throttled", "server", "garbage"})
 _Said = TypeVar("_Said")
-
-# httpcore tries to import sniffio at each of its locks and events. Where it is not installed, Python looks through the
-# whole path every time, which costs more than the request: it is told once that there is none.
-if "sniffio" not in sys.modules and importlib.util.find_spec("sniffio") is None:
-    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 
 class Unavailable(Exception):
@@ -152,24 +138,25 @@ class Place:
             raise UsageError("only http and https addresses are read")
         self.prefix, self._manners = prefix, manners
         self.pace = Pace(manners, rng, clock or asyncio.get_running_loop().time)
+        https = parts.scheme == "https"
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        self._headers = (
+        self._headers = [
             (b"Host", (f"{host}:{parts.port}" if parts.port else host).encode()),
             (b"User-Agent", manners.user_agent.encode("latin-1", "replace")),
             (b"Accept-Encoding", b"gzip"),
+        ]
+        self._host, self._port = parts.hostname, parts.port or (443 if https else 80)
+        self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._kept = Kept(
+            self._host,
+            self._port,
+            tls=_trusting() if https else None,
+            at_once=manners.at_once,
+            addresses=self._addresses,
         )
-        self._timeouts = {"timeout": {"connect": CONNECT_S, "read": None, "write": None, "pool": None}}
-        # At most so many answers of ours are held in memory at a time, whatever else waits for its turn.
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=_trusting() if parts.scheme == "https" else None,
-            max_connections=manners.at_once,
-            keepalive_expiry=IDLE_S,
-            network_backend=_Pinned(manners),
-        )
-        self._url = httpcore.URL(prefix)
 
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        await self._kept.aclose()
 
     async def read(self, path: str, reader: Callable[[bytes], _Said], *, max_body: int | None = None) -> _Said:
         """What *reader* makes of the body of GET prefix+path; Unavailable when that cannot be had.
@@ -200,40 +187,43 @@ class Place:
     async def _get(self, path: str, max_body: int) -> bytes:
         try:
             async with asyncio.timeout(self._manners.total_s):
-                return await self._exchange(path, max_body)
+                answer = await self._kept.get((self._target + path).encode(), self._headers, max_body=max_body)
         except TimeoutError:
             raise Unavailable("timeout", f"no complete answer within {self._manners.total_s:g} s") from None
-        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-            raise Unavailable("unreachable", f"no connection ({_reason(error)})") from None
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            raise Unavailable("unreachable", f"the connection broke ({_reason(error)})") from None
+        except TooLarge:
+            raise Unavailable("too-large", f"the answer is larger than {max_body >> 10} KB") from None
+        except Unreachable as error:
+            raise Unavailable("unreachable", f"no connection ({error})") from None
+        except Broken as error:
+            raise Unavailable("unreachable", f"the connection broke ({error})") from None
+        _judge(answer)
+        return answer.body
 
-    async def _exchange(self, path: str, max_body: int) -> bytes:
-        url = httpcore.URL(
-            scheme=self._url.scheme,
-            host=self._url.host,
-            port=self._url.port,
-            target=self._url.target + path.encode("ascii"),
-        )
-        request = httpcore.Request("GET", url, headers=self._headers, extensions=self._timeouts)
-        answer = await self._pool.handle_async_request(request)
+    async def _addresses(self) -> tuple[str, ...]:
+        """Where to connect to: resolved, checked and permitted anew for each connection."""
         try:
-            _judge(answer)
-            pieces, size = [], 0
-            async for piece in answer.aiter_stream():
-                size += len(piece)
-                if size > max_body:
-                    raise Unavailable("too-large", f"the answer is larger than {max_body >> 10} KB")
-                pieces.append(piece)
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        finally:
-            await answer.aclose()
+            name = self._host if ip_literal(self._host) else hostname(self._host)
+        except UsageError as error:
+            raise Unavailable("refused", str(error)) from None
+        manners, port = self._manners, self._port
+        deadline = asyncio.get_running_loop().time() + RESOLVE_S
+        found = await resolve(name, port, overrides=manners.overrides, resolver=manners.resolver, deadline=deadline)
+        if found.failure is not None:
+            raise Unavailable("unreachable", f"{name} does not resolve ({found.failure})")
+        refused = {
+            address: "never read from" if never_fetched(address) else refusal(manners.permit, address, port)
+            for address in found.addresses
+        }
+        allowed = tuple(address for address, why in refused.items() if why is None)
+        if not allowed:
+            said = "; ".join(f"{address}: {why}" for address, why in list(refused.items())[:3])
+            raise Unavailable("refused", f"egress refused, {said}")
+        return allowed[:MAX_ADDRESSES]
 
 
-def _judge(answer: httpcore.Response) -> None:
+def _judge(answer: Answer) -> None:
     """Unavailable unless it is 200 in a coding that was asked for."""
-    status = answer.status
-    headers = {name.lower(): value for name, value in answer.headers}
+    status, headers = answer.status, answer.headers
     if status == 200:
         coding = headers.get(b"content-encoding", b"identity").strip().lower()
         if coding not in {b"identity", b"gzip", b""}:
@@ -260,63 +250,6 @@ def _retry_after(value: bytes | None) -> float | None:
     with suppress(ValueError, TypeError, OverflowError):
         return min(max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0), 3600.0)
     return None
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause in few words: the errno says more than the layers above."""
-    inner: BaseException = error
-    while (deeper := inner.__cause__ or inner.__context__) is not None:
-        inner = deeper
-    if isinstance(inner, OSError) and inner.errno and inner.errno > 0:
-        return os.strerror(inner.errno)
-    return str(inner)[:100] or type(inner).__name__
-
-
-class _Pinned(httpcore.AsyncNetworkBackend):
-    """Connects to addresses that were resolved, checked and permitted here, never to a name."""
-
-    def __init__(self, manners: Manners) -> None:
-        self._manners = manners
-        self._inner = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109  (httpcore's signature)
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        last: Exception = httpcore.ConnectError(f"{host} has no address")
-        for address in await self._addresses(host, port):
-            try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                last = error
-        raise last
-
-    async def sleep(self, seconds: float) -> None:
-        await self._inner.sleep(seconds)
-
-    async def _addresses(self, host: str, port: int) -> tuple[str, ...]:
-        try:
-            name = host if ip_literal(host) else hostname(host)
-        except UsageError as error:
-            raise Unavailable("refused", str(error)) from None
-        deadline = asyncio.get_running_loop().time() + RESOLVE_S
-        manners = self._manners
-        found = await resolve(name, port, overrides=manners.overrides, resolver=manners.resolver, deadline=deadline)
-        if found.failure is not None:
-            raise Unavailable("unreachable", f"{name} does not resolve ({found.failure})")
-        refused = {
-            address: "never read from" if never_fetched(address) else refusal(manners.permit, address, port)
-            for address in found.addresses
-        }
-        allowed = tuple(address for address, why in refused.items() if why is None)
-        if not allowed:
-            said = "; ".join(f"{address}: {why}" for address, why in list(refused.items())[:3])
-            raise Unavailable("refused", f"egress refused, {said}")
-        return allowed[:MAX_ADDRESSES]
 
 
 @lru_cache(maxsize=1)

@@ -19,6 +19,7 @@ import gzip
 import hashlib
 import json
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -78,7 +79,14 @@ class Listed:
 class CtLog:
     """A log, its faults, and its HTTP server. Attributes may be changed while it serves."""
 
-    def __init__(self, name: str = "sycamore", *, now: Callable[[], float] = time.time, batch: int = 256) -> None:
+    def __init__(
+        self,
+        name: str = "sycamore",
+        *,
+        now: Callable[[], float] = time.time,
+        batch: int = 256,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.name = name
         self.now = now
         self.batch = batch  # the most entries that one get-entries gives
@@ -100,6 +108,7 @@ class CtLog:
         self.files: dict[str, bytes] = {}  # more that is served, by name
         self.caching = False
         self._cache: dict[str, Answer] = {}
+        self.tls = tls
         self._server = _Server(self)
 
     # What tests do with it.
@@ -159,7 +168,7 @@ class CtLog:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.port}/{self.name}/"
+        return f"http{'s' * bool(self.tls)}://127.0.0.1:{self._server.port}/{self.name}/"
 
     @property
     def origin(self) -> str:
@@ -376,7 +385,7 @@ class _Server:
 
     async def _serve(self, listening: socket.socket, ready: threading.Event) -> None:
         self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._accepted, sock=listening)
+        server = await asyncio.start_server(self._accepted, sock=listening, ssl=self._log.tls)
         ready.set()
         await self._done.wait()
         server.close()

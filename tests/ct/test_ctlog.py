@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from email.utils import formatdate
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -22,6 +24,7 @@ from tests.ct.conftest import MakeLog
 from tests.ct.following import QUICK, WATCHED, parsed
 from tests.ct.logserver import CtLog, Protocol
 from tests.ct.test_faults import both
+from tests.pki import authority, intermediate, leaf
 
 SIFTER = Sifter(watch=WatchSet.compile([WATCHED]))
 
@@ -166,6 +169,52 @@ async def test_a_reader_that_gives_up_midway_leaves_nothing_running(make_log: Ma
             break
         await batches.aclose()
     assert asyncio.all_tasks() == before
+
+
+def serving(names: tuple[str, ...], folder: Path) -> tuple[ssl.SSLContext, str]:
+    """A server's side of TLS with a certificate for *names*, and the PEM of its root."""
+    root = authority()
+    ca = intermediate(root)
+    served = leaf(ca, names=names)
+    (folder / "chain.pem").write_text(served.pem + ca.pem)
+    (folder / "key.pem").write_text(served.key_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "chain.pem", folder / "key.pem")
+    return context, root.pem
+
+
+@pytest.mark.parametrize(
+    ("names", "trusted"), [(("127.0.0.1",), True), (("127.0.0.1",), False), (("192.0.2.1",), True)]
+)
+async def test_over_https_the_certificate_is_verified(
+    names: tuple[str, ...], trusted: bool, make_log: MakeLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, root = serving(names, tmp_path)
+    if trusted:
+        trusting = ssl.create_default_context(cadata=root)
+        monkeypatch.setattr("probes.net.logfetch._trusting", lambda: trusting)
+    log = make_log(tls=context)
+    log.fill(300)
+    async with reading(log, "static") as reader:
+        if trusted and names == ("127.0.0.1",):
+            head = await reader.head()
+            assert (await reader.seed(head)).root() == head.root
+            return
+        with pytest.raises(Unavailable, match="TLS: ") as refused:
+            await reader.head()
+    assert refused.value.trouble == "unreachable"
+    assert log.requests == []
+
+
+async def test_a_connection_that_was_closed_meanwhile_is_replaced_without_a_pause(make_log: MakeLog) -> None:
+    log = make_log()
+    log.fill(10)
+    async with reading(log, "static", replace(QUICK, attempts=1)) as reader:
+        await reader.head()
+        log.refuse()
+        log.accept()
+        assert (await reader.head()).size == 10
+    assert log.connections == 2
 
 
 class Time:
