@@ -7,6 +7,7 @@ come twice and out of order: each place keeps the time of the newest, and older 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
@@ -22,14 +23,23 @@ _STOPPED = (
     "update outbox set state = 'dead', error = :why where team = :team and channel = :channel and state = 'live'"
     " and sent_revision < revision and kind != 'reply'",
 )
+_OLD = (
+    "update outbox set state = 'dead', error = 'uninstalled' where team = :team and state = 'live'"
+    " and sent_revision < revision"
+)
+
+
+async def _nobody_waits() -> None:
+    return
 
 
 class Places:
-    """The places of all workspaces. Make it with `Places.known`."""
+    """The places of all workspaces. Make it with `Places.known`; `on_change` is told when one is closed or opened."""
 
     def __init__(self, history: History) -> None:
         self._memory = history
         self._closed: dict[tuple[str, str], str] = {}
+        self.on_change: Callable[[], Awaitable[None]] = _nobody_waits
 
     @classmethod
     async def known(cls, history: History) -> Places:
@@ -48,6 +58,7 @@ class Places:
         is_news = await self._memory._write(self._close, team, channel, why, _stamped(at))
         if is_news:
             self._closed[team, channel] = why
+            await self.on_change()
         return is_news
 
     async def open(self, team: str, channel: str, *, at: float) -> bool:
@@ -59,18 +70,25 @@ class Places:
         is_news = await self._memory._write(self._note, team, channel, _OPEN, _stamped(at))
         if is_news:
             self._closed.pop((team, channel), None)
+            await self.on_change()
         return is_news
 
     async def leave(self, team: str) -> None:
         """The whole workspace took the bot out."""
         await self._memory._write(self._note, team, _EVERYWHERE, "uninstalled", _stamped(None))
         self._closed[team, _EVERYWHERE] = "uninstalled"
+        await self.on_change()
 
     async def come_back(self, team: str) -> None:
-        """The bot is installed there again."""
+        """The bot is installed there again. What was owed when it was taken out is old, and is said no more."""
         if (team, _EVERYWHERE) in self._closed:
-            await self._memory._write(self._note, team, _EVERYWHERE, _OPEN, _stamped(None))
+            await self._memory._write(self._come_back, team)
             del self._closed[team, _EVERYWHERE]
+            await self.on_change()
+
+    def _come_back(self, team: str) -> None:
+        self._memory._db.execute(_OLD, {"team": team})
+        self._note(team, _EVERYWHERE, _OPEN, _stamped(None))
 
     def _close(self, team: str, channel: str, why: Why, at: str) -> bool:
         if not self._note(team, channel, why, at):

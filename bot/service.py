@@ -120,6 +120,7 @@ async def serving(
                 news_of=lineages.news_of,
             )
             work.also(renewals.acts())
+            places.on_change = work.watching.reload
             home = Home(
                 history=history,
                 outbox=outbox,

@@ -31,6 +31,11 @@ _LOOKOUT: Final = (
     " l.broken_since, l.goods, l.light, l.full, l.gist, l.light_at, l.full_at, l.told_at, l.expires_at"
 )
 _WATCHES: Final = f"select w.*, {_LOOKOUT} from watches w join lookouts l on l.id = w.lookout"  # noqa: S608 - ours
+# Not where the channel was archived or deleted, the bot sent away, or taken out of the workspace (`bot.places`).
+_HEARD: Final = (
+    "not exists (select 1 from closed_channels x where x.team = w.team and x.channel in (w.channel, '*')"
+    " and x.why != '')"
+)
 _RUNS: Final = (
     "select r.id, r.lookout, r.first_at, r.last_at, r.count, s.body from looks r join sightings s on s.id = r.sighting"
 )
@@ -201,13 +206,13 @@ class Watchlist:
         return exact or (found[0] if len(found) == 1 else None)
 
     async def of_lookouts(self, numbers: Sequence[int]) -> list[Watch]:
-        """The watches of these lookouts, in every channel."""
-        sql = f"{_WATCHES} where w.lookout in (select value from json_each(?)) order by w.id"  # noqa: S608
+        """The watches of these lookouts, in every channel that is open."""
+        sql = f"{_WATCHES} where {_HEARD} and w.lookout in (select value from json_each(?)) order by w.id"  # noqa: S608
         return [_watch_of(row) for row in await self._memory._run(self._memory._rows, sql, json.dumps(list(numbers)))]
 
     async def lookouts(self) -> list[Lookout]:
-        """All that is watched anywhere."""
-        watched = "select lookout from watches"
+        """All that is watched anywhere that is open."""
+        watched = f"select w.lookout from watches w where {_HEARD}"  # noqa: S608 - ours
         sql = f"select l.team, {_LOOKOUT} from lookouts l where id in ({watched}) order by id"  # noqa: S608 - ours
         return [_lookout_of(row) for row in await self._memory._run(self._memory._rows, sql)]
 
@@ -361,7 +366,7 @@ class Watchlist:
             for digest in one.chain
         }
         certificates = self._certificates(digests)
-        rows = self._memory._rows(f"{_WATCHES} where w.lookout = ? order by w.id", seen.lookout)
+        rows = self._memory._rows(f"{_WATCHES} where {_HEARD} and w.lookout = ? order by w.id", seen.lookout)
         return [note for row in rows for note in news_of(_watch_of(row), before, after, certificates, now)]
 
     def _newest(self, lookout: int, kind: Kind, ms: Mapping[str, float] | None = None) -> Look | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from bot.history import History
 from bot.places import Places
 from bot.render import incident as room
+from bot.watchlist import Watchlist
 from tests.bot import reports
 from tests.bot.conftest import Desk, said
 
@@ -71,6 +73,26 @@ async def test_where_a_channel_is_closed_the_watching_ends_and_nothing_is_said(
     assert [call.method for call in ws.calls[calls:] if call.method.startswith("chat.")] == []
     assert rows(desk, "select channel from closed_channels where why != ''") == [(place,)]
     assert rows(desk, "select state from incidents") == [("open",)]  # it is remembered as it was
+
+
+async def test_endpoints_watched_for_a_closed_channel_alone_are_looked_at_no_more(desk: Desk) -> None:
+    ws = desk.workspace
+    desk.checker.answer = reports.healthy()
+    await desk.tls("watch add api.example.com")
+    await desk.whisper("I watch it from now on")
+    await desk.worked_off()
+    assert rows(desk, "select count(*) from watches") == [(1,)]
+    await ws.archive(ws.incidents)
+    await ws.settled()
+    await desk.stop()
+    memory = await History.open(desk.database)
+    try:
+        assert await Watchlist(memory).lookouts() == []
+        places = await Places.known(memory)
+        await places.open(ws.team.id, ws.incidents, at=time.time() + 1)
+        assert len(await Watchlist(memory).lookouts()) == 1
+    finally:
+        await memory.close()
 
 
 async def test_a_channel_that_is_opened_again_is_spoken_in_again(desk: Desk) -> None:

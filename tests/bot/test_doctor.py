@@ -210,8 +210,8 @@ async def test_what_may_be_connected_to_is_said_in_words(
 
 
 async def test_a_resolver_that_is_named_is_asked(tmp_path: Path) -> None:
-    import dns.flags
     import dns.message
+    import dns.rcode
 
     class Server(asyncio.DatagramProtocol):
         def connection_made(self, transport: Any) -> None:
@@ -220,7 +220,7 @@ async def test_a_resolver_that_is_named_is_asked(tmp_path: Path) -> None:
         def datagram_received(self, data: bytes, peer: Any) -> None:
             query = dns.message.from_wire(data)
             answer = dns.message.make_response(query)
-            answer.set_rcode(3)
+            answer.set_rcode(dns.rcode.NXDOMAIN)
             asked.append(str(query.question[0].name))
             self.transport.sendto(answer.to_wire(), peer)
 

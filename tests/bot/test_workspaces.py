@@ -317,8 +317,10 @@ async def test_an_uninstall_erases_the_tokens_and_stops_everything_there(both: S
     both.checker.gate.set()
     await one.settled()
     await two.workspace.mention(two.workspace.me, two.workspace.general, "check other.example.com")
+    await two.workspace.wait_for(
+        lambda: any("is broken" in message["text"] for message in two.bot_messages(two.workspace.general))
+    )
     await two.settled()
-    assert any("is broken" in message["text"] for message in two.bot_messages(two.workspace.general))
     assert [row[0] for row in both.rows("select i.team from vigils v join incidents i on i.id = v.incident")] == [
         "T0BETA"
     ]
