@@ -18,6 +18,7 @@ RECOVERED_FOR = timedelta(hours=24)  # after which what recovered needs nobody t
 # When *Watch until fixed* looks again: often while somebody waits for a reload, then ever more rarely.
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (15, 30, 60, 60, 120, 120, 300, 300, 600, 900))
 WATCHED_FOR = timedelta(hours=48)
+FRESH = timedelta(hours=24)  # a certificate so young may be what happened
 _CURRENT = frozenset(family.name for family in FAMILIES if family.current)
 
 Why: TypeAlias = Literal["yours", "taken", "resolved", "standing", "same", "watched", "unwatched", "healthy"]
@@ -118,6 +119,39 @@ def lapsed(incident: Incident, now: datetime) -> Incident | None:
     if incident.state != "recovered" or incident.recovered_at is None or now - incident.recovered_at < RECOVERED_FOR:
         return None
     return replace(incident, state="resolved", ended_at=incident.recovered_at, ended_by=None)
+
+
+def certificate_events(before: Report | None, seen: PastCheck) -> list[Entry]:
+    """What happened to certificates, for the timeline: one was issued shortly before, one took another's place.
+
+    *before*: the check before it of the same endpoint. A certificate that is new at several addresses is one event.
+    """
+    earlier = before.endpoints if before is not None else ()
+    was = {endpoint.address: endpoint.chain[0].sha256 for endpoint in earlier if endpoint.chain}
+    events: dict[str, Entry] = {}
+    for endpoint in seen.report.endpoints:
+        if not endpoint.chain:
+            continue
+        leaf = endpoint.chain[0]
+        began = _moment(leaf.not_before)
+        about = f"{leaf.subject}, by {leaf.issuer}, until {leaf.not_after[:10]} (SHA-256 {leaf.sha256[:16]})"
+        if began is not None and timedelta(0) <= seen.at - began < FRESH:
+            key = f"issued:{leaf.sha256[:32]}"
+            text = f"🔖 certificate begins to be valid: {about}"
+            events[key] = Entry(key=key, kind="verdict", at=began, user="", text=text)
+        if was.get(endpoint.address, leaf.sha256) != leaf.sha256:
+            key = f"served:{leaf.sha256[:32]}"
+            text = f"🔖 another certificate is served: {about}"
+            events[key] = Entry(key=key, kind="verdict", at=seen.at, user="", text=text, check=seen.id)
+    return list(events.values())
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return read if read.tzinfo is not None else None
 
 
 # ── what people do ──────────────────────────────────────────────────────────────

@@ -407,7 +407,8 @@ class Work:
                     notes.append(below(incident, f"recovered:{done.id}", room.recovered(incident, done, vigil)))
                 if told is not None:
                     notes.append(below(incident, "context", told))
-                return [_verdict_entry(done, transition)], notes
+                events = incidents.certificate_events(before.report if before is not None else None, done)
+                return [*events, _verdict_entry(done, transition)], notes
 
             await self._history.record(
                 done, transition, say, now(), vigil=vigil_after(transition, vigil, done.at, is_a_look=is_a_look)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,39 @@ def opened(report: Report | None = None) -> Incident:
     now = step(None, seen(report), asked_at=AT - timedelta(seconds=9)).now
     assert now is not None
     return replace(now, id=1)
+
+
+# ── certificates ────────────────────────────────────────────────────────────────
+
+
+def shown(report: Report, **leaf: Any) -> Report:
+    """*report*, with another leaf at its first address."""
+    first, *others = report.endpoints
+    changed = replace(first, chain=(replace(first.chain[0], **leaf), *first.chain[1:]))
+    return replace(report, endpoints=(changed, *others))
+
+
+def test_a_certificate_that_took_anothers_place_is_an_event() -> None:
+    before = reports.broken()
+    [event] = incidents.certificate_events(before, seen(shown(before, sha256="5e" * 32)))
+    assert "another certificate is served" in event.text
+    assert event.at == AT
+    assert incidents.certificate_events(before, seen(before)) == []
+    assert incidents.certificate_events(None, seen(before)) == []
+
+
+def test_a_certificate_that_is_hours_old_is_told_at_its_own_time() -> None:
+    born = AT - timedelta(hours=3)
+    [event] = incidents.certificate_events(None, seen(shown(reports.broken(), not_before=born.isoformat())))
+    assert event.at == born
+    assert "begins to be valid" in event.text
+    for not_before in (
+        (AT - timedelta(hours=25)).isoformat(),
+        (AT + timedelta(hours=1)).isoformat(),
+        "?",
+        "2026-01-01",
+    ):
+        assert incidents.certificate_events(None, seen(shown(reports.broken(), not_before=not_before))) == []
 
 
 # ── checks ──────────────────────────────────────────────────────────────────────
