@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from probes.ct_store import BadState, FileStore
+from tests.ct import misbehaviour as does
 from tests.ct.conftest import MakeLog
 from tests.ct.following import WATCHED, Clock, Watcher
 from tests.ct.logserver import CtLog, Protocol, log_list
@@ -172,3 +173,23 @@ async def _tls(folder: Path, *more: str) -> asyncio.subprocess.Process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
+
+
+@both
+async def test_what_was_found_before_a_failure_is_not_passed_over_when_the_failure_is_told(
+    protocol: Protocol, make_log: MakeLog, watcher: Watcher, clock: Clock
+) -> None:
+    """An event is kept while a finding still waits for its proof: the position kept with it must be the older one."""
+    log = make_log()
+    grow(log, "a", 30)
+    await watcher.look(log.listed(protocol))
+    wanted = grow(log, "b", 40)
+    log.fill(900)
+    clock.move(days=3)
+    log.head_time_ms = int(clock() * 1000)
+    log.misbehave("/tile/data/002" if protocol == "static" else "get-entries?start=5", does.status(500))
+    failed = await watcher.look(log.listed(protocol))
+    assert failed.last["sycamore"].downloaded > 256
+    assert (failed.identities, "lagging" in failed.kinds) == ([], True)
+    log.behave()
+    assert (await watcher.look(log.listed(protocol))).identities == [wanted]
