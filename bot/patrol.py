@@ -1,6 +1,6 @@
 """Looks at what is watched, in a process of their own: thousands of them never keep a person's check waiting.
 
-A child of the lowest priority runs them on its own event loop, so many at a time; beside it the prober, which answers
+A child of a lower priority runs them on its own event loop, so many at a time; beside it the prober, which answers
 people, has the processor whenever it wants it. Looks go there and come back in batches, and a look that saw what was
 known already comes back without its report: that, not the pipe, decides how many there can be. The child is started
 with the first look. When it dies it is started again, and what it was doing is done once more.
@@ -32,7 +32,7 @@ from probes.sweep import loop_factory
 LOG = logging.getLogger("bot.patrol")
 LIGHT_AT_ONCE: Final = 48
 FULL_AT_ONCE: Final = 8
-_NICENESS: Final = 19
+_NICENESS: Final = 10  # below the prober (5); lower still, a busy machine would leave it nothing
 _LENGTH: Final = struct.Struct(">I")
 _MOST_IN_A_FRAME: Final = 200
 _GATHERED_S: Final = 0.05  # answers that come within this time travel together
