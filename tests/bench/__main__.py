@@ -20,11 +20,13 @@ from tests.bench.burst import bursts
 from tests.bench.checks import cold, dead, far, importtime, parts, warm
 from tests.bench.compared import compared
 from tests.bench.ground import Ground, NoServer, ground
+from tests.bench.logs import logs
 from tests.bench.page import page
 from tests.bench.path import ROOT
 from tests.bench.results import Machine, Results, Section
 from tests.bench.sweeps import sweeps
 from tests.bench.tools import rivals
+from tests.bench.watch import watched
 
 BENCHMARKS: dict[str, Callable[[Ground], Awaitable[Section]]] = {
     "warm": warm,
@@ -36,6 +38,8 @@ BENCHMARKS: dict[str, Callable[[Ground], Awaitable[Section]]] = {
     "parts": parts,
     "acks": acks,
     "burst": bursts,
+    "watched": watched,
+    "logs": logs,
 }
 QUICK = 0.2
 
