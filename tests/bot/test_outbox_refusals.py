@@ -37,6 +37,9 @@ class SwitchedClients:
     async def bot_user(self, team: str) -> str:
         return self._bot_user
 
+    async def url(self, team: str) -> str:
+        return ""
+
 
 @dataclass
 class Sender:
