@@ -32,7 +32,7 @@ from bot.manifest import COMMAND
 from bot.people import People
 from bot.places import Places
 from bot.render import digest as digest_words
-from bot.render import expiry, explain, figures, help, identities, listing, repair, report
+from bot.render import ct, expiry, explain, figures, help, identities, listing, repair, report
 from bot.render import forms as check_form
 from bot.render import incident as room
 from bot.render import triage as questions
@@ -153,7 +153,9 @@ def _told_of_workspaces(app: AsyncApp, departures: workspace.Departures, places:
 
 
 def _warning_of_certificates(app: AsyncApp, gate: Gate) -> AsyncApp:
-    """The buttons of the threads about renewals."""
+    """The buttons of the threads about renewals and issuances."""
     app.action(expiry.ACKNOWLEDGE)(actions.pressed(gate))
     app.action(expiry.SNOOZE)(actions.pressed(gate))
+    app.action(ct.EXPECTED)(actions.pressed(gate))
+    app.action(ct.INVESTIGATE)(actions.pressed(gate))
     return app

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bot import watch_grammar
+from bot.ct_grammar import CtCommand, parse_ct
 from bot.digest_times import DigestCommand, command_of
 from bot.model import (
     Check,
@@ -42,20 +43,18 @@ AVAILABLE: Mapping[str, str] = MappingProxyType(
         "triage": "triage [HOST[:PORT]] [error text]",
         "identity": "identity add | list | remove NAME",
         "watch": "watch add HOST[:PORT] | list | remove HOST | snooze HOST 3d | import | sweep",
+        "ct": "ct watch DOMAIN [--expect-ca NAME] [--backfill] | list | status | remove DOMAIN",
         "digest": "digest now | at TIME ZONE [weekdays] | off",
         "help": "help [WORD]",
     }
 )
 WHAT_WORKS = (
     "`/tls check HOST[:PORT]`, `/tls explain TEXT`, `/tls triage [HOST]`, `/tls identity add`, "
-    "`/tls watch add HOST`, `/tls digest at TIME ZONE`, `/tls history [HOST or word]`, `/tls help [WORD]`"
+    "`/tls watch add HOST`, `/tls ct watch DOMAIN`, `/tls digest at TIME ZONE`, "
+    "`/tls history [HOST or word]`, `/tls help [WORD]`"
 )
 # In the grammar, but not in this version.
-PLANNED: Mapping[str, str] = MappingProxyType(
-    {
-        "ct": "watching Certificate Transparency",
-    }
-)
+PLANNED: Mapping[str, str] = MappingProxyType({})
 _OPTIONS = ("--ip", "--sni", "--starttls", "--origin", "--identity")
 _LINK = re.compile(r"<(?![@#!])([^<>|\s]+)(?:\|([^<>]*))?>")
 _REFERENCE = re.compile(r"<([@#!])([^<>|\s]+)(?:\|([^<>]*))?>")
@@ -98,6 +97,8 @@ def is_harmless(command: Command) -> bool:
             return act == "list"
         case DigestCommand(act=act):
             return act == "now"
+        case CtCommand(act=act):
+            return act in {"list", "status"}
         case _:
             return False
 
@@ -206,6 +207,8 @@ def _command(words: list[str]) -> Command:
         return _identity(rest)
     if verb == "triage":
         return _triage(rest)
+    if verb == "ct":
+        return parse_ct(" ".join(rest))
     if verb == "digest":
         return command_of([word.strip(_DECORATION) for word in rest])
     if verb in {"help", "?", "--help", "-h"}:

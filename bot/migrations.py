@@ -128,6 +128,12 @@ def _digests(db: Database) -> None:
         db.execute(statement)
 
 
+@STEPS(name="0013_ct")
+def _ct(db: Database) -> None:
+    for statement in _CT:
+        db.execute(statement)
+
+
 def apply(db: Database) -> list[str]:
     """Bring *db* up to date; the names of the steps that were taken."""
     pending = [step.name for step in STEPS.pending(db)]
@@ -329,4 +335,59 @@ _DIGESTS = (
     """create table digests (
         team text not null, channel text not null, key text not null unique, day text, zone text not null,
         posted_at text not null, since text not null, until text not null, unique (team, channel, day))""",
+)
+
+# Certificate Transparency (`bot.ct_book`). Times are Unix seconds.
+_CT = (
+    """create table ct_guards (
+        id integer primary key, team text not null, channel text not null, domain text not null,
+        expected_cas text not null, lookalikes integer not null, added_by text not null, added_at real not null,
+        unique (team, channel, domain))""",
+    "create index ct_guards_domain on ct_guards (domain)",
+    # How far each log is read; `position` is JSON of `probes.ct.position.Position`.
+    """create table ct_positions (
+        log_id text primary key, position text not null, downloaded integer not null, verified integer not null,
+        promised integer not null, state text not null, newest_ms integer not null, at real not null) without rowid""",
+    # The logs by the list that was read last, and what changed in it.
+    """create table ct_logs (
+        log_id text primary key, name text not null, state text not null, first integer, began_at real)""",
+    "create table ct_lists (id integer primary key, version text not null, dated_at real, read_at real not null)",
+    "create table ct_changes (id integer primary key, at real not null, text text not null)",
+    # An issuance by the hash of its TBS; `facts` is JSON of `bot.issuances.Issued`, `caa` of its findings.
+    """create table ct_issuances (
+        tbs text primary key, facts text not null, ca text not null, spki text not null, not_after real,
+        logged_at real not null, found_at real not null, caa text, caa_at real, caa_attempts integer not null default 0)
+        without rowid""",
+    "create index ct_unexamined on ct_issuances (found_at) where caa is null",
+    """create table ct_entries (
+        tbs text not null, log_id text not null, idx integer not null, log text not null, at real not null,
+        is_precert integer not null, is_verified integer not null, evidence text, primary key (tbs, log_id, idx))
+        without rowid""",
+    "create table ct_names (name text not null, tbs text not null, primary key (name, tbs)) without rowid",
+    # An issuance in a channel that watches one of its domains.
+    """create table ct_cases (
+        id integer primary key, team text not null, channel text not null, tbs text not null, domains text not null,
+        state text not null, because text not null, at real not null, answered_by text not null default '',
+        answered_at real, remembered text not null default '', incident integer not null default 0,
+        ca_before integer not null, key_before integer not null, told_in text not null default '',
+        served text not null default '{}', unique (team, channel, tbs))""",
+    "create index ct_cases_at on ct_cases (team, channel, at)",
+    "create index ct_cases_open on ct_cases (team, channel) where state = 'open'",
+    "create index ct_cases_of on ct_cases (tbs)",
+    "create index ct_cases_incident on ct_cases (incident) where incident != 0",
+    # What *Expected* remembered: kind is ca, key or certificate.
+    """create table ct_approvals (
+        team text not null, channel text not null, domain text not null, kind text not null, value text not null,
+        by text not null, at real not null, primary key (team, channel, domain, kind, value))""",
+    "create table ct_fills (domain text primary key, found text not null, at real not null)",
+    # What was told of a log; `fact` names it, so that it is told once.
+    """create table ct_events (
+        id integer primary key, log_id text not null, log text not null, kind text not null, fact text not null,
+        severity text not null, text text not null, evidence text not null, at real not null, ended_at real)""",
+    "create index ct_events_of on ct_events (log_id, fact)",
+    "create index ct_events_at on ct_events (at)",
+    """create table ct_lookalikes (
+        domain text not null, name text not null, why text not null, ca text not null, tbs text not null,
+        log text not null, at real not null, primary key (domain, name)) without rowid""",
+    "create index ct_lookalikes_at on ct_lookalikes (domain, at)",
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
+from bot.ct_grammar import CtCommand
 from bot.digest_times import DigestCommand
 from bot.watched import WatchCommand
 from probes.model import Endpoint, Report, Status, Target
@@ -120,6 +121,7 @@ Command: TypeAlias = (
     | TriageCommand
     | WatchCommand
     | DigestCommand
+    | CtCommand
     | Help
     | NotYet
     | Misread

@@ -30,6 +30,7 @@ _PEOPLE = frozenset({"", "U", "W"})  # how the ids of people begin; where a chan
 _ALIKE = 4
 Quotable = Callable[[Intake], Awaitable[list[str]]]
 AddressOf = Callable[[str], Awaitable[str]]  # of a workspace; empty when nobody knows
+HeadlineOf = Callable[[Incident], Awaitable[Content | None]]  # of an incident that no check opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,7 @@ class Response:
         self._messages = messages
         self._quotable = quotable
         self._url_of = url_of
+        self.headline_of: HeadlineOf = _no_headline
         self._stepping: dict[tuple[str, str], asyncio.Lock] = {}
         self.vigil_begun = asyncio.Event()
 
@@ -115,7 +117,10 @@ class Response:
 
     async def _root(self, incident: Incident, *, vigil: Vigil | None, check: PastCheck | None = None) -> list[Note]:
         check = check or await self._history.check(incident.last_check)
-        return [root_note(incident, render.root(incident, check, vigil))] if check is not None else []
+        if check is not None:
+            return [root_note(incident, render.root(incident, check, vigil))]
+        headline = await self.headline_of(incident)
+        return [root_note(incident, headline)] if headline is not None else []
 
     async def root(self, incident: Incident) -> list[Note]:
         """The root's message as it is to be now."""
@@ -367,6 +372,10 @@ class Response:
         ]
         await self._history.act(intake, incident, [], notes, _now())
         self._outbox.wake()
+
+
+async def _no_headline(_: Incident) -> Content | None:
+    return None
 
 
 def _exports(story: postmortem.Story) -> tuple[str, str]:

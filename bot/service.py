@@ -25,6 +25,10 @@ from bot.admins import Admins
 from bot.app import Authorize, always, authorized, build_app
 from bot.clients import Clients, OneClient
 from bot.config import HttpMode, ManyWorkspaces, SocketMode
+from bot.ct_book import CtBook
+from bot.ct_desk import CtDesk
+from bot.ct_reader import CtSource
+from bot.ct_watch import CtWatch
 from bot.departures import Departures
 from bot.digest_book import DigestBook
 from bot.digest_sources import of_drift, of_lineages
@@ -76,6 +80,7 @@ async def serving(
     look: Looker | None = None,
     renewal_information: RenewalInformation | None = None,
     anchored: Callable[[], frozenset[str]] = frozenset,
+    ct: CtSource | None = None,
 ) -> AsyncIterator[Outbox]:
     """The bot, connected, until the block is left; then it stops listening, finishes what runs, and says it."""
     history = await opened(database)
@@ -91,8 +96,10 @@ async def serving(
             admins = Admins(clients, admin_usergroups)
             rooms = Rooms(clients)
             drawing = Drawing()
+            ct_book = CtBook(history, is_open=places.is_open)
+            ct_watch = CtWatch(book=ct_book, outbox=outbox, rooms=rooms, source=ct)
             book = DigestBook(history)
-            lineages = LineageBook(history, Watchlist(history), anchored=anchored)
+            lineages = LineageBook(history, Watchlist(history), newer_of=ct_book.newer_of, anchored=anchored)
             digests = Digesting(
                 book=book,
                 history=history,
@@ -116,10 +123,12 @@ async def serving(
                 clients=clients,
                 admins=admins,
                 digests=digests,
+                ct=CtDesk(history=history, book=ct_book, watch=ct_watch, outbox=outbox, admins=admins),
                 look=look,
                 news_of=lineages.news_of,
             )
             work.also(renewals.acts())
+            work.response.headline_of = ct_book.headline_of
             places.on_change = work.watching.reload
             home = Home(
                 history=history,
@@ -154,6 +163,7 @@ async def serving(
                 asyncio.create_task(work.vigils.run(), name="keep watch"),
                 asyncio.create_task(work.watching.run(), name="watching"),
                 asyncio.create_task(renewals.run(), name="renewals"),
+                asyncio.create_task(ct_watch.run(), name="ct"),
                 asyncio.create_task(home.run(), name="homes"),
                 asyncio.create_task(digests.run(), name="digests"),
                 asyncio.create_task(work.steps.run(), name="workflow steps"),

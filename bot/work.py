@@ -18,6 +18,8 @@ from typing import Protocol, assert_never
 from bot import commands, incidents
 from bot.admins import Admins
 from bot.clients import Clients
+from bot.ct_desk import CtDesk
+from bot.ct_grammar import CtCommand
 from bot.digest_times import DigestCommand
 from bot.digesting import Digesting
 from bot.drawing import Drawing
@@ -107,11 +109,13 @@ class Work:
         clients: Clients,
         admins: Admins,
         digests: Digesting,
+        ct: CtDesk,
         look: Looker | None = None,
         news_of: NewsOf = nothing_new,
     ) -> None:
         self.identities = identities
         self.digests = digests
+        self._ct = ct
         self.response = Response(
             history=history, outbox=outbox, messages=messages, quotable=self._quotable, url_of=clients.url
         )
@@ -169,6 +173,7 @@ class Work:
             **self.response.acts(),
             **self._triage.acts(),
             **self.watch_desk.acts(),
+            **ct.acts(),
         }
 
     def also(self, acts: Mapping[str, Callable[[Intake], Awaitable[None]]]) -> None:
@@ -220,6 +225,8 @@ class Work:
                 await self.watch_desk.command(intake, command)
             case DigestCommand():
                 await self.digests.command(intake, command)
+            case CtCommand():
+                await self._ct.command(intake, command)
             case ExplainText(text=text):
                 await self._explanation(intake, text)
             case TimelineNote(text=text):

@@ -57,7 +57,12 @@ def _properties(found: Published) -> list[_Property]:
 
 def authority_domains(leaf: Certificate) -> tuple[str, ...]:
     """The CAA domains of the authority that issued *leaf*; () for one that is not known here."""
-    issuer = leaf.issuer.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return domains_of(leaf.issuer)
+
+
+def domains_of(issuer: str) -> tuple[str, ...]:
+    """The same by the issuer's distinguished name (RFC 4514 text)."""
+    issuer = issuer.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     return next((domains for name, domains in _AUTHORITIES if name in issuer), ())
 
 

@@ -37,7 +37,11 @@ def when(moment: datetime) -> str:
 
 def root(incident: Incident, check: PastCheck, vigil: Vigil | None) -> Content:
     """The headline of *check*, the newest that speaks for the incident, with the state of the incident in it."""
-    headline = report.headline(check)
+    return root_of(incident, report.headline(check), vigil)
+
+
+def root_of(incident: Incident, headline: Content, vigil: Vigil | None) -> Content:
+    """*headline*, which says what is the matter, with the state of the incident in it."""
     verdict, *rest = headline.blocks
     facts = [block for block in rest if block["type"] != "actions"]
     buttons = [block for block in rest if block["type"] == "actions"]
@@ -97,7 +101,7 @@ def _buttons(incident: Incident, vigil: Vigil | None) -> Json:
     return actions(
         command,
         _severity(incident),
-        *([watch] if incident.state == "open" else []),
+        *([watch] if incident.state == "open" and incident.first_check else []),
         resolve,
         button("Post-mortem", POSTMORTEM, number),
         _more(number),

@@ -1,0 +1,115 @@
+"""What people ask of Certificate Transparency: watch, list, status, remove, and the answers to what was told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from bot.admins import Admins
+from bot.ct_book import MOST_GUARDS, CtBook
+from bot.ct_grammar import CtCommand
+from bot.ct_watch import CtWatch
+from bot.history import History
+from bot.issuances import Guard
+from bot.model import Content, Intake, Note
+from bot.notify import Outbox
+from bot.render import ct as render
+from bot.response import reply
+
+
+class CtDesk:
+    """Answers everything that is asked about certificates in logs."""
+
+    def __init__(self, *, history: History, book: CtBook, watch: CtWatch, outbox: Outbox, admins: Admins) -> None:
+        self._history = history
+        self._book = book
+        self._watch = watch
+        self._outbox = outbox
+        self._admins = admins
+
+    def acts(self) -> dict[str, Callable[[Intake], Awaitable[None]]]:
+        """What its buttons do."""
+        return dict.fromkeys(render.ACTIONS, self.pressed)
+
+    async def command(self, intake: Intake, command: CtCommand) -> None:
+        """Do what was asked, and say what came of it."""
+        if command.act in {"list", "status"}:
+            await self._say(intake, await self._shown(intake, command))
+            return
+        refusal = await self._refusal(intake)
+        if refusal is not None:
+            await self._done(intake, reply(intake, refusal))
+        elif command.act == "remove":
+            was_there = await self._book.remove(intake.team, intake.channel, command.domain)
+            self._watch.changed()
+            await self._say(intake, render.removed(command.domain, was_there=was_there))
+        elif not self._watch.is_on:
+            await self._done(intake, reply(intake, render.off()))
+        else:
+            await self._begin(intake, command)
+
+    async def _shown(self, intake: Intake, command: CtCommand) -> Content:
+        if not self._watch.is_on:
+            return render.off()
+        now = _now()
+        overview, running = await self._book.overview(intake.team, intake.channel, now), self._watch.running()
+        if command.act == "status":
+            return render.status(overview, running, now)
+        return render.listing(await self._book.guards(intake.team, intake.channel), overview, running, now)
+
+    async def _begin(self, intake: Intake, command: CtCommand) -> None:
+        guard = Guard(
+            team=intake.team,
+            channel=intake.channel,
+            domain=command.domain,
+            expected_cas=command.expected_cas,
+            lookalikes=command.lookalikes,
+            added_by=intake.user,
+            added_at=intake.received_at,
+        )
+        watched = await self._book.watch(guard)
+        if watched is None:
+            await self._done(intake, reply(intake, render.full(MOST_GUARDS)))
+            return
+        self._watch.changed()
+        filled = await self._watch.backfill(command.domain) if command.backfill else ""
+        content = render.watching(guard, was_there=watched[1], logs=self._watch.logs, filled=filled)
+        await self._say(intake, content)
+
+    async def pressed(self, intake: Intake) -> None:
+        """*Expected* and *Investigate*. To investigate is for everybody: it silences nothing."""
+        refusal = None
+        if intake.action == render.EXPECTED and not intake.text.endswith(":investigate"):
+            refusal = await self._refusal(intake)
+        await self._book.answer(intake, _now(), refusal=refusal)
+        self._outbox.wake()
+
+    async def _refusal(self, intake: Intake) -> Content | None:
+        allowed = await self._admins.includes(intake.team, intake.user)
+        return None if allowed else render.not_allowed(is_unknown=allowed is None)
+
+    # ── saying it ───────────────────────────────────────────────────────────────
+
+    async def _say(self, intake: Intake, content: Content) -> None:
+        """Asked aloud, answered aloud; a command's answer is private."""
+        if intake.kind != "mention":
+            await self._done(intake, reply(intake, content))
+            return
+        note = Note(
+            key=f"ct:request:{intake.id}",
+            kind="message",
+            team=intake.team,
+            channel=intake.channel,
+            thread_ts=intake.thread_ts,
+            user=intake.user,
+            content=content,
+        )
+        await self._done(intake, note)
+
+    async def _done(self, intake: Intake, *notes: Note) -> None:
+        await self._history.finish(intake.id, _now(), notes)
+        self._outbox.wake()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
