@@ -18,7 +18,8 @@ from probes.model import Target, UsageError, hostname, shown
 
 MOST_BYTES: Final = 1_000_000
 Form = Literal["lines", "csv", "zone"]
-_ZONE: Final = re.compile(r"(?im)^\s*(?:\$ORIGIN\s|\$TTL\s|\S*\s+(?:[0-9]+\s+)?IN\s+(?:SOA|NS|A|AAAA|CNAME|MX|TXT)\s)")
+MOST_LINES: Final = 20_000  # four times what is watched at most; reading them takes seconds
+_IN_ZONES: Final = frozenset({"SOA", "NS", "A", "AAAA", "CNAME", "MX", "TXT"})
 _COLUMNS: Final = {
     "host": "host",
     "hostname": "host",
@@ -71,6 +72,8 @@ def read(name: str, data: bytes) -> Found:
     text = data.decode("utf-8-sig", "replace")
     if "\x00" in text or text.count("\N{REPLACEMENT CHARACTER}") > len(text) // 20:
         raise UsageError(f"I read {shown(name, 60)}, which is no text in UTF-8. One host a line, CSV, or a zone file.")
+    if len(text.splitlines()) > MOST_LINES:
+        raise UsageError(f"I read {shown(name, 60)}, which has more than {MOST_LINES:,} lines. Split it.")
     form = form_of(name, text)
     lines = {"zone": _zone, "csv": _csv, "lines": _lines}[form](name, text)
     wanted: dict[Target, Wanted] = {}
@@ -91,10 +94,22 @@ def read(name: str, data: bytes) -> Found:
 
 def form_of(name: str, text: str) -> Form:
     """What kind of file it is."""
-    if name.lower().endswith((".zone", ".db")) or _ZONE.search(text[:20_000]):
+    if name.lower().endswith((".zone", ".db")) or any(map(_is_of_a_zone, text[:20_000].splitlines())):
         return "zone"
     first = next((line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
     return "csv" if any(mark in first for mark in ",;\t") else "lines"
+
+
+def _is_of_a_zone(line: str) -> bool:
+    """`$ORIGIN …`, `$TTL …`, or a record: `[name] [ttl] IN type …`."""
+    words = line.upper().split(maxsplit=4)
+    if words[:1] in (["$ORIGIN"], ["$TTL"]):
+        return len(words) > 1
+    if "IN" not in words[:3]:
+        return False
+    at = words.index("IN")
+    has_type = len(words) > at + 1 and words[at + 1] in _IN_ZONES
+    return has_type and (at < 2 or words[1].isdecimal())
 
 
 def _lines(_: str, text: str) -> Iterator[Wanted | Problem]:
@@ -158,7 +173,12 @@ def _zone(name: str, text: str) -> Iterator[Wanted | Problem]:
         origin = None
     try:
         zone = dns.zone.from_text(
-            f"$TTL 3600\n{text}", origin=origin, relativize=False, check_origin=False, allow_include=False
+            f"$TTL 3600\n{text}",
+            origin=origin,
+            relativize=False,
+            check_origin=False,
+            # $GENERATE writes any number of records in one line; $INCLUDE reads files.
+            allow_directives=("$ORIGIN", "$TTL"),
         )
     except (dns.exception.DNSException, ValueError) as error:
         told = re.search(r":(\d+): (.*)", str(error))

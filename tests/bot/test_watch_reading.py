@@ -135,6 +135,21 @@ def test_a_broken_zone_file_says_where() -> None:
         imports.read("example.org.zone", b"www IN A 192.0.2.1\nbad IN A not-an-address\n")
 
 
+@pytest.mark.parametrize("filler", ["\n", " ", "\t", "a ", "1 ", "\r\n", "x\n"])
+def test_what_kind_of_file_it_is_is_found_out_at_once(filler: str) -> None:
+    assert imports.form_of("x.txt", filler * 20_000) in {"lines", "csv"}
+
+
+def test_one_line_of_a_zone_file_is_not_thousands_of_names() -> None:
+    with pytest.raises(UsageError, match=r"Line 1: no zone file from here on"):
+        imports.read("example.org.zone", b"$GENERATE 1-3000 host$ A 192.0.2.1\n")
+
+
+def test_a_file_of_too_many_lines_is_not_read() -> None:
+    with pytest.raises(UsageError, match="more than 20,000 lines"):
+        imports.read("hosts.txt", b"a.test\n" * 20_001)
+
+
 @pytest.mark.parametrize("data", [b"", b"# nothing\n", b"\x00\x01\x02", bytes(range(128, 256)) * 20])
 def test_a_file_without_a_target_is_refused_in_words(data: bytes) -> None:
     with pytest.raises(UsageError, match="I read"):
