@@ -116,6 +116,14 @@ def _lineages(db: Database) -> None:
         db.execute(statement)
 
 
+@STEPS(name="0011b_numbers")
+def _numbers(db: Database) -> None:
+    # Messages, drift and lineages are kept by the numbers of watches, looks by those of lookouts: a number that was
+    # given back and given again would be taken for what had it before.
+    for statement in _NUMBERS:
+        db.execute(statement)
+
+
 @STEPS(name="0009_home")
 def _home(db: Database) -> None:
     for statement in _HOME:
@@ -282,6 +290,34 @@ _WATCHING = (
     """create table paces (
         lookout integer not null, day integer not null, count integer not null, sum real not null, least real not null,
         most real not null, buckets text not null, primary key (lookout, day)) without rowid""",
+)
+
+_NUMBERS = (
+    """create table numbered_lookouts (
+        id integer primary key autoincrement, team text not null, host text not null, port integer not null,
+        server_name text not null default '', starttls text not null default '', identity text not null default '',
+        bundle text not null default '', status text, cause text, broken_since real, goods integer not null default 0,
+        light text not null default '', full text not null default '', gist text not null default '',
+        light_at real, full_at real, told_at real, expires_at real,
+        unique (team, host, port, server_name, starttls, identity, bundle))""",
+    "insert into numbered_lookouts select * from lookouts",
+    """create table numbered_watches (
+        id integer primary key autoincrement, team text not null, channel text not null,
+        lookout integer not null references numbered_lookouts (id), owner text, labels text not null,
+        expected_cas text not null, snoozed_until real, told text, added_by text not null, added_at real not null,
+        unique (channel, lookout))""",
+    "insert into numbered_watches select * from watches",
+    "drop table watches",
+    "drop table lookouts",
+    "alter table numbered_lookouts rename to lookouts",
+    "alter table numbered_watches rename to watches",
+    "create index watches_lookout on watches (lookout)",
+    "delete from sqlite_sequence where name in ('watches', 'lookouts')",
+    """insert into sqlite_sequence (name, seq) select 'watches', coalesce(max(id), 0) from (select id from watches
+        union all select watch from drifts union all select watch from drift_memories
+        union all select watch from lineage_watches)""",
+    """insert into sqlite_sequence (name, seq) select 'lookouts', coalesce(max(id), 0) from (select id from lookouts
+        union all select lookout from looks union all select lookout from paces union all select lookout from leaves)""",
 )
 
 # What is said once, and who looks at the App Home. Who asked something before knows the bot.

@@ -120,6 +120,19 @@ async def test_adding_again_changes_the_watch_and_keeps_its_looks(desk: Desk, wo
     assert rows(desk, "select count(*) from lookouts") == [(1,)]
 
 
+async def test_the_number_of_a_watch_that_was_removed_is_nobodys(desk: Desk, world: World) -> None:
+    """Messages, lineages and looks under way are known by it."""
+    await desk.tls("watch add wrong.example.com")
+    await looked(desk, 1)
+    before = rows(desk, "select id, lookout from watches")
+    await desk.tls("watch remove wrong.example.com")
+    await until(desk, "select count(*) from watches", [0])
+    await desk.tls("watch add right.example.com")
+    await looked(desk, 1)
+    [(watch, lookout)] = rows(desk, "select id, lookout from watches")
+    assert watch > before[0][0] and lookout > before[0][1]
+
+
 async def test_two_channels_share_the_looks_of_one_endpoint(desk: Desk, world: World) -> None:
     await desk.tls("watch add api.example.com")
     await looked(desk, 1)
