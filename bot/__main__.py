@@ -23,6 +23,7 @@ from typing import Any
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.config import ConfigurationError, HttpMode, LocalMode, ManyWorkspaces, Settings, SocketMode, read
+from bot.ct_reader import CtSource
 from bot.history import History
 from bot.manifest import COMMAND, MANIFEST
 from bot.patrol import Patrol
@@ -34,6 +35,7 @@ from probes.net.ari import RenewalInformation
 
 LOG = logging.getLogger("bot")
 LAB_PORT = 8443
+CT_LIST_READ_EVERY_S = 86_400.0
 # The cases of the lab that tell most about what the bot does stand first in the list that greets.
 _TELLING = (
     "expired.lab",
@@ -179,6 +181,7 @@ async def _serve(
             look=look,
             renewal_information=_renewal_information(settings, surroundings),
             anchored=cache(lambda: _anchored(settings, surroundings)),
+            ct=_ct_source(settings, surroundings),
         ),
     ):
         await ending.wait()
@@ -193,6 +196,21 @@ def _renewal_information(settings: Settings, surroundings: Surroundings) -> Rene
         directories={**DIRECTORIES, **settings.acme_directories},
         overrides=options.overrides,
         resolver=options.resolver,
+    )
+
+
+def _ct_source(settings: Settings, surroundings: Surroundings) -> CtSource | None:
+    """How CT logs are read, where the operator names their list."""
+    if settings.ct_log_list is None:
+        return None
+    from probes.ct_follow import Habits
+    from probes.net.logfetch import Manners
+
+    options = check_options(settings, surroundings)
+    return CtSource(
+        log_list=settings.ct_log_list,
+        manners=Manners(permit=options.permit, overrides=options.overrides, resolver=options.resolver),
+        habits=Habits(prove=True, reload_s=CT_LIST_READ_EVERY_S),
     )
 
 

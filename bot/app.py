@@ -31,8 +31,8 @@ from bot.listeners.gate import Gate
 from bot.manifest import COMMAND
 from bot.people import People
 from bot.places import Places
-from bot.render import digest as digest_words
 from bot.render import ct, expiry, explain, figures, help, identities, listing, repair, report
+from bot.render import digest as digest_words
 from bot.render import forms as check_form
 from bot.render import incident as room
 from bot.render import triage as questions

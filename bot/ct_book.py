@@ -294,9 +294,9 @@ class CtBook:
         """The message of a case as it is now, and its evidence; nothing for what was expected all along."""
         if case.state == "expected":
             return []
-        shown, told_in = self._shown(case), self._told_in(case)
-        if told_in:
-            return [self._flood_note(case, told_in)]
+        if case.told_in:
+            return [self._flood_note(case, case.told_in)]
+        shown = self._shown(case)
         notes = [_note(case, case.root, self._headline(shown))]
         evidence = self._memory._rows(
             "select log, idx, evidence from ct_entries where tbs = ? and evidence is not null order by at, log limit 1",
@@ -327,10 +327,6 @@ class CtBook:
         cases = [_case_of(row) for row in self._memory._rows(sql, case.team, case.channel, key)]
         shown = [(each, self._known_issuance(each.tbs)) for each in cases[-words.FLOOD_SHOWN :]]
         return _note(case, key, words.flood(shown, len(cases), sum(each.state == "open" for each in cases)))
-
-    def _told_in(self, case: Case) -> str:
-        rows = self._memory._rows("select told_in from ct_cases where id = ?", case.id)
-        return str(rows[0]["told_in"]) if rows else ""
 
     def _shown(self, case: Case) -> Shown:
         issued = self._known_issuance(case.tbs)
@@ -399,7 +395,9 @@ class CtBook:
             if case.state == "expected" and issuances.is_forbidden(found) and not self._is_approved(case):
                 because = "CAA forbids its CA to issue for this name"
                 execute("update ct_cases set state = 'open', because = ? where id = ?", (because, case.id))
-                case = replace(case, state="open", because=because)
+                told_in = self._flood(case.team, case.channel, now)
+                execute("update ct_cases set told_in = ? where id = ?", (told_in, case.id))
+                case = replace(case, state="open", because=because, told_in=told_in)
             notes += self._said(case)
         self._memory._note(notes)
         return len(notes)
@@ -566,8 +564,7 @@ class CtBook:
     def _investigate(self, intake: Intake, case: Case, now: datetime) -> None:
         """The message becomes the root of an incident, with what to do in its thread."""
         issued = self._known_issuance(case.tbs)
-        told_in = self._told_in(case)
-        if told_in:  # from here on it has a message of its own
+        if case.told_in:  # from here on it has a message of its own
             self._memory._db.execute("update ct_cases set told_in = '' where id = ?", (case.id,))
         incident = self._memory._keep(
             Incident(
@@ -593,8 +590,8 @@ class CtBook:
             "update ct_cases set state = 'investigated', answered_by = ?, answered_at = ?, incident = ? where id = ?",
             (intake.user, now.timestamp(), incident.id, case.id),
         )
-        after = replace(case, state="investigated", answered_by=intake.user, incident=incident.id)
-        logged = Entry(key=f"ct:{case.tbs}", kind="verdict", at=issued.logged_at, user="", text=words.entry(issued))
+        after = replace(case, state="investigated", answered_by=intake.user, incident=incident.id, told_in="")
+        logged = words.timeline_entry(issued)
         told = Entry(key="ct:told", kind="verdict", at=case.at, user="", text=f"🔖 told here: {case.because}")
         opened = Entry(
             key=f"request:{intake.id}",
@@ -606,8 +603,8 @@ class CtBook:
         for entry in (logged, told, opened):
             self._memory._enter(incident.id, entry)
         notes = self._said(after)
-        if told_in:
-            notes.append(self._flood_note(after, told_in))
+        if case.told_in:
+            notes.append(self._flood_note(after, case.told_in))
         what_to_do = words.what_to_do(self._shown(after), incident, intake.user)
         notes.append(replace(_note(case, f"{case.root}:what-to-do", what_to_do), parent=case.root))
         self._memory._audited(intake.id, "done", incident.target)
@@ -852,7 +849,10 @@ class CtBook:
             logs = rows("select log, kind, text, ended_at from ct_events where at >= ? or (ended_at is null"
                         " and kind = 'lagging') order by at limit 50", at)  # fmt: skip
             has_any = bool(rows("select 1 from ct_guards where team = ? and channel = ? limit 1", team, channel))
+            caa = rows("select tbs, caa from ct_issuances where caa is not null and tbs in (select value from"
+                       " json_each(?))", json.dumps([row["tbs"] for row in waiting]))  # fmt: skip
             return words.Since(
+                caa={row["tbs"]: tuple(typed(Finding, each) for each in json.loads(row["caa"])) for row in caa},
                 waiting=[(_case_of(row), self._known_issuance(row["tbs"])) for row in waiting],
                 answered=[(_case_of(row), self._known_issuance(row["tbs"])) for row in answered],
                 expected=expected[0]["n"],
@@ -921,7 +921,7 @@ def _guard_of(row: Row) -> Guard:
 
 
 def _case_of(row: Row) -> Case:
-    kept = ("id", "team", "channel", "tbs", "state", "because", "answered_by", "remembered", "incident")
+    kept = ("id", "team", "channel", "tbs", "state", "because", "answered_by", "remembered", "incident", "told_in")
     return Case(
         **{name: row[name] for name in kept},
         domains=tuple(json.loads(row["domains"])),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from bot.admins import Admins
 from bot.ct_book import MOST_GUARDS, CtBook
 from bot.ct_grammar import CtCommand
 from bot.ct_watch import CtWatch
 from bot.history import History
-from bot.issuances import Guard
+from bot.issuances import Guard, Issued
 from bot.model import Content, Intake, Note
 from bot.notify import Outbox
 from bot.render import ct as render
 from bot.response import reply
+
+_BEFORE: Final = timedelta(hours=24)
 
 
 class CtDesk:
@@ -75,6 +78,11 @@ class CtDesk:
         filled = await self._watch.backfill(command.domain) if command.backfill else ""
         content = render.watching(guard, was_there=watched[1], logs=self._watch.logs, filled=filled)
         await self._say(intake, content)
+
+    async def issued_before(self, team: str, channels: Sequence[str], host: str, at: datetime) -> Sequence[Issued]:
+        """Certificates for *host* that were logged within the day before *at*, as those channels know them."""
+        found = await self._book.issued_for(team, channels, host, at - _BEFORE)
+        return [each for each in found if each.logged_at <= at]
 
     async def pressed(self, intake: Intake) -> None:
         """*Expected* and *Investigate*. To investigate is for everybody: it silences nothing."""

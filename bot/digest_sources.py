@@ -6,12 +6,15 @@ import json
 from datetime import datetime
 from typing import Any, Final
 
+from bot import issuances
+from bot.ct_book import CtBook
 from bot.digest import Item, Said, Weight
 from bot.digest_book import DigestBook
 from bot.digesting import Source
 from bot.expiry import CRITICAL, Step
 from bot.lineage_book import LineageBook
 from bot.lineages import Lineage
+from bot.render import ct as ct_words
 from bot.render.limits import code, prose
 from bot.render.words import listed
 
@@ -52,6 +55,35 @@ def _item(lineage: Lineage, now: datetime) -> Item:
         owner=lineage.owner,
         key=lineage.root,
     )
+
+
+def of_issuances(book: CtBook) -> Source:
+    """Certificates in CT logs: what nobody answered needs somebody; the expected, look-alikes and logs stand aside."""
+
+    async def source(team: str, channel: str, since: datetime, now: datetime) -> Said:
+        found = await book.since(team, channel, since)
+        needs = tuple(
+            Item(
+                weight="critical" if issuances.is_forbidden(found.caa.get(case.tbs)) else "warning",
+                subject=issued.matches[0].name if issued.matches else case.domains[0],
+                text=f"a certificate by {code(issued.ca or '?', 60)} that nobody is known to have asked for",
+                key=case.told_in or case.root,
+            )
+            for case, issued in found.waiting
+        )
+        changed = tuple(
+            Item(
+                weight="notice",
+                subject=issued.matches[0].name if issued.matches else case.domains[0],
+                text=f"its certificate by {code(issued.ca or '?', 60)} was expected, says <@{case.answered_by}>",
+                key=case.told_in or case.root,
+            )
+            for case, issued in found.answered
+            if case.state == "approved"
+        )
+        return Said(needs=needs, changed=changed, aside=ct_words.aside(found))
+
+    return source
 
 
 def of_drift(book: DigestBook) -> Source:

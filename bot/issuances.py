@@ -1,7 +1,7 @@
 """Did somebody ask for this certificate? What a channel expects of a domain, and how an issuance compares. Pure.
 
-Expected is what the channel said (CAs by `--expect-ca`, answers given to earlier messages) and what can be seen: keys and
-CAs of the certificates that its own watch list finds served. What other channels watch decides nothing here: whoever
+Expected is what the channel said (CAs by `--expect-ca`, answers given to earlier messages) and what can be seen: keys
+and CAs of the certificates that its own watch list finds served. What other channels watch decides nothing here: whoever
 could add a watch of an attacker's server elsewhere would silence this channel.
 """
 
@@ -100,7 +100,7 @@ class Issued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """Where the certificate, or its key, is served: `targets` of this channel, and whether in others that may be told."""
+    """Where the certificate is served, and where another one with its key: endpoints that may be told of."""
 
     certificate: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
@@ -129,6 +129,7 @@ class Case:
     answered_by: str = ""
     remembered: str = ""  # what *Expected* remembered
     incident: int = 0
+    told_in: str = ""  # the key of a message that it shares with others; empty: it has its own
     ca_before: bool = False
     key_before: bool = False
 
@@ -175,9 +176,9 @@ def _of_domain(issued: Issued, guard: Guard, known: Known, ca_domains: Sequence[
         return Verdict(is_expected=True, because="this certificate was approved")
     if issued.is_ca:
         return Verdict(is_expected=False, because="it is a CA certificate, which could issue for any name")
-    if matches := [each for each in issued.matches if each.domain == guard.domain]:
-        if all(each.how in _ODD for each in matches):
-            return Verdict(is_expected=False, because="its names are written as no honest CA writes them")
+    matches = [each for each in issued.matches if each.domain == guard.domain]
+    if matches and all(each.how in _ODD for each in matches):
+        return Verdict(is_expected=False, because="its names are written as no honest CA writes them")
     if issued.spki and issued.spki in known.approved_keys:
         return Verdict(is_expected=True, because="its key was approved")
     ca = folded(issued.ca)

@@ -31,7 +31,7 @@ from bot.ct_reader import CtSource
 from bot.ct_watch import CtWatch
 from bot.departures import Departures
 from bot.digest_book import DigestBook
-from bot.digest_sources import of_drift, of_lineages
+from bot.digest_sources import of_drift, of_issuances, of_lineages
 from bot.digesting import Digesting
 from bot.drawing import Drawing
 from bot.history import History
@@ -109,7 +109,7 @@ async def serving(
                 admins=admins,
                 places=places,
                 drawing=drawing,
-                sources=(of_lineages(lineages), of_drift(book)),
+                sources=(of_lineages(lineages), of_issuances(ct_book), of_drift(book)),
             )
             renewals = Renewals(book=lineages, outbox=outbox, ari=renewal_information)
             work = Work(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,6 +26,7 @@ from bot.drawing import Drawing
 from bot.dropped import DroppedFiles
 from bot.history import History
 from bot.identities import Identities
+from bot.issuances import Issued
 from bot.looks import ByChecks, Looker
 from bot.messages import Messages
 from bot.model import (
@@ -50,6 +51,7 @@ from bot.model import (
 from bot.notify import Outbox
 from bot.pace import Pace
 from bot.render import changes, explain, figures, help, listing, repair, report, words
+from bot.render import ct as ct_words
 from bot.render import identities as identity
 from bot.render import incident as room
 from bot.render import watch as watch_words
@@ -397,7 +399,8 @@ class Work:
         endpoint = incidents.endpoint_of(check.target)
         async with self.response.alone(intake.channel, endpoint):
             transition, vigil = await self._stepped(intake, check, headline, done, endpoint)
-            told = await self._told_with(intake, done, transition)
+            issued = await self._issued_before(intake, done, transition)
+            told = await self._told_with(intake, done, transition, issued)
             details = before is None or (before.report.status, before.report.cause) != (seen.status, seen.cause)
 
             def say(incident: Incident | None) -> tuple[list[Entry], list[Note]]:
@@ -415,7 +418,8 @@ class Work:
                 if told is not None:
                     notes.append(below(incident, "context", told))
                 events = incidents.certificate_events(before.report if before is not None else None, done)
-                return [*events, _verdict_entry(done, transition)], notes
+                logged = [ct_words.timeline_entry(each) for each in issued]
+                return [*logged, *events, _verdict_entry(done, transition)], notes
 
             await self._history.record(
                 done, transition, say, now(), vigil=vigil_after(transition, vigil, done.at, is_a_look=is_a_look)
@@ -447,7 +451,16 @@ class Work:
                 standing = replace(standing, root=headline.key, thread_ts=headline.thread_ts)
         return incidents.step(standing, done, asked_at=intake.received_at), vigil
 
-    async def _told_with(self, intake: Intake, done: PastCheck, transition: Transition) -> Content | None:
+    async def _issued_before(self, intake: Intake, done: PastCheck, transition: Transition) -> Sequence[Issued]:
+        """Certificates for the host of a new incident that were logged within the day before."""
+        if transition.kind not in {"opened", "relapsed"}:
+            return ()
+        host, seen_in = done.report.target.host, await self._quotable(intake)
+        return await self._ct.issued_before(intake.team, seen_in, host, done.at)
+
+    async def _told_with(
+        self, intake: Intake, done: PastCheck, transition: Transition, issued: Sequence[Issued]
+    ) -> Content | None:
         """What a new incident brings with it from the past."""
         if transition.kind != "opened" or transition.now is None:
             return None
@@ -457,7 +470,8 @@ class Work:
         # In a burst of failures, what opened a moment before says nothing yet.
         known = await self.response.alike(newest, seen_in)
         alike = [(each, link) for each, link in known if each.host == newest.host or each.state == "resolved"]
-        return room.context_of(newest, done, good, alike, now())
+        appeared = [ct_words.appeared(each, newest.host, done.at) for each in issued]
+        return room.context_of(newest, done, good, alike, now(), appeared=appeared)
 
     def _verdict(
         self,

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from bot.issuances import Case, Guard, Issued, Place, Shown, is_forbidden
-from bot.model import Content, Incident, Json
+from bot.model import Content, Entry, Incident, Json
 from bot.render import words
 from bot.render.incident import named, root_of, when
 from bot.render.limits import actions, button, code, context, cut, fit, foreign, prose, section
@@ -55,6 +55,7 @@ class Overview:
 class Since:
     """What a digest is made of."""
 
+    caa: dict[str, tuple[Finding, ...]] = field(default_factory=dict)  # of those that wait, by TBS
     waiting: list[tuple[Case, Issued]] = field(default_factory=list)
     answered: list[tuple[Case, Issued]] = field(default_factory=list)
     expected: int = 0
@@ -405,6 +406,11 @@ def entry(issued: Issued) -> str:
     return f"🔖 a new certificate for {name[:120]} by {(issued.ca or 'an unreadable issuer')[:80]} was logged"
 
 
+def timeline_entry(issued: Issued) -> Entry:
+    """The same, as an incident's timeline keeps it: at the time when it was logged."""
+    return Entry(key=f"ct:{issued.tbs[:32]}", kind="verdict", at=issued.logged_at, user="", text=entry(issued))
+
+
 def appeared(issued: Issued, host: str, opened_at: datetime) -> str:
     """What an incident's *What changed* says of an issuance."""
     before = words.span(opened_at - issued.logged_at)
@@ -413,6 +419,31 @@ def appeared(issued: Issued, host: str, opened_at: datetime) -> str:
         f"A new certificate for {code(host, 120)} appeared in Certificate Transparency {before} before the failure: by "
         f"{code(issued.ca or 'an unreadable issuer', 80)}{until}, serial {code(issued.serial or '?', 60)}"
     )
+
+
+# ── digests ─────────────────────────────────────────────────────────────────────
+
+
+def aside(found: Since) -> tuple[str, ...]:
+    """What nobody has to act on, a line each."""
+    lines = []
+    if found.expected:
+        lines.append(f"🔖 {words.counted(found.expected, 'certificate')} issued as expected.")
+    if found.similar:
+        names = [
+            f"{code(row['name'], 80)} ({foreign(row['why'], 20)} of {code(row['domain'], 60)})" for row in found.similar
+        ]
+        lines.append(f"👯 Certificates for names that look like yours: {words.listed(names, 6)}.")
+    malformed = sum(row["kind"] == "malformed-entry" for row in found.logs)
+    if malformed:
+        lines.append(
+            f"🔖 {words.counted(malformed, 'log entry', 'log entries')} could not be read; your names do not stand in them in plain letters."
+        )
+    lagging = [row for row in found.logs if row["kind"] == "lagging" and row["ended_at"] is None]
+    if lagging:
+        behind = words.listed((code(row["log"], 60) for row in lagging), 4)
+        lines.append(f"🐢 I am behind with {words.counted(len(lagging), 'CT log')}: {behind}.")
+    return tuple(lines)
 
 
 # ── logs ────────────────────────────────────────────────────────────────────────

@@ -204,12 +204,22 @@ def gave_up_watching(incident: Incident, vigil: Vigil, why: str = "") -> Content
 
 
 def context_of(
-    incident: Incident, check: PastCheck, good: PastCheck | None, alike: Sequence[tuple[Incident, str]], now: datetime
+    incident: Incident,
+    check: PastCheck,
+    good: PastCheck | None,
+    alike: Sequence[tuple[Incident, str]],
+    now: datetime,
+    *,
+    appeared: Sequence[str] = (),
 ) -> Content | None:
-    """What a new incident brings with it: what changed since it last worked, and what was like it; None for nothing."""
+    """What a new incident brings with it: what changed since it last worked, and what was like it; None for nothing.
+
+    *appeared*: certificates that CT logs took shortly before, in mrkdwn."""
     blocks = []
     if good is not None:
-        blocks.append(_worked(good, check))
+        blocks.append(_worked(good, check, appeared))
+    elif appeared:
+        blocks.append(section(cut("*What changed shortly before*\n" + "\n".join(f"• {line}" for line in appeared), 2900)))
     if alike:
         blocks.append(_before(incident, alike, now))
     return fit(foreign(f"What is known about {incident.target} from before", 300), blocks) if blocks else None
@@ -223,9 +233,9 @@ def worked(check: PastCheck, good: PastCheck | None) -> Content:
     return fit(foreign(f"What changed at {name} since it last worked", 300), [_worked(good, check)])
 
 
-def _worked(good: PastCheck, check: PastCheck) -> Json:
+def _worked(good: PastCheck, check: PastCheck, appeared: Sequence[str] = ()) -> Json:
     since = f"{when(good.at)}, {words.span(check.at - good.at)} before"
-    lines = changes.differences(good.report, check.report)
+    lines = [*appeared, *changes.differences(good.report, check.report)]
     told = "\n".join(f"• {line}" for line in lines[:12]) or "Nothing that I can see."
     more = f"\n… {len(lines) - 12} more" if len(lines) > 12 else ""
     return section(cut(f"*What changed since it last worked* ({since})\n{told}{more}", 2900))
