@@ -317,7 +317,8 @@ _NUMBERS = (
         union all select watch from drifts union all select watch from drift_memories
         union all select watch from lineage_watches)""",
     """insert into sqlite_sequence (name, seq) select 'lookouts', coalesce(max(id), 0) from (select id from lookouts
-        union all select lookout from looks union all select lookout from paces union all select lookout from leaves)""",
+        union all select lookout from looks union all select lookout from paces
+        union all select lookout from leaves)""",
 )
 
 # What is said once, and who looks at the App Home. Who asked something before knows the bot.
