@@ -7,7 +7,7 @@ however many looks and endpoints showed them. A batch of looks is one transactio
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Protocol, TypeAlias
@@ -24,6 +24,7 @@ from probes.model import CertificateReport, Target
 Row: TypeAlias = dict[str, Any]
 KEPT: Final = timedelta(days=400)  # a year to compare with, and some
 MOST_RUNS: Final = 500  # of one lookout and kind: what flaps for months is known by then
+_LOOKS_AT_ONCE: Final = 6
 _PRUNED_AT_ONCE: Final = 50  # lookouts a transaction: acknowledgements wait for this thread
 _CHECKED_AT_ONCE: Final = 5_000
 _LOOKOUT: Final = (
@@ -87,32 +88,42 @@ class Watchlist:
     async def add(self, watch: Watch, bundle: str, *, most: int) -> Watch | None:
         """Watch it, or change how it is watched here; None when *most* are watched already. `watch.id` and the
         lookout's are given here; what the lookout knows of itself stays."""
-        return await self._memory._write(self._add, watch, bundle, most)
+        return await self._memory._write(lambda: self._add(watch, bundle, self._room(watch.team, most)))
 
     async def add_all(self, watches: Sequence[Watch], *, most: int) -> tuple[list[Watch], int]:
         """Watch all of them, as far as there is room; which they are, and how many found none."""
 
         def added() -> tuple[list[Watch], int]:
-            found = [self._add(watch, "", most) for watch in watches]
+            rooms = {team: self._room(team, most) for team in {watch.team for watch in watches}}
+            found = [self._add(watch, "", rooms[watch.team]) for watch in watches]
             return [watch for watch in found if watch is not None], sum(watch is None for watch in found)
 
         return await self._memory._write(added)
 
-    def _add(self, watch: Watch, bundle: str, most: int) -> Watch | None:
+    def _room(self, team: str, most: int) -> Callable[[], bool]:
+        """Is there room for one watch more? Counted once, and from then on with each that asks."""
+        left = most - self._memory._db.execute("select count(*) from watches where team = ?", (team,)).fetchone()[0]
+
+        def has_room() -> bool:
+            nonlocal left
+            left -= 1
+            return bool(left >= 0)
+
+        return has_room
+
+    def _add(self, watch: Watch, bundle: str, has_room: Callable[[], bool]) -> Watch | None:
         execute, lookout = self._memory._db.execute, watch.lookout
         key = _key(lookout)
         # The same endpoint, looked at in another way, is the same watch of this channel.
         old = self._memory._rows(
-            f"{_WATCHES} where w.team = ? and w.channel = ? and l.host = ? and l.port = ? and l.server_name = ?"
-            " and l.starttls = ?",
-            watch.team,
+            # Cross join: by the endpoint first, not through all that the channel watches.
+            f"select w.*, {_LOOKOUT} from lookouts l cross join watches w on w.lookout = l.id and w.channel = ?"  # noqa: S608
+            " where l.team = ? and l.host = ? and l.port = ? and l.server_name = ? and l.starttls = ?",
             watch.channel,
-            *key[1:5],
+            *key[:5],
         )
-        if not old:
-            count = execute("select count(*) from watches where team = ?", (watch.team,)).fetchone()[0]
-            if count >= most:
-                return None
+        if not old and not has_room():
+            return None
         if bundle:
             execute("insert or ignore into bundles (sha256, pem) values (?, ?)", (lookout.bundle, bundle))
         execute(
@@ -224,8 +235,13 @@ class Watchlist:
     # ── looks ───────────────────────────────────────────────────────────────────
 
     async def record(self, looked: Sequence[Looked], news_of: NewsOf, now: datetime) -> Recorded:
-        """Store a batch of looks, with what there is to say of them."""
-        return await self._memory._write(self._record, looked, news_of, now)
+        """Store looks, each with what there is to say of it; some in a transaction, for requests wait for none."""
+        notes, told = 0, frozenset[int]()
+        for start in range(0, len(looked), _LOOKS_AT_ONCE):
+            part = looked[start : start + _LOOKS_AT_ONCE]
+            recorded = await self._memory._write(self._record, part, news_of, now)
+            notes, told = notes + recorded.notes, told | recorded.told
+        return Recorded(notes=notes, told=told)
 
     def _record(self, looked: Sequence[Looked], news_of: NewsOf, now: datetime) -> Recorded:
         notes, told = 0, set()
