@@ -42,7 +42,7 @@ class InUse(Exception):
     """Another bot process holds the database."""
 
 
-_MOST_TOGETHER = 8  # writes in a transaction: what comes first waits for the one that runs
+_MOST_TOGETHER = 8  # writes in a transaction: what comes first waits for the transaction that runs
 
 
 class Store:
@@ -118,17 +118,19 @@ class Store:
 
     def _write_waiting(self) -> None:
         queue = self._first or self._waiting
-        # There are as many calls of this as there are writes: what is left for now gets its turn.
-        batch = [queue.popleft() for _ in range(min(len(queue), _MOST_TOGETHER))]
-        if not batch:
+        if not queue:
             return
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             with self._db.atomic():
-                for job, arguments, written in batch:
+                # There are as many calls of this as there are writes: what is left for now gets its turn.
+                while queue and len(outcomes) < _MOST_TOGETHER:
+                    job, arguments, written = queue.popleft()
                     outcomes.append((written, *self._attempted(job, arguments)))
+                    if queue is self._waiting and self._first:
+                        break
         except BaseException as error:
-            outcomes = [(written, None, error) for _, _, written in batch]
+            outcomes = [(written, None, error) for written, _, _ in outcomes]
         for written, result, failure in outcomes:
             if not written.set_running_or_notify_cancel():
                 continue  # nobody waits any more; it is written all the same

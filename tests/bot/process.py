@@ -6,6 +6,7 @@ As a program (`python -m tests.bot.process SPEC`) it is the bot; SPEC is the JSO
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -113,6 +114,8 @@ async def _be_the_bot(spec: Spec) -> None:
             connection, database=Path(spec.database), secret_key=spec.secret_key, most_a_minute=100_000, **tools
         )
         await stack.enter_async_context(serving_)
+        gc.collect()  # as bot.__main__ does
+        gc.freeze()
         await asyncio.Event().wait()
 
 
