@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -59,6 +60,7 @@ DRAIN_S = 4.0  # most checks end sooner; what is cut off begins anew at the next
 _LAST_WORDS_S = 2.0
 KEPT = timedelta(days=90)  # requests, sent messages and the audit; checks and their reports stay
 _DAY_S = 86_400.0
+_AGAIN_S = 1.0
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
@@ -157,17 +159,18 @@ async def serving(
                 signing_secret="" if isinstance(connection, SocketMode) else connection.signing_secret,
                 oauth_flow=seat.oauth_flow,
             )
-            beside = (
-                asyncio.create_task(outbox.run(), name="outbox"),
-                asyncio.create_task(_forgetting(history), name="forgetting"),
-                asyncio.create_task(work.vigils.run(), name="keep watch"),
-                asyncio.create_task(work.watching.run(), name="watching"),
-                asyncio.create_task(renewals.run(), name="renewals"),
-                asyncio.create_task(ct_watch.run(), name="ct"),
-                asyncio.create_task(home.run(), name="homes"),
-                asyncio.create_task(digests.run(), name="digests"),
-                asyncio.create_task(work.steps.run(), name="workflow steps"),
-            )
+            parts: dict[str, Callable[[], Awaitable[None]]] = {
+                "outbox": outbox.run,
+                "forgetting": partial(_forgetting, history),
+                "keep watch": work.vigils.run,
+                "watching": work.watching.run,
+                "renewals": renewals.run,
+                "ct": ct_watch.run,
+                "homes": home.run,
+                "digests": digests.run,
+                "workflow steps": work.steps.run,
+            }
+            beside = [asyncio.create_task(kept_up(name, run), name=name) for name, run in parts.items()]
             try:
                 await work.recover()
                 async with connected(app, connection):
@@ -230,6 +233,17 @@ def _many(
     )
     LOG.info("serving every workspace that installs the app path=%s", flow.install_path)
     return _Seat(clients=clients, authorize=ByInstallation(clients), installations=installations, oauth_flow=flow)
+
+
+async def kept_up(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """*run* until it is over or cancelled. Nobody waits for the bot's parts: one that a fault ended (ours, or the
+    disk's) begins again, for nothing else would notice that no message is sent any more."""
+    while True:
+        try:
+            return await run()
+        except Exception:
+            LOG.exception("part=%s ended by a fault; it begins again", name)
+        await asyncio.sleep(_AGAIN_S)
 
 
 async def _forgetting(history: History) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -55,6 +56,24 @@ async def test_a_mention_that_cannot_be_stored_stays_unacknowledged_and_comes_ag
         await ws.wait_for(lambda: any(each.failure for each in ws.courier.log))
     await desk.headline("is broken")
     assert len(desk.checker.asked) == 1
+
+
+async def test_the_outbox_outlives_a_fault_of_the_disk(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bot.service._AGAIN_S", 0.05)
+    await desk.tls("check api.example.com")
+    await desk.headline("is broken")
+    await desk.settled()
+    with closing(sqlite3.connect(desk.database)) as database:
+        database.execute("alter table outbox rename to away")
+        await desk.tls("check second.example.com")
+        async with asyncio.timeout(10):
+            while "part=outbox ended by a fault" not in caplog.text:
+                await asyncio.sleep(0.01)
+        database.execute("alter table away rename to outbox")
+    await desk.tls("check third.example.com")
+    assert "third.example.com" in (await desk.headline("third.example.com is broken"))["text"]
 
 
 async def test_an_unknown_event_is_acknowledged_and_ignored(desk: Desk) -> None:
