@@ -128,6 +128,7 @@ class Watching:
         self._recent: dict[tuple[str, str], deque[datetime]] = {}
         self._outage: _Outage | None = None
         self._canaries_at = float("-inf")
+        self._untold: set[int] = set()  # lookouts of whose last full look some channel does not know yet
         self.loaded = asyncio.Event()
         self.troubles: dict[int, str] = {}  # lookouts that could not be looked at when it was tried last, and why
 
@@ -136,8 +137,10 @@ class Watching:
         self._started = self._clock()
         await self.reload()
         self.loaded.set()
-        # An alarm may have been cut off between its look and its telling.
-        self.look_now([number for number, each in self._lookouts.items() if each.status == "broken"], "full")
+        # An alarm, or a recovery, may have been cut off between its look and its telling.
+        self._untold |= set(await self._watchlist.untold())
+        broken = {number for number, each in self._lookouts.items() if each.status == "broken"}
+        self.look_now(sorted(broken | self._untold), "full")
         loops = [
             asyncio.create_task(self._kept_going(loop), name=f"watch {loop.__name__}")
             for loop in (self._begin_looks, self._store_looks, self._tell_alarms, self._tell_progress, self._pruned)
@@ -149,6 +152,7 @@ class Watching:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._running.clear()
             with suppress(Exception):
                 await self._break_off_sweeps()
 
@@ -243,8 +247,10 @@ class Watching:
             armed = await self._identities.armed(lookout.team, check)
         except UsageError as error:
             return Seen(lookout=lookout.id, kind=kind, at=self._clock(), why=str(error))
-        # What is broken is told from its report, even if a look like it was stored before.
-        known = lookout.light if kind == "light" else "" if lookout.status == "broken" else lookout.full
+        known = lookout.light if kind == "light" else lookout.full
+        # What is to be told is told from its report, even if a look like it was stored before.
+        if kind == "full" and (lookout.status == "broken" or lookout.id in self._untold):
+            known = ""
         bundle = await self._watchlist.bundle(lookout.bundle) if lookout.bundle else ""
         return await self._look(Ask(lookout=lookout.id, kind=kind, check=armed, known=known, bundle=bundle))
 
@@ -284,16 +290,19 @@ class Watching:
                 full_at = lookout.full_at if seen.kind == "light" else seen.at
                 self._lookouts[seen.lookout] = replace(lookout, light_at=light_at, full_at=full_at)
             else:
-                step = schedule.step(lookout, seen)
-                self._lookouts[seen.lookout] = step.lookout
-                looked.append(Looked(seen=seen, step=step))
-                if step.full_now:
-                    full_now.append(seen.lookout)
+                looked.append(Looked(seen=seen, step=schedule.step(lookout, seen)))
         if looked:
             now = self._clock()
             recorded = await self._watchlist.record(looked, self._news_of, now)
-            for number in recorded.told & self._lookouts.keys():
-                self._lookouts[number] = replace(self._lookouts[number], told_at=now)
+            # What is not on the disk was not seen: the next look shows it again.
+            looked = [one for one in looked if one.seen.lookout not in recorded.failed]
+            for one in looked:
+                number = one.seen.lookout
+                if number in self._lookouts:
+                    told_at = now if number in recorded.told else one.step.lookout.told_at
+                    self._lookouts[number] = replace(one.step.lookout, told_at=told_at)
+                if one.step.full_now:
+                    full_now.append(number)
             if recorded.notes:
                 self._outbox.wake()
         self.look_now(full_now, "full")
@@ -316,6 +325,7 @@ class Watching:
             is_snoozed = watch.snoozed_until is not None and watch.snoozed_until > self._clock()
             if (is_broken and watch.told != one.seen.cause and not is_snoozed) or (not is_broken and watch.told):
                 self._alarms.append((watch, one.seen.report))
+                self._untold.add(watch.lookout.id)
         if self._alarms:
             self._alarmed.set()
 
@@ -335,8 +345,22 @@ class Watching:
             for watch, report in alarms:
                 places.setdefault((watch.team, watch.channel), []).append((watch, report))
             for place, news in places.items():
-                await self._tell_channel(place, news)
+                try:
+                    await self._tell_channel(place, news)
+                except Exception:
+                    LOG.exception("alarms not told channel=%s", place[1])
+                    self._tell_later(watch for watch, _ in news)
             self._outbox.wake()
+
+    def _tell_later(self, watches: Iterable[Watch]) -> None:
+        """From a further look: what was not told is told then."""
+        for number in {watch.lookout.id for watch in watches} & self._lookouts.keys():
+            self._untold.add(number)
+            self._put(number, schedule.Due(at=self._clock() + schedule.ONCE_MORE, kind="full"))
+
+    async def _told(self, watches: Sequence[Watch], cause: str | None) -> None:
+        await self._watchlist.tell(watches, cause)
+        self._untold -= {watch.lookout.id for watch in watches}
 
     async def _tell_channel(self, place: tuple[str, str], news: Sequence[tuple[Watch, Report]]) -> None:
         recent = self._recent.setdefault(place, deque())
@@ -358,6 +382,7 @@ class Watching:
                 await self._tell_alone(watch, report)
             except Exception:
                 LOG.exception("alarm not told watch=%s", watch.id)
+                self._tell_later([watch])
         recent.extend([self._clock()] * len(first_time))
 
     async def _tell_alone(self, watch: Watch, report: Report) -> None:
@@ -391,7 +416,7 @@ class Watching:
                 await self._call_owner(watch, endpoint, is_broken=is_broken)
         if not is_broken:
             await self._recede(watch)
-        await self._watchlist.tell([watch], cause)
+        await self._told([watch], cause)
 
     @staticmethod
     def _headline(intake: Intake) -> Note:
@@ -417,6 +442,7 @@ class Watching:
         await self.loaded.wait()
         watches = {watch.id: watch for watch in await self._watchlist.watches(intake.team, intake.channel)}
         if number in watches:
+            self._untold.add(watches[number].lookout.id)
             self.look_now([watches[number].lookout.id], "full")
 
     # ── floods ──────────────────────────────────────────────────────────────────
@@ -444,7 +470,7 @@ class Watching:
         for watch, report in news:
             by_cause.setdefault(report.cause or "", []).append(watch)
         for cause, watches in by_cause.items():
-            await self._watchlist.tell(watches, cause)
+            await self._told(watches, cause)
 
     async def _open_floods(self, team: str, channel: str) -> list[Flood]:
         found = await self._watchlist.floods(team, channel)

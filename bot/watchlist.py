@@ -7,6 +7,8 @@ however many looks and endpoints showed them. A batch of looks is one transactio
 from __future__ import annotations
 
 import json
+import logging
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -21,6 +23,7 @@ from bot.watched import Failing, Flood, Look, Lookout, Pace, Seen, Watch, bucket
 from probes.codec import moment
 from probes.model import CertificateReport, Target
 
+LOG = logging.getLogger("bot.watchlist")
 Row: TypeAlias = dict[str, Any]
 KEPT: Final = timedelta(days=400)  # a year to compare with, and some
 MOST_RUNS: Final = 500  # of one lookout and kind: what flaps for months is known by then
@@ -71,10 +74,15 @@ class Looked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What came of a batch: how many notes, and the lookouts whose news were asked for."""
+    """What came of a batch: how many notes, the lookouts whose news were asked for, and those whose look could not be
+    stored: of these nothing was learned."""
 
-    notes: int
-    told: frozenset[int]
+    notes: int = 0
+    told: frozenset[int] = frozenset()
+    failed: frozenset[int] = frozenset()
+
+    def __add__(self, other: Recorded) -> Recorded:
+        return Recorded(notes=self.notes + other.notes, told=self.told | other.told, failed=self.failed | other.failed)
 
 
 class Watchlist:
@@ -227,6 +235,14 @@ class Watchlist:
         sql = f"select l.team, {_LOOKOUT} from lookouts l where id in ({watched}) order by id"  # noqa: S608 - ours
         return [_lookout_of(row) for row in await self._memory._run(self._memory._rows, sql)]
 
+    async def untold(self) -> list[int]:
+        """The lookouts that have recovered, which some channel that was told of the fault does not know."""
+        sql = (
+            f"select distinct w.lookout from watches w join lookouts l on l.id = w.lookout where {_HEARD}"  # noqa: S608
+            " and w.told is not null and l.status != 'broken'"
+        )
+        return [int(row["lookout"]) for row in await self._memory._run(self._memory._rows, sql)]
+
     async def bundle(self, sha256: str) -> str:
         """The PEM of a CA bundle; empty when there is none."""
         rows = await self._memory._run(self._memory._rows, "select pem from bundles where sha256 = ?", sha256)
@@ -236,28 +252,41 @@ class Watchlist:
 
     async def record(self, looked: Sequence[Looked], news_of: NewsOf, now: datetime) -> Recorded:
         """Store looks, each with what there is to say of it; some in a transaction, for requests wait for none."""
-        notes, told = 0, frozenset[int]()
+        recorded = Recorded()
         for start in range(0, len(looked), _LOOKS_AT_ONCE):
             part = looked[start : start + _LOOKS_AT_ONCE]
-            recorded = await self._memory._write(self._record, part, news_of, now)
-            notes, told = notes + recorded.notes, told | recorded.told
-        return Recorded(notes=notes, told=told)
+            try:
+                recorded += await self._memory._write(self._record, part, news_of, now)
+            except Exception:
+                LOG.exception("looks not stored")
+                recorded += Recorded(failed=frozenset(one.seen.lookout for one in part))
+        return recorded
 
     def _record(self, looked: Sequence[Looked], news_of: NewsOf, now: datetime) -> Recorded:
-        notes, told = 0, set()
+        recorded = Recorded()
         for one in looked:
-            changed = self._keep_look(one.seen)
-            after = one.step.lookout
-            is_time = wants_news(after, now)
-            self._keep_state(after, one.seen, now if is_time or changed else None)
-            if one.seen.ms:
-                self._keep_pace(one.seen)
-            if changed or is_time:
-                said = self._news(one.seen, news_of, now, changed=changed)
-                self._memory._note(said)
-                notes += len(said)
-                told.add(one.seen.lookout)
-        return Recorded(notes=notes, told=frozenset(told))
+            try:
+                with self._memory._db.atomic():  # what is odd about one endpoint costs the others nothing
+                    recorded += self._record_one(one, news_of, now)
+            except sqlite3.OperationalError:  # the disk's fault: it concerns all of them
+                raise
+            except Exception:
+                LOG.exception("look not stored lookout=%s", one.seen.lookout)
+                recorded += Recorded(failed=frozenset({one.seen.lookout}))
+        return recorded
+
+    def _record_one(self, one: Looked, news_of: NewsOf, now: datetime) -> Recorded:
+        changed = self._keep_look(one.seen)
+        after = one.step.lookout
+        is_time = wants_news(after, now)
+        self._keep_state(after, one.seen, now if is_time or changed else None)
+        if one.seen.ms:
+            self._keep_pace(one.seen)
+        if not changed and not is_time:
+            return Recorded()
+        said = self._news(one.seen, news_of, now, changed=changed)
+        self._memory._note(said)
+        return Recorded(notes=len(said), told=frozenset({one.seen.lookout}))
 
     def _keep_look(self, seen: Seen) -> bool:
         """Count it, or begin a new run; whether it saw something else than the one before."""

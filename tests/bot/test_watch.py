@@ -7,13 +7,18 @@ import json
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot.model import Check
+from bot import looks, schedule
+from bot.history import History
+from bot.model import Check, Content, Note
 from bot.render import watch as render
-from probes.model import Report
+from bot.watched import Lookout, Watch
+from bot.watchlist import Looked, Watchlist
+from probes.model import Report, Target
 from tests.bot import reports
 from tests.bot.conftest import Desk, Json, said
 from tests.pki import authority
@@ -387,9 +392,61 @@ async def test_looks_go_on_after_a_restart_and_nothing_is_told_twice(desk: Desk,
     await desk.stop()
     world.looks.clear()
     await desk.start()
-    await desk.workspace.wait_for(lambda: world.looks)  # what is broken is looked at again at once
+    async with asyncio.timeout(20):
+        while not world.looks:  # what is broken is looked at again at once
+            await asyncio.sleep(0.02)
     await desk.settled()
     assert rows(desk, "select count(*), max(checks) from incidents") == [(1, 1)]
+
+
+async def test_a_recovery_that_was_cut_off_before_it_was_told_is_told_after_the_restart(
+    desk: Desk, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.tls("watch add api.example.com")
+    await looked(desk, 1)
+    world.broken["api.example.com"] = "validity.expired"
+    await sweep(desk)
+    await desk.headline("api.example.com is broken")
+    await until(desk, "select told from watches", ["validity.expired"])
+    await desk.settled()
+    monkeypatch.setattr("bot.watch.GATHERED_S", 60.0)
+    del world.broken["api.example.com"]
+    await sweep(desk, 2)
+    await until(desk, "select status from lookouts", ["ok"])
+    await desk.stop()
+    monkeypatch.setattr("bot.watch.GATHERED_S", 0.05)
+    await desk.start()
+    await until(desk, "select state from incidents", ["recovered"])
+    await desk.headline("api.example.com is healthy")
+    await until(desk, "select told from watches", [None])
+
+
+async def test_a_look_that_cannot_be_stored_costs_the_others_nothing(tmp_path: Path) -> None:
+    history = await History.open(tmp_path / "memory.db")
+    try:
+        watchlist, now = Watchlist(history), datetime.now(UTC)
+        looked = []
+        for host in ("odd.test", "plain.test"):
+            lookout = Lookout(id=0, team="T", target=Target.parse(host))
+            watch = Watch(id=0, team="T", channel="C1", lookout=lookout, added_by="U1", added_at=now)
+            stored = await watchlist.add(watch, "", most=10)
+            assert stored is not None
+            ask = looks.Ask(
+                lookout=stored.lookout.id, kind="full", check=Check(target=lookout.target), known="", bundle=""
+            )
+            seen = looks.told(ask, reports.healthy(host))
+            looked.append(Looked(seen=seen, step=schedule.step(stored.lookout, seen)))
+
+        def news_of(watch: Watch, *_: object) -> list[Note]:
+            if watch.target.host == "odd.test":
+                raise ValueError("odd")
+            return [Note(key="news", kind="message", team="T", channel="C1", content=Content(text="news"))]
+
+        recorded = await watchlist.record(looked, news_of, now)
+        assert recorded.failed == {looked[0].seen.lookout} and recorded.notes == 1
+        assert [len(await watchlist.runs(one.seen.lookout, limit=5)) for one in looked] == [0, 1]
+    finally:
+        await history.close()
 
 
 async def test_a_target_that_may_not_be_looked_at_says_so_in_the_list(desk: Desk) -> None:
