@@ -12,13 +12,14 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from functools import lru_cache
+from typing import Final, Protocol
 
 from bot import expiry, lineages
 from bot.casebook import Casebook
 from bot.drift_book import DriftBook, completed, is_snoozed, text_of
 from bot.expiry import CALLS_OWNER, Certificates, SeenInCt
-from bot.lineages import Judged, Lineage, Mass, Refused
+from bot.lineages import Judged, Lineage, LookAt, Mass, Refused
 from bot.model import Content, Intake, Note
 from bot.plain import typed
 from bot.render import expiry as words
@@ -29,6 +30,10 @@ from probes.ari import Window
 from probes.model import CertificateReport
 
 LOG = logging.getLogger("bot.lineages")
+# A lineage with so much to read (some forty places) is gathered: its looks are worked in together, as many at once or
+# as soon as somebody flushes. What dies with the process meanwhile is seen again by the next look that asks for news.
+_CROWD: Final = 10_000  # characters of its state
+_AT_ONCE: Final = 1_000
 
 
 class NewerOf(Protocol):
@@ -69,6 +74,7 @@ class LineageBook:
         self._newer_of = newer_of
         self._anchored = anchored
         self._drift = DriftBook(memory, watchlist)
+        self._gathered: list[_Gathered] = []  # the memory's thread alone
 
     # ── looks ───────────────────────────────────────────────────────────────────
 
@@ -84,27 +90,110 @@ class LineageBook:
         the same transaction."""
         try:
             with self._memory._db.atomic():
-                of_certificates = self._seen(watch, after, certificates, now)
+                groups, silent = _grouped(after, certificates)
+                if self._is_crowded(watch, groups):
+                    self._gathered.append(_Gathered(watch=watch, after=after, certificates=certificates, at=now))
+                    of_certificates = self._work_in(now) if len(self._gathered) >= _AT_ONCE else []
+                else:
+                    of_certificates = self._seen(watch, after, groups, silent, certificates, now)
                 return [*of_certificates, *self._drift.news(watch, before, after, certificates, now)]
         except Exception:
             LOG.exception("news of a look failed watch=%s look=%s", watch.id, after.id)
             return ()
 
+    async def flush(self, now: datetime) -> int:
+        """Work in the looks at crowded lineages that still wait; how many notes that is."""
+
+        def flushed() -> int:
+            notes = self._work_in(now)
+            self._memory._note(notes)
+            return len(notes)
+
+        return await self._memory._write(flushed) if self._gathered else 0
+
+    def _is_crowded(self, watch: Watch, groups: Iterable[tuple[str, ...]]) -> bool:
+        """Does one of the lineages that a look of *watch* concerns have too much to be read at each look?"""
+        keys = json.dumps([lineages.names_key(names) for names in groups])
+        rows = self._memory._rows(
+            "select 1 from lineages where length(state) > ?1 and (id in (select lineage from lineage_watches where"
+            " watch = ?2) or (team = ?3 and channel = ?4 and names_key in (select value from json_each(?5)))) limit 1",
+            _CROWD,
+            watch.id,
+            watch.team,
+            watch.channel,
+            keys,
+        )
+        return bool(rows)
+
+    def _work_in(self, now: datetime) -> list[Note]:
+        """All gathered looks, each lineage read, judged and written once."""
+        gathered, self._gathered = self._gathered, []
+        loaded: dict[int, Lineage] = {}
+        by_key: dict[tuple[str, str, tuple[str, ...], str], int] = {}
+        looks: dict[int, list[LookAt]] = {}
+        revoked: dict[int, set[str]] = {}
+        snoozed: dict[int, bool] = {}
+        certificates: dict[str, CertificateReport] = {}
+        for each in gathered:
+            watch, after = each.watch, each.after
+            groups, silent = _grouped(after, each.certificates)
+            certificates.update(each.certificates)
+            concerned: dict[int, dict[str, tuple[str, ...]]] = {}
+            for key, served in groups.items():
+                place = (watch.team, watch.channel, key, watch.owner or "")
+                if place not in by_key:
+                    leaf = each.certificates[next(iter(served.values()))[0]]
+                    linked = self._of_watch(watch.id)
+                    lineage = self._lineage_for(watch, linked, tuple(leaf.names) or (leaf.subject,), key)
+                    loaded.setdefault(lineage.id, lineage)
+                    by_key[place] = lineage.id
+                concerned[by_key[place]] = served
+            for number in self._linked_to(watch.id):
+                if number not in loaded:
+                    loaded.update((one.id, one) for one in self._of_watch(watch.id) if one.id not in loaded)
+                concerned.setdefault(number, {})
+            showing = {one.address for one in after.sighting.served if one.chain} - set(silent)
+            bad = _revoked(after)
+            for number, served in concerned.items():
+                looks.setdefault(number, []).append(
+                    LookAt(
+                        watch=watch.id,
+                        target=str(watch.target),
+                        served=served,
+                        silent=tuple(silent) if after.sighting.served else None,
+                        others=frozenset(showing - served.keys()),
+                        at=each.at,
+                    )
+                )
+                revoked.setdefault(number, set()).update(path[0] for at, path in served.items() if at in bad)
+                snoozed[number] = snoozed.get(number, True) and is_snoozed(watch, each.at)
+        notes: list[Note] = []
+        for number, of_lineage in looks.items():
+            was = loaded[number]
+            known = self._known(was, certificates)
+            after_all = lineages.seen_at_once(was, of_lineage, known)
+            if revoked[number]:
+                after_all = lineages.found_revoked(after_all, revoked[number])
+            notes += self._progress(was, after_all, now)
+            notes += self._judge(was, after_all, known, now, snoozed=snoozed[number])
+            self._link(after_all)
+        return notes
+
+    def _linked_to(self, watch: int) -> list[int]:
+        rows = self._memory._rows("select lineage from lineage_watches where watch = ?", watch)
+        return [int(row["lineage"]) for row in rows]
+
     def _seen(
-        self, watch: Watch, after: Look, certificates: Mapping[str, CertificateReport], now: datetime
+        self,
+        watch: Watch,
+        after: Look,
+        groups: Mapping[tuple[str, ...], Mapping[str, tuple[str, ...]]],
+        silent: Sequence[str],
+        certificates: Mapping[str, CertificateReport],
+        now: datetime,
     ) -> list[Note]:
         sighting = after.sighting
-        groups: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {}
-        silent = []
-        for each in sighting.served:
-            leaf = certificates.get(each.chain[0]) if each.chain else None
-            if leaf is None or expiry.validity(leaf) is None:
-                silent.append(each.address)
-                continue
-            names = tuple(leaf.names) or (leaf.subject,)
-            group = groups.setdefault(_folded(names), {})
-            group[each.address] = expiry.path_of(each.chain, certificates)
-        found: dict[int, tuple[Lineage, dict[str, tuple[str, ...]]]] = {}
+        found: dict[int, tuple[Lineage, Mapping[str, tuple[str, ...]]]] = {}
         linked = self._of_watch(watch.id)
         for key, served in groups.items():
             leaf = certificates[next(iter(served.values()))[0]]
@@ -112,7 +201,7 @@ class LineageBook:
             found[lineage.id] = (lineage, served)
         for lineage in linked:
             found.setdefault(lineage.id, (lineage, {}))
-        revoked = {address for code, _, where in sighting.findings if code == "revocation.revoked" for address in where}
+        revoked = _revoked(after)
         showing = {each.address for each in sighting.served if each.chain} - set(silent)
         notes: list[Note] = []
         for lineage, served in found.values():
@@ -419,6 +508,37 @@ class LineageBook:
 # ── small ───────────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gathered:
+    """A look at a crowded lineage, waiting to be worked in with others."""
+
+    watch: Watch
+    after: Look
+    certificates: Mapping[str, CertificateReport]
+    at: datetime
+
+
+def _grouped(
+    after: Look, certificates: Mapping[str, CertificateReport]
+) -> tuple[dict[tuple[str, ...], dict[str, tuple[str, ...]]], list[str]]:
+    """The paths served, by address, for each set of names; and the addresses that showed no certificate."""
+    groups: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {}
+    silent = []
+    for each in after.sighting.served:
+        leaf = certificates.get(each.chain[0]) if each.chain else None
+        if leaf is None or expiry.validity(leaf) is None:
+            silent.append(each.address)
+            continue
+        group = groups.setdefault(_folded(tuple(leaf.names) or (leaf.subject,)), {})
+        group[each.address] = expiry.path_of(each.chain, certificates)
+    return groups, silent
+
+
+def _revoked(after: Look) -> set[str]:
+    found = after.sighting.findings
+    return {address for code, _, where in found if code == "revocation.revoked" for address in where}
+
+
 def _root(lineage: Lineage, judged: Judged, known: Certificates, *, was_open: bool) -> Content | None:
     if not lineage.is_open:
         return words.closed(lineage, known) if was_open else None
@@ -442,7 +562,8 @@ def _with_answers(lineage: Lineage, windows: Mapping[str, Window], known: Certif
     return lineage
 
 
-def _folded(names: Iterable[str]) -> tuple[str, ...]:
+@lru_cache(maxsize=256)
+def _folded(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted({name.rstrip(".").lower() for name in names}))
 
 

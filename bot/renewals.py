@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -23,6 +24,7 @@ from probes.net.ari import RenewalInformation
 
 LOG = logging.getLogger("bot.renewals")
 _EVERY_S: Final = 600.0
+_FLUSHED_EVERY_S: Final = 5.0
 _APART_S: Final = 0.05  # between two questions: a round of thousands is no burst
 _PROBLEMS: Final = 5  # in a row: the CA cannot answer now, the rest waits for the next round
 _NEXT_ROUND: Final = timedelta(hours=6)
@@ -54,12 +56,17 @@ class Renewals:
 
     async def run(self) -> None:
         """Until cancelled; a round that fails by our own fault does not end the others."""
+        next_round = 0.0
         while True:
             try:
-                await self.round()
+                if await self._book.flush(self._clock()):
+                    self._outbox.wake()
+                if time.monotonic() >= next_round:
+                    next_round = time.monotonic() + _EVERY_S
+                    await self.round()
             except Exception:
                 LOG.exception("a round of renewal information failed")
-            await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(_FLUSHED_EVERY_S)
 
     async def round(self) -> None:
         """Tidy up, and ask each CA whose pause is over."""

@@ -255,3 +255,45 @@ def test_a_wish_that_is_taken_back_closes_its_thread() -> None:
     calm = lineages.suggested(lineage, Suggested(certificate=OLD.sha256, window=window, heard_at=day(6)))
     judged = judge(calm, day(6))
     assert judged.lineage.ended == "withdrawn" and judged.say is not None
+
+
+# ── many endpoints, one certificate ─────────────────────────────────────────────
+
+
+SEEN_AT = st.tuples(
+    st.integers(1, 3), st.lists(st.sampled_from(["1-old", "1-new", "2-old", "2-new", "2-silent"]), max_size=3)
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(SEEN_AT, max_size=25))
+def test_looks_at_once_come_to_the_same_as_one_after_the_other(made: list[tuple[int, list[str]]]) -> None:
+    one_by_one, looks = EMPTY, []
+    for number, (watch, shown) in enumerate(made):
+        at = day(61) + timedelta(hours=9 * number)
+        by_address = {f"{watch}.{each[0]}": each[2:] for each in shown}
+        leaves = {address: OLD if state == "old" else NEW for address, state in by_address.items() if state != "silent"}
+        each = lineages.LookAt(
+            watch=watch,
+            target="a.test:443",
+            served={address: (leaf.sha256,) for address, leaf in leaves.items()},
+            silent=tuple(address for address, state in by_address.items() if state == "silent") if shown else None,
+            others=frozenset(),
+            at=at,
+        )
+        looks.append(each)
+        one_by_one = lineages.seen(
+            one_by_one,
+            watch=watch,
+            target=each.target,
+            served=each.served,
+            silent=[place.address for place in one_by_one.places] if each.silent is None else each.silent,
+            others=(),
+            certificates=KNOWN,
+            now=at,
+        )
+    at_once = lineages.seen_at_once(EMPTY, looks, KNOWN)
+    assert at_once.places == one_by_one.places
+    assert at_once.left == one_by_one.left
+    assert at_once.looked_at == one_by_one.looked_at
+    assert set(one_by_one.replacements) <= set(at_once.replacements)

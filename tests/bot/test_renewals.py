@@ -201,3 +201,33 @@ async def test_our_own_fault_in_one_look_does_not_cost_the_others(room: Room, ca
     assert "news of a look failed" in caplog.text
     lookout = (await room.watchlist.lookouts())[0]
     assert [each.count for each in await room.watchlist.runs(lookout.id, limit=3)] == [2]
+
+
+async def test_one_certificate_at_many_endpoints_is_one_thread_and_is_read_once(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.lineage_book._CROWD", 400)  # two places or so: the third look is gathered
+    shared = certificate(("*.many.test",), day(0), 90, issuer=ISSUER)
+    names = [f"h{number}.many.test" for number in range(12)]
+    for name in names:
+        room.leaves[name] = shared
+        await room.watch(name)
+    room.now = day(76)
+    for name in names:
+        await room.look(name)
+    before = await room.said()
+    assert await room.book.flush(room.now) > 0
+    assert await room.book.flush(room.now) == 0
+    roots = [(key, text) for key, text in await room.said() if key.count(":") == 2]
+    assert len(roots) == 1 and len(before) <= 1
+    [lineage] = await room.book.open_ones("T1")
+    assert {place.target for place in lineage.places} == {f"{name}:443" for name in names}
+
+    room.now = day(77)
+    renewed = certificate(("*.many.test",), day(77), 90, issuer=ISSUER)
+    for name in names:
+        room.leaves[name] = renewed
+        await room.look(name)
+    await room.book.flush(room.now)
+    assert await room.book.open_ones("T1") == []
+    assert any("closed" in key for key, _ in await room.said())
