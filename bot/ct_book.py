@@ -38,7 +38,7 @@ MOST_GUARDS: Final = 2_000  # domains of a workspace
 MOST_SIMILAR: Final = 200  # domains whose look-alikes are looked for: they cost more than matches
 KEPT_NAMES: Final = 100  # of one certificate
 _MOST_LOOKALIKES: Final = 200  # of one domain a day
-_MOST_ALONE: Final = 20  # messages of one channel within an hour; what comes beyond shares one
+_MOST_ALONE: Final = 5  # unanswered messages of one channel within an hour; what comes beyond shares one
 _ALONE_WITHIN: Final = timedelta(hours=1)
 CAA_ATTEMPTS: Final = 3
 CHANGES_KEPT: Final = 50

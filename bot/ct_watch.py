@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("bot.ct")
 _AGAIN_S: Final = (0.2, 1.0, 5.0, 30.0, 60.0)  # after the reader ended
-_LONG_ENOUGH_S: Final = 60.0  # that it ran: its end was no fault of its beginning
 _EXAMINED_EVERY_S: Final = 30.0
 _SERVED_EVERY: Final = timedelta(minutes=2)
 _SERVED_FOR: Final = timedelta(days=7)
@@ -53,6 +52,7 @@ class CtWatch:
         self._found = asyncio.Event()
         self._statuses: dict[str, Status] = {}
         self._trouble = ""
+        self._has_kept = False
         self._served_at: datetime | None = None
         self.reader = Reader(Keeper(load=book.load, commit=self._commit, told=self._told))
 
@@ -94,14 +94,14 @@ class CtWatch:
                 self._trouble = ""
                 await self._changed.wait()
                 continue
-            began = asyncio.get_running_loop().time()
+            self._has_kept = False
             try:
                 await self._serve(domains, similar)
             except Exception:
                 LOG.exception("ct reader")
-            lasted = asyncio.get_running_loop().time() - began
-            attempts = 0 if lasted > _LONG_ENOUGH_S else min(attempts + 1, len(_AGAIN_S))
-            await asyncio.sleep(_AGAIN_S[max(attempts - 1, 0)])
+            # One that kept something works: its end was no fault of its beginning.
+            attempts = 0 if self._has_kept else min(attempts + 1, len(_AGAIN_S) - 1)
+            await asyncio.sleep(_AGAIN_S[attempts])
 
     async def _serve(self, domains: Sequence[str], similar: Sequence[str]) -> None:
         """One reader, from its start until it ends or nothing is watched any more."""
@@ -131,6 +131,7 @@ class CtWatch:
 
     async def _commit(self, position: Position, found: Sequence[Found], events: Sequence[Event]) -> None:
         notes = await self._book.commit(position, found, events, self._clock())
+        self._has_kept = True
         if found:
             self._found.set()
         if notes:

@@ -193,17 +193,10 @@ def _of_domain(issued: Issued, guard: Guard, known: Known, ca_domains: Sequence[
     if ca and ca in known.cas:
         return Verdict(is_expected=True, because=f"its CA is known for {guard.domain}")
     if known.cas:
-        return Verdict(is_expected=False, because=f"neither its CA nor its key was seen for {guard.domain} before")
+        return Verdict(is_expected=False, because=f"neither its CA nor its key is known for {guard.domain}")
     return Verdict(is_expected=False, because=f"no CA is known for {guard.domain} yet")
 
 
 def is_forbidden(caa: Iterable[CaaFinding] | None) -> bool:
     """Whether CAA forbade a name of it, as far as was seen."""
     return any(each.verdict == "forbidden" for each in caa or ())
-
-
-def covers(names: Iterable[str], host: str) -> bool:
-    """Is *host* one of *names*, or below a wildcard among them (RFC 9525 section 6.3)?"""
-    host = host.rstrip(".").lower()
-    parent = host.partition(".")[2]
-    return any(name == host or (parent and name == f"*.{parent}") for name in (n.lower() for n in names))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,11 @@ def source(folder: Path, *listed: Listed, resolver: Endpoint = NO_RESOLVER, **mo
     return CtSource(log_list=str(path), manners=replace(MANNERS, resolver=resolver), **chosen)
 
 
-async def begun(desk: Desk, domain: str, *, channel: str | None = None, options: str = "") -> None:
+async def begun(desk: Desk, domain: str, *, channel: str | None = None, options: str = "", logs: int = 1) -> None:
     """*domain* is watched, and every log is at its end."""
     await desk.tls(f"ct watch {domain} {options}".strip(), channel=channel)
     await desk.worked_off()
-    await followed(desk)
+    await followed(desk, logs)
 
 
 async def followed(desk: Desk, logs: int = 1) -> None:
@@ -72,3 +73,31 @@ async def issuance(desk: Desk, containing: str, *, channel: str | None = None) -
     message = await desk.workspace.wait_for(found)
     assert message is not None
     return message
+
+
+async def evidence_of(desk: Desk, root: Json, channel: str | None = None) -> bytes:
+    """The JSON file in the thread of *root*."""
+    ws = desk.workspace
+
+    def found() -> bytes | None:
+        thread = ws.thread(channel or ws.incidents, root["ts"])
+        files = [file for m in thread for file in m.get("files") or () if file["name"].endswith(".json")]
+        return ws.files.file(files[0]["id"]).content if files else None
+
+    content = await ws.wait_for(found)
+    assert content is not None
+    return content
+
+
+def children(module: str) -> list[int]:
+    """The processes that this one started as `python -m MODULE` and that are alive."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            if module.encode() in words and int(fields[1]) == os.getpid() and fields[0] != "Z":
+                found.append(int(entry.name))
+    return found

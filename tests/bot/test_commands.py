@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot import commands
-from bot.model import Check, Help, HistoryQuery, Misread, NotYet
+from bot.model import Check, Help, HistoryQuery, Misread
 from probes.model import Endpoint, Target
 
 
@@ -101,11 +101,6 @@ def test_help_is_what_nothing_means() -> None:
 def test_history_takes_anything_or_nothing() -> None:
     assert commands.parse("history") == HistoryQuery()
     assert commands.parse("history <http://a.example.com|a.example.com>") == HistoryQuery(word="a.example.com")
-
-
-@pytest.mark.parametrize("word", sorted(commands.PLANNED))
-def test_a_planned_command_is_known_as_such(word: str) -> None:
-    assert commands.parse(f"{word} something") == NotYet(word=word)
 
 
 def test_the_mention_before_a_command_is_taken_off() -> None:
