@@ -660,8 +660,9 @@ class Work:
     async def _quotable(self, intake: Intake) -> list[str]:
         """The channels whose checks may be told where *intake* was asked: that one itself, and the public ones where
         all who read along are members of the workspace, and so is who asked."""
-        is_member = await self._people.is_member(intake.team, intake.user)
-        if is_member is False or await self._rooms.is_shared(intake.team, intake.channel):
+        # Nobody asked for a look: what it says stands in the channel, and there the channel alone decides.
+        is_member = not intake.user or await self._people.is_member(intake.team, intake.user)
+        if not is_member or await self._rooms.is_shared(intake.team, intake.channel):
             return [intake.channel]
         others = await self._history.channels(intake.team, limit=_MOST_ROOMS)
         others = [room for room in others if room != intake.channel]

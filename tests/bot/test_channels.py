@@ -262,6 +262,17 @@ async def test_while_slack_does_not_say_who_somebody_is_nothing_is_changed(idle_
     await idle_desk.whisper("could not ask Slack")
 
 
+async def test_while_slack_does_not_say_who_somebody_is_nothing_of_other_channels_is_told(desk: Desk) -> None:
+    ws = desk.workspace
+    ws.faults.answer("users.info", times=9, error="internal_error")
+    await desk.tls(f"check {SECRET}", channel=ws.general)
+    await desk.worked_off()
+    before = len(desk.bot_messages())
+    await ws.mention(ws.me, ws.incidents, "history")
+    answer = await ws.wait_for(lambda: desk.bot_messages()[before:])
+    assert SECRET not in said(answer[0])
+
+
 async def test_a_private_channels_checks_are_told_there_alone(desk: Desk) -> None:
     ws = desk.workspace
     private = ws.team.add_channel("board", {ws.me, ws.bot}, is_private=True).id
