@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
 from typing import Any, Final, TypeAlias
@@ -96,12 +97,23 @@ class Digesting:
         now = self._now()
         for planned in await self._book.plans():
             if self._places.is_open(planned.team, planned.channel):
-                await self._post_if_due(planned, now)
+                with self._alone(planned):
+                    await self._post_if_due(planned, now)
         if self._refreshed_at is None or now - self._refreshed_at >= _KEPT_CURRENT_EVERY:
             self._refreshed_at = now
             for posted in await self._book.current(now):
                 if self._places.is_open(posted.team, posted.channel):
-                    await self._keep_current(posted, now)
+                    with self._alone(posted):
+                        await self._keep_current(posted, now)
+
+    @staticmethod
+    @contextmanager
+    def _alone(digest: Planned | Posted) -> Iterator[None]:
+        """What is odd about one channel keeps no other from its digest; it is tried again with the next turn."""
+        try:
+            yield
+        except Exception:
+            LOG.exception("digest failed team=%s channel=%s", digest.team, digest.channel)
 
     async def _post_if_due(self, planned: Planned, now: datetime) -> None:
         day, due = last_due(planned.plan, now)

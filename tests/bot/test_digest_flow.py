@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -189,6 +190,15 @@ async def test_a_source_that_fails_does_not_take_the_digest_with_it(bench: Bench
     bench.clock.now = datetime(2026, 3, 27, 13, 1, tzinfo=UTC)
     await digesting.turn()
     assert "could not be read" in (await bench.posted())[0][1]
+
+
+async def test_what_is_odd_about_one_channel_keeps_no_other_from_its_digest(bench: Bench) -> None:
+    gone = replace(plan_of(["13:00", "UTC"]), zone="Europe/Kyiw")  # known once, and not to this machine any more
+    await bench.book.plan(Planned(team="T1", channel="C0", plan=gone, set_by="U1", set_at=bench.clock()), 0, ())
+    digesting = await bench.planned("13:00 UTC")
+    bench.clock.now = datetime(2026, 3, 27, 13, 1, tzinfo=UTC)
+    await digesting.turn()
+    assert [key for key, _ in await bench.posted()] == ["digest:T1:C1:2026-03-27"]
 
 
 async def test_an_archived_channel_gets_none(bench: Bench) -> None:
