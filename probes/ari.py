@@ -98,11 +98,11 @@ def _seconds(text: str | None, now: datetime) -> timedelta | None:
     """Retry-After is a number of seconds or an HTTP date (RFC 9110 section 10.2.3)."""
     if text is None:
         return None
-    if text.strip().isdigit() and len(text.strip()) < 12:
+    if re.fullmatch(r"[0-9]{1,11}", text.strip()):
         return timedelta(seconds=int(text))
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return (until if until.tzinfo else until.replace(tzinfo=UTC)) - now
 

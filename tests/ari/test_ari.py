@@ -93,6 +93,7 @@ def test_no_bytes_raise_anything_but_malformed(body: bytes) -> None:
         (None, timedelta(hours=6)),
         ("soon", timedelta(hours=6)),
         ("-5", timedelta(hours=6)),
+        ("²", timedelta(hours=6)),  # a digit, and no number
     ],
 )
 def test_retry_after_is_held_within_a_minute_and_a_day(header: str | None, pause: timedelta) -> None:
