@@ -22,8 +22,8 @@ MOST_KEYS: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """A certificate that was issued before. *issuer* is a distinguished name as crt.sh writes it; *spki*: hex SHA-256 of
-    its key, empty where it was not read."""
+    """A certificate that was issued before. *issuer* is a distinguished name as crt.sh writes it; *spki*: hex SHA-256
+    of its key, empty where it was not read."""
 
     number: int
     issuer: str

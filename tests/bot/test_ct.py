@@ -97,9 +97,9 @@ async def test_a_reader_that_is_killed_repeats_nothing_and_skips_nothing(
         log.submit(authority.issue(f"n{number}.example.test"))
         if number % 2:
             await issuance(desk, f"n{number}.example.test")
-        [child] = children("bot.ct_reader")
+        [child] = children("bot.ct_follower")
         os.kill(child, signal.SIGKILL)
-        await until(lambda dead=child: children("bot.ct_reader") not in ([], [dead]))  # type: ignore[misc]
+        await until(lambda dead=child: children("bot.ct_follower") not in ([], [dead]))  # type: ignore[misc]
     for number in range(4):
         await issuance(desk, f"n{number}.example.test")
     await desk.settled()
@@ -388,7 +388,7 @@ async def test_without_a_log_list_it_says_what_to_set(desk: Desk) -> None:
     await desk.tls("ct list")
     await desk.settled()
     assert not rows(desk, "select 1 from ct_guards")
-    assert not children("bot.ct_reader")
+    assert not children("bot.ct_follower")
 
 
 async def test_a_list_that_cannot_be_read_is_said(idle_desk: Desk, log: CtLog, tmp_path: Path) -> None:
@@ -415,7 +415,7 @@ async def test_with_the_last_domain_the_reader_ends(idle_desk: Desk, log: CtLog,
     await desk.start(ct=source(tmp_path, log.listed("rfc6962")))
     await begun(desk, "example.test")
     await desk.tls("ct remove example.test")
-    await until(lambda: not children("bot.ct_reader"))
+    await until(lambda: not children("bot.ct_follower"))
     log.submit(Authority().issue("api.example.test"))
     await begun(desk, "example.test")
     log.submit(Authority(seed=4).issue("later.example.test"))
