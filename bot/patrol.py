@@ -38,6 +38,7 @@ _MOST_IN_A_FRAME: Final = 200
 _GATHERED_S: Final = 0.05  # answers that come within this time travel together
 _ATTEMPTS: Final = 2
 _TICK_S: Final = 0.2
+_AGAIN_S: Final = 1.0  # before a child that could not be started is tried once more
 _HELD_UP_S: Final = 1.0  # the processor was elsewhere for so long: silence in that time proves nothing
 
 
@@ -87,7 +88,12 @@ class Patrol:
     async def _send(self) -> None:
         """One task sends: frames keep whole, and what is asked meanwhile goes along."""
         while self._unsent and not self._closed:
-            process = await self._child()
+            try:
+                process = await self._child()
+            except OSError as error:  # no memory, no processes left, or it died while it was told its options
+                LOG.error("patrol not started error=%s", error)
+                await asyncio.sleep(_AGAIN_S)
+                continue
             batch: list[tuple[int, Ask]] = []
             while self._unsent and len(batch) < _MOST_IN_A_FRAME:
                 number = self._unsent.popleft()

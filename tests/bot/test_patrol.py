@@ -86,6 +86,20 @@ async def test_after_its_death_it_begins_again_and_finishes_what_was_asked(lab: 
     assert {seen.status for seen in found} == {"ok"}
 
 
+async def test_a_child_that_cannot_be_started_is_tried_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bot.patrol._AGAIN_S", 0.05)
+    async with Patrol(options(lab)) as look:
+        with monkeypatch.context() as nowhere:
+            nowhere.setattr("sys.executable", "/nonexistent/python")
+            asked = asyncio.create_task(look(asking(lab, "healthy.lab")))
+            async with asyncio.timeout(10):
+                while "patrol not started" not in caplog.text:
+                    await asyncio.sleep(0.01)
+        assert (await asyncio.wait_for(asked, 20)).status == "ok"
+
+
 async def test_it_is_not_started_before_there_is_something_to_look_at(lab: Lab) -> None:
     async with Patrol(options(lab)) as look:
         assert look._process is None
