@@ -47,6 +47,7 @@ _CANARIES: Final = 5
 _DOMAINS: Final = 3
 _CANARIES_EVERY_S: Final = 30.0
 _PROGRESS_EVERY_S: Final = 3.0
+_PRUNED_AFTER_S: Final = 900.0
 _UNDER_WAY: Final = 1_000  # looks handed to the patrol and not answered
 
 
@@ -612,6 +613,8 @@ class Watching:
             self._outbox.wake()
 
     async def _pruned(self) -> None:
+        # Not with the start's own work; and a bot that is started anew each day forgets, too.
+        await asyncio.sleep(_PRUNED_AFTER_S)
         while True:
-            await asyncio.sleep(schedule.DAY.total_seconds())
             LOG.info("forgotten looks=%s", await self._watchlist.prune(self._clock()))
+            await asyncio.sleep(schedule.DAY.total_seconds())

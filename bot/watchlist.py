@@ -276,6 +276,8 @@ class Watchlist:
         return recorded
 
     def _record_one(self, one: Looked, news_of: NewsOf, now: datetime) -> Recorded:
+        if not self._memory._rows("select 1 from lookouts where id = ?", one.seen.lookout):
+            return Recorded()  # removed while it was looked at: nothing is kept of it
         changed = self._keep_look(one.seen)
         after = one.step.lookout
         is_time = wants_news(after, now)

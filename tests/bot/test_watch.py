@@ -445,6 +445,11 @@ async def test_a_look_that_cannot_be_stored_costs_the_others_nothing(tmp_path: P
         recorded = await watchlist.record(looked, news_of, now)
         assert recorded.failed == {looked[0].seen.lookout} and recorded.notes == 1
         assert [len(await watchlist.runs(one.seen.lookout, limit=5)) for one in looked] == [0, 1]
+
+        [_, plain] = await watchlist.watches("T")
+        await watchlist.remove(plain)
+        await watchlist.record(looked[1:], news_of, now)  # it was on its way when the watch was removed
+        assert await watchlist.runs(plain.lookout.id, limit=5) == []
     finally:
         await history.close()
 
