@@ -159,11 +159,12 @@ class CtWatch:
 
     async def _find_out(self) -> None:
         while True:
+            is_news = self._found.is_set()
             self._found.clear()
             try:
+                await self._look_for_served(is_news=is_news)
                 await self._examine()
                 await self._prove()
-                await self._look_for_served()
             except Died:
                 LOG.info("ct: the reader is not there to ask; again soon")
             except Exception:
@@ -209,10 +210,10 @@ class CtWatch:
             else None
         )
 
-    async def _look_for_served(self) -> None:
+    async def _look_for_served(self, *, is_news: bool) -> None:
         """Whether the watches of the channel, or of public ones beside it, see open cases served."""
         now = self._clock()
-        if self._served_at is not None and now - self._served_at < _SERVED_EVERY and not self._found.is_set():
+        if not is_news and self._served_at is not None and now - self._served_at < _SERVED_EVERY:
             return
         self._served_at = now
         rooms: dict[tuple[str, str], list[str]] = {}

@@ -1,8 +1,8 @@
 """Did somebody ask for this certificate? What a channel expects of a domain, and how an issuance compares. Pure.
 
 Expected is what the channel said (CAs by `--expect-ca`, answers given to earlier messages) and what can be seen: keys
-and CAs of the certificates that its own watch list finds served. What other channels watch decides nothing here: whoever
-could add a watch of an attacker's server elsewhere would silence this channel.
+and CAs of the certificates that its own watch list finds served. What other channels watch decides nothing here:
+whoever could add a watch of an attacker's server elsewhere would silence this channel.
 """
 
 from __future__ import annotations

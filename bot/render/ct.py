@@ -219,7 +219,8 @@ def _served(shown: Shown) -> str:
     if served.certificate:
         return f"*Served* already at {words.listed(map(_name, served.certificate), 4)}"
     if served.key:
-        return f"*Not served* where I look; a certificate with the same key is, at {words.listed(map(_name, served.key), 4)}"
+        where = words.listed(map(_name, served.key), 4)
+        return f"*Not served* where I look; a certificate with the same key is, at {where}"
     return "*Not served* anywhere that is watched"
 
 
@@ -362,15 +363,15 @@ def what_to_do(shown: Shown, incident: Incident, user: str) -> Content:
     steps = [
         f"*1. Ask who asked.* Whoever runs {code(domain, 100)}, its CDN, its mail and its hosting: a provider that was "
         "given a CNAME or a zone may request certificates by itself. If so, answer there, and remember its CA.",
-        f"*2. Find how control was shown.* Look for changes of the zone and of the hosts around {when(issued.logged_at)}: "
+        f"*2. Find how control was shown.* Look for changes of zone and hosts around {when(issued.logged_at)}: "
         f"records below {code('_acme-challenge.' + domain, 130)}, name servers, dangling CNAMEs, files below "
         f"{code('/.well-known/acme-challenge/')}.",
         f"*3. Have it revoked.* Write to {ca} with the serial number {code(issued.serial or '?', 80)} and the evidence "
         "in this thread. A CA must answer a problem report within 24 hours (CA/B Baseline Requirements 4.9.3, 4.9.5); "
         f"its address is in its certification practice statement{_contact(own)}.",
         _caa_step(domain, own, shown.caa),
-        "*5. Look for its use.* Where the key is a stranger's, names that lead elsewhere (DNS, hijacked routes) are what "
-        f"it is good for: {code('/tls check ' + _host(issued, domain), 160)} shows what is served now.",
+        "*5. Look for its use.* Where the key is a stranger's, names that lead elsewhere (DNS, hijacked routes) are "
+        f"what it is good for: {code('/tls check ' + _host(issued, domain), 160)} shows what is served now.",
     ]
     head = f"<@{user}> opened {named(incident)}. What to do:"
     return fit(f"What to do about {named(incident)}", [section(head), *(section(cut(step, 2900)) for step in steps)])
@@ -385,8 +386,8 @@ def _contact(own: Sequence[str]) -> str:
 def _caa_step(domain: str, own: Sequence[str], caa: Sequence[Finding] | None) -> str:
     if is_forbidden(caa):
         return (
-            "*4. Tell the CA that CAA forbade it.* The records stood when I looked; if they did when the CA checked (up "
-            "to 8 hours before), it has broken RFC 8659, and that is an incident of its own there."
+            "*4. Tell the CA that CAA forbade it.* The records stood when I looked; if they did when the CA checked "
+            "(up to 8 hours before), it has broken RFC 8659, and that is an incident of its own there."
         )
     record = code(f'{domain}. CAA 0 issue "YOUR-CA; accounturi=YOUR-ACCOUNT-URI"', 300)
     wild = code(f'{domain}. CAA 0 issuewild ";"', 200)
@@ -437,7 +438,8 @@ def aside(found: Since) -> tuple[str, ...]:
     malformed = sum(row["kind"] == "malformed-entry" for row in found.logs)
     if malformed:
         lines.append(
-            f"🔖 {words.counted(malformed, 'log entry', 'log entries')} could not be read; your names do not stand in them in plain letters."
+            f"🔖 {words.counted(malformed, 'log entry', 'log entries')} could not be read; "
+            "your names do not stand in them in plain letters."
         )
     lagging = [row for row in found.logs if row["kind"] == "lagging" and row["ended_at"] is None]
     if lagging:
@@ -463,8 +465,8 @@ def log_event(kind: str, severity: str, log: str, text: str, at: datetime, ended
 
 
 _MEANINGS: Final = {
-    "split-view": "It shows different people different trees: certificates may be hidden from you. Nothing that it says "
-    "is to be relied upon; browsers distrust such a log.",
+    "split-view": "It shows different people different trees: certificates may be hidden from you. Nothing that it "
+    "says is to be relied upon; browsers distrust such a log.",
     "shrunken": "A log only ever grows. What it took away may have been a certificate for you.",
     "inconsistent": "What it serves is not what it signed. Names are still looked for in what it serves.",
     "bad-signature": "Until its heads are signed again, nothing new of it counts.",
@@ -491,8 +493,9 @@ def list_changes(before: Mapping[str, tuple[str, str]], after: Mapping[str, tupl
 
 def off() -> Content:
     return words.answer(
-        "Certificate Transparency is not watched: my operator has set no list of logs. `CT_LOG_LIST` is the file or URL "
-        "of one (v3 JSON), as in `CT_LOG_LIST=https://www.gstatic.com/ct/log_list/v3/log_list.json`; I read it when I "
+        "Certificate Transparency is not watched: my operator has set no list of logs. `CT_LOG_LIST` is the file or "
+        "URL of one (v3 JSON), as in "
+        "`CT_LOG_LIST=https://www.gstatic.com/ct/log_list/v3/log_list.json`; I read it when I "
         "start."
     )
 
@@ -500,8 +503,8 @@ def off() -> Content:
 def not_allowed(*, is_unknown: bool) -> Content:
     if is_unknown:
         return words.answer(
-            "I could not ask Slack who belongs to ADMIN_USERGROUPS, so nothing was changed. Please try again; if it stays "
-            "so, the app lacks the scope usergroups:read or a group's id is wrong."
+            "I could not ask Slack who belongs to ADMIN_USERGROUPS, so nothing was changed. Please try again; if it "
+            "stays so, the app lacks the scope usergroups:read or a group's id is wrong."
         )
     return words.answer("What is expected is decided by members of my operator's user groups alone (ADMIN_USERGROUPS).")
 
@@ -543,7 +546,10 @@ def backfilled(found: Sequence[Mapping[str, Any]], at: datetime) -> str:
 
 
 def not_backfilled(why: str) -> str:
-    return f"The back-fill did not work: crt.sh says nothing now ({prose(why, 160)}). The watching does not need it; ask again later."
+    return (
+        f"The back-fill did not work: crt.sh says nothing now ({prose(why, 160)}). The watching does not need it; ask "
+        "again later."
+    )
 
 
 def full(most: int) -> Content:

@@ -219,7 +219,8 @@ def context_of(
     if good is not None:
         blocks.append(_worked(good, check, appeared))
     elif appeared:
-        blocks.append(section(cut("*What changed shortly before*\n" + "\n".join(f"• {line}" for line in appeared), 2900)))
+        lines = "\n".join(f"• {line}" for line in appeared)
+        blocks.append(section(cut(f"*What changed shortly before*\n{lines}", 2900)))
     if alike:
         blocks.append(_before(incident, alike, now))
     return fit(foreign(f"What is known about {incident.target} from before", 300), blocks) if blocks else None

@@ -107,7 +107,8 @@ def test_what_is_understood(text: str, command: CtCommand) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["ct watch", "ct watch com", "ct watch co.uk", "ct watch a.com b.com", "ct watch a.com --expect-ca", "ct wacth a.com",
+    ["ct watch", "ct watch com", "ct watch co.uk", "ct watch a.com b.com", "ct watch a.com --expect-ca",
+     "ct wacth a.com",
      "ct watch a.com --from start", "ct example.com", "ct remove", "ct watch a.com --expect-ca " + "x" * 101],
 )  # fmt: skip
 def test_what_is_not_understood_says_what_would_work(text: str) -> None:
