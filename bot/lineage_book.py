@@ -23,6 +23,7 @@ from bot.lineages import Judged, Lineage, LookAt, Mass, Refused
 from bot.model import Content, Intake, Note
 from bot.plain import typed
 from bot.render import expiry as words
+from bot.render.words import answer
 from bot.response import reply
 from bot.watched import Look, Watch
 from bot.watchlist import Watchlist
@@ -436,6 +437,10 @@ class LineageBook:
     def _refuse(self, intake: Intake, why: str, content: Content, now: datetime) -> None:
         self._memory._audited(intake.id, f"declined: {why}", "")
         self._memory._finish(intake.id, now, (reply(intake, content),), None)
+
+    async def declined(self, intake: Intake, why: str, now: datetime) -> None:
+        """The click changed nothing, and whoever clicked learns why."""
+        await self._memory._write(self._refuse, intake, "not a member", answer(why), now)
 
     async def tidy(self, now: datetime) -> int:
         """What is no longer watched is no longer warned of; how many notes that is."""

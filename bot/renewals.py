@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from bot.admins import Admins
 from bot.lineage_book import Heard, LineageBook
 from bot.model import Intake
 from bot.notify import Outbox
@@ -39,18 +40,26 @@ class Renewals:
         book: LineageBook,
         outbox: Outbox,
         ari: RenewalInformation | None,
+        admins: Admins | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._book = book
         self._outbox = outbox
         self._ari = ari
+        self._admins = admins
         self._clock = clock
 
     def acts(self) -> dict[str, Callable[[Intake], Awaitable[None]]]:
         return dict.fromkeys(words.ACTIONS, self.pressed)
 
     async def pressed(self, intake: Intake) -> None:
-        """*Acknowledge* and *Snooze*."""
+        """*Acknowledge* and *Snooze*; silence is for members of the workspace to ask for."""
+        admins = self._admins if intake.action == words.SNOOZE else None
+        if admins is not None and await admins.people.is_member(intake.team, intake.user) is False:
+            why = await admins.why_not(intake.team, intake.user)
+            await self._book.declined(intake, f"Not snoozed: {why}.", self._clock())
+            self._outbox.wake()
+            return
         await self._book.pressed(intake, self._clock())
         self._outbox.wake()
 

@@ -113,7 +113,7 @@ async def serving(
                 drawing=drawing,
                 sources=(of_lineages(lineages), of_issuances(ct_book), of_drift(book)),
             )
-            renewals = Renewals(book=lineages, outbox=outbox, ari=renewal_information)
+            renewals = Renewals(book=lineages, outbox=outbox, ari=renewal_information, admins=admins)
             work = Work(
                 history=history,
                 outbox=outbox,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.admins import Admins
 from bot.clients import OneClient
 from bot.history import History
 from bot.lineage_book import LineageBook
@@ -41,12 +42,13 @@ class Room:
         self.watchlist = Watchlist(history)
         self.book = LineageBook(history, self.watchlist)
         self.now: datetime = day(10)
+        self.admins: Admins | None = None
         self.leaves: dict[str, CertificateReport] = {}
 
     def renewals(self, ari: RenewalInformation | None) -> Renewals:
         client = AsyncWebClient(token="xoxb-none", base_url="http://127.0.0.1:9/")
         outbox = Outbox(history=self.history, clients=OneClient(client, bot_user="U0"))
-        return Renewals(book=self.book, outbox=outbox, ari=ari, clock=lambda: self.now)
+        return Renewals(book=self.book, outbox=outbox, ari=ari, admins=self.admins, clock=lambda: self.now)
 
     async def watch(self, name: str, *, channel: str = "C1") -> Watch:
         lookout = Lookout(id=0, team="T1", target=Target.parse(name))
@@ -172,6 +174,19 @@ async def test_what_is_no_longer_watched_is_no_longer_warned_of(room: Room) -> N
     assert await room.book.open_ones("T1") == []
     assert (await room.said())[0][1] == "a.test: no longer served"
     assert len(await room.said()) == 1
+
+
+async def test_people_of_other_workspaces_silence_nothing(room: Room) -> None:
+    await room.watch("a.test")
+    room.now = day(76)
+    await room.look("a.test")
+    client = AsyncWebClient(token="xoxb-none", base_url="http://127.0.0.1:9/")
+    room.admins = Admins(OneClient(client, bot_user="U0"), frozenset())
+    room.admins.people.met("T1", "U9", "T2")
+    await room.press(words.SNOOZE, "1:1:1w", user="U9")
+    (lineage,) = await room.book.open_ones("T1")
+    assert lineage.snoozed_until is None
+    assert any("from another workspace" in text for _, text in await room.said())
 
 
 async def test_two_hosts_with_one_certificate_are_one_lineage(room: Room) -> None:
