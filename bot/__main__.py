@@ -214,7 +214,12 @@ def _ct_source(settings: Settings, surroundings: Surroundings) -> CtSource | Non
     options = check_options(settings, surroundings)
     return CtSource(
         log_list=settings.ct_log_list,
-        manners=Manners(permit=options.permit, overrides=options.overrides, resolver=options.resolver),
+        manners=Manners(
+            permit=options.permit,
+            overrides=options.overrides,
+            resolver=options.resolver,
+            contact=settings.ct_contact,
+        ),
         habits=Habits(prove=True, reload_s=CT_LIST_READ_EVERY_S),
     )
 

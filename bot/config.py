@@ -77,6 +77,7 @@ class Settings:
     admin_usergroups: frozenset[str]  # empty: everyone
     acme_directories: Mapping[str, str]  # beside those that are known: a CA's organisation → its ACME directory
     ct_log_list: str | None
+    ct_contact: str = ""  # named to log operators in each request: some throttle those who do not say
     secret_key: str | None
     log_level: str
 
@@ -97,6 +98,7 @@ def read(environ: Mapping[str, str], *, http: bool = False) -> Settings:
         admin_usergroups=reading.parsed("ADMIN_USERGROUPS", _ids("S", "S0123ABCD", "a user group"), frozenset()),
         acme_directories=reading.parsed("ACME_DIRECTORIES", _directories, {}),
         ct_log_list=reading.text("CT_LOG_LIST"),
+        ct_contact=reading.text("CT_CONTACT") or "",
         secret_key=reading.parsed("SECRET_KEY", _secret, None),
         log_level=reading.parsed("LOG_LEVEL", _level, "INFO"),
     )

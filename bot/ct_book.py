@@ -78,12 +78,13 @@ class CtBook(Inquiries):
         return [guard_of(row) for row in await self._memory._run(self._memory._rows, sql, team, channel)]
 
     async def domains(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Every domain watched anywhere, and those whose look-alikes are wanted (none where they are too many)."""
-        rows = await self._memory._run(
-            self._memory._rows, "select domain, max(lookalikes) as similar from ct_guards group by domain order by 1"
-        )
-        similar = tuple(row["domain"] for row in rows if row["similar"])
-        return tuple(row["domain"] for row in rows), similar if len(similar) <= MOST_SIMILAR else ()
+        """Every domain watched where anything can be said, and those whose look-alikes are wanted (none where they are
+        too many)."""
+        sql = "select domain, team, channel, lookalikes from ct_guards order by domain"
+        rows = await self._memory._run(self._memory._rows, sql)
+        spoken = [row for row in rows if self._is_open(row["team"], row["channel"])]
+        similar = tuple(dict.fromkeys(row["domain"] for row in spoken if row["lookalikes"]))
+        return tuple(dict.fromkeys(row["domain"] for row in spoken)), similar if len(similar) <= MOST_SIMILAR else ()
 
     # ── the follower's store ────────────────────────────────────────────────────
 

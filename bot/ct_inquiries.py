@@ -153,6 +153,32 @@ class Inquiries(Logs):
         sql = "select distinct channel from watches where team = ? order by 1 limit 200"
         return [row["channel"] for row in await self._memory._run(self._memory._rows, sql, team)]
 
+    # ── forgetting ──────────────────────────────────────────────────────────────
+
+    async def prune(self, before: datetime) -> int:
+        """Forget issuances found before then, some at a time, but for those of incidents; how many."""
+
+        def pruned() -> int:
+            rows = self._memory._rows(
+                "select tbs from ct_issuances where found_at < ? and tbs not in"
+                " (select tbs from ct_cases where incident != 0) limit 200",
+                before.timestamp(),
+            )
+            old = json.dumps([row["tbs"] for row in rows])
+            for table in ("ct_entries", "ct_names", "ct_cases", "ct_issuances"):
+                self._memory._db.execute(
+                    f"delete from {table} where tbs in (select value from json_each(?))",  # noqa: S608 - our own names
+                    (old,),
+                )
+            for table in ("ct_lookalikes", "ct_events"):
+                self._memory._db.execute(
+                    f"delete from {table} where at < ?",  # noqa: S608 - our own names
+                    (before.timestamp(),),
+                )
+            return len(rows)
+
+        return await self._memory._write(pruned)
+
     # ── back-fills ──────────────────────────────────────────────────────────────
 
     async def filled_at(self, domain: str) -> datetime | None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("bot.ct")
 _AGAIN_S: Final = (0.2, 1.0, 5.0, 30.0, 60.0)  # after the reader ended
+KEPT: Final = timedelta(days=400)
 _EXAMINED_EVERY_S: Final = 30.0
 _SERVED_EVERY: Final = timedelta(minutes=2)
 _SERVED_FOR: Final = timedelta(days=7)
@@ -54,6 +55,7 @@ class CtWatch:
         self._trouble = ""
         self._has_kept = False
         self._served_at: datetime | None = None
+        self._pruned_at: datetime | None = None
         self.reader = Reader(Keeper(load=book.load, commit=self._commit, told=self._told))
 
     @property
@@ -165,6 +167,7 @@ class CtWatch:
                 await self._look_for_served(is_news=is_news)
                 await self._examine()
                 await self._prove()
+                await self._forget()
             except Died:
                 LOG.info("ct: the reader is not there to ask; again soon")
             except Exception:
@@ -230,6 +233,13 @@ class CtWatch:
             return [case.channel]
         others = [room for room in await self._book.watching_channels(case.team) if room != case.channel]
         return [case.channel, *await self._rooms.public(case.team, others[:40])]
+
+    async def _forget(self) -> None:
+        now = self._clock()
+        if self._pruned_at is None or now - self._pruned_at > timedelta(days=1):
+            while await self._book.prune(now - KEPT):
+                pass
+            self._pruned_at = now
 
     # ── back-fills ──────────────────────────────────────────────────────────────
 

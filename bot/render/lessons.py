@@ -106,11 +106,15 @@ COMMANDS: Mapping[str, CommandLesson] = MappingProxyType(
             ),
         ),
         "ct": CommandLesson(
-            usage="ct watch DOMAIN | list | remove DOMAIN",
-            says="Watches Certificate Transparency: tells when a certificate for a domain appears in a public log.",
+            usage="ct watch DOMAIN [--expect-ca NAME] [--backfill] [--no-lookalikes] | list | status | remove DOMAIN",
+            says="Watches Certificate Transparency: a certificate that nobody is known to have asked for is "
+            "told at once, with the proof that it was logged, what CAA said, and where it is served.",
             examples=(
                 ("ct watch example.com", "its names and those below it"),
-                ("ct list", "what is watched"),
+                ('ct watch example.com --expect-ca "Let\'s Encrypt"', "other CAs are told, this one is not"),
+                ("ct watch example.com --backfill", "CAs and keys of before are known, from crt.sh"),
+                ("ct list", "what is watched, what waits for an answer, and whether it is working"),
+                ("ct status", "log by log"),
                 ("ct remove example.com", "no more"),
             ),
         ),
