@@ -238,7 +238,8 @@ class _Answers:
     def flush(self) -> None:
         ready, self._ready = self._ready, []
         if ready:
-            self._write(_frame(ready))
+            with contextlib.suppress(BrokenPipeError):  # the bot is gone: nobody reads, and `_serve` ends by itself
+                self._write(_frame(ready))
 
 
 async def _serve(write: Callable[[bytes], object]) -> None:
