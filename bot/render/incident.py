@@ -65,7 +65,9 @@ def _verdict(incident: Incident, verdict: Json) -> list[Json]:
 def _state(incident: Incident) -> Json:
     """One line: cause and clients stand in the facts of the verdict below it, while it is broken."""
     commander = f"<@{incident.commander}>" if incident.commander else "nobody yet"
-    endpoint = f" · {code(incident.endpoint)}" if incident.endpoint != incident.target else ""
+    # Without a check there is no endpoint: it only tells incidents apart.
+    is_told = incident.first_check and incident.endpoint != incident.target
+    endpoint = f" · {code(incident.endpoint)}" if is_told else ""
     parts = (
         f"*{named(incident)}*{endpoint}",
         f"*Severity* {_SEVERITIES[incident.severity]}",
