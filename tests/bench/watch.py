@@ -12,7 +12,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -279,7 +279,7 @@ async def year(count: int, days: int, home: Path) -> dict[str, float]:
     await watchlist.prune(begun + timedelta(days=days))
     wrote_s = time.perf_counter() - took
     await loop.run_in_executor(history._threads.writer, history._db.execute, "pragma wal_checkpoint(truncate)")
-    answers = {
+    answers: dict[str, Callable[[], Awaitable[object]]] = {
         "history of a host, ms": lambda: watchlist.remembered("T1", "e17.bench.test", seen_in=["C1"], limit=3),
         "all runs of one, ms": lambda: watchlist.runs(lookouts[0].id, limit=500),
         "what changed in a day, ms": lambda: watchlist.begun_between(

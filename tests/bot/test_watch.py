@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +17,9 @@ from bot import looks, schedule
 from bot.history import History
 from bot.model import Check, Content, Note
 from bot.render import watch as render
-from bot.watched import Lookout, Watch
+from bot.watched import Look, Lookout, Watch
 from bot.watchlist import Looked, Watchlist
-from probes.model import Report, Target
+from probes.model import CertificateReport, Report, Target
 from tests.bot import reports
 from tests.bot.conftest import Desk, Json, said
 from tests.pki import authority
@@ -437,7 +438,9 @@ async def test_a_look_that_cannot_be_stored_costs_the_others_nothing(tmp_path: P
             seen = looks.told(ask, reports.healthy(host))
             looked.append(Looked(seen=seen, step=schedule.step(stored.lookout, seen)))
 
-        def news_of(watch: Watch, *_: object) -> list[Note]:
+        def news_of(
+            watch: Watch, before: Look | None, after: Look, certificates: Mapping[str, CertificateReport], now: datetime
+        ) -> list[Note]:
             if watch.target.host == "odd.test":
                 raise ValueError("odd")
             return [Note(key="news", kind="message", team="T", channel="C1", content=Content(text="news"))]

@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 SCT_LIST = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
 EPOCH = datetime(2026, 11, 1, tzinfo=UTC)
@@ -117,7 +117,7 @@ class Authority:
         general = [_general(name) for name in names]
         base = f"http://r11.{self.name.split()[0].lower()}.invalid"
         ca_issuers = x509.AccessDescription(
-            x509.AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(f"{base}/i")
+            AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(f"{base}/i")
         )
         point = x509.DistributionPoint([x509.UniformResourceIdentifier(f"{base}/crl/97.crl")], None, None, None)
         policy = x509.PolicyInformation(x509.ObjectIdentifier("2.23.140.1.2.1"), None)
