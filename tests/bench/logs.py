@@ -22,7 +22,7 @@ async def logs(ground: Ground) -> Section:
     for read in (each for several in reads for each in several):
         by_monitor.setdefault(read.monitor, []).append(read)
     rows: list[tuple[Cell, ...]] = [
-        (f"tiles from memory, {each.watched:,} watched domains", round(each.rate), "", "", each.matches)
+        (f"tiles from memory, {each.watched:,} watched domains", round(each.rate), "", each.matches)
         for each in from_memory
     ]
     rows += [
@@ -30,7 +30,6 @@ async def logs(ground: Ground) -> Section:
             name,
             round(median(each.per_cpu_s for each in several)),
             round(median(each.entries / each.wall_s for each in several)),
-            round(max(each.peak_mb for each in several)) or "–",
             several[0].matches,
         )
         for name, several in by_monitor.items()
@@ -45,7 +44,7 @@ async def logs(ground: Ground) -> Section:
         "computed at each tile; the best of three. Over HTTP: a local log of "
         f"{reads[0][0].entries:,} entries, followed to a verified root with state written, by each monitor in turns. "
         "Entries are per second of the monitor's own processor time; matches are distinct issuances.",
-        columns=("", "entries / CPU s", "entries / s", "peak MB", "matches"),
+        columns=("", "entries / CPU s", "entries / s", "matches"),
         rows=tuple(rows),
         aims=(
             Aim(
