@@ -181,7 +181,7 @@ def rated(incident: Incident, severity: Severity) -> Done | Refused:
 def resolved(incident: Incident, user: str, now: datetime) -> Done | Refused:
     if incident.state == "resolved":
         return Refused(why="resolved")
-    how = "the last check was not broken" if incident.state == "recovered" else "the last check was still broken"
+    how = "the last check found it mended" if incident.state == "recovered" else "the last check found it still broken"
     done = replace(incident, state="resolved", ended_at=now, ended_by=user)
     return Done(incident=done, text=f"resolved it; {how}")
 

@@ -204,14 +204,15 @@ class Response:
             vigil = Vigil(
                 incident=incident.id, user=intake.user, started_at=now, next_at=now + incidents.pause_after(0)
             )
-            await self._act(intake, incident, Done(incident=incident, text="asked to watch until fixed"), vigil=vigil)
+            done = Done(incident=incident, text="has it watched until it is fixed")
+            await self._act(intake, incident, done, vigil=vigil)
             self.vigil_begun.set()
 
     async def _unwatch(self, intake: Intake, incident: Incident) -> None:
         if await self._history.vigil(incident.id) is None:
             await self._act(intake, incident, Refused(why="unwatched"))
         else:
-            await self._act(intake, incident, Done(incident=incident, text="stopped the watching"), vigil=None)
+            await self._act(intake, incident, Done(incident=incident, text="stopped watching it"), vigil=None)
 
     async def _more(self, intake: Intake, incident: Incident, what: str) -> None:
         check = await self._history.check(incident.last_check)

@@ -655,6 +655,7 @@ class Work:
             is_later_page=not is_first,
             is_by_words=bool(word) and not self._history.has_index,
             watched=watch_words.remembered(watched, now()),
+            links={each.id: await self.response.link(each) for each in standing},
         )
 
     async def _quotable(self, intake: Intake) -> list[str]:

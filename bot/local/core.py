@@ -370,7 +370,8 @@ class Core:
     def shown(self, message: Json) -> Json:
         """A message as the page wants it."""
         is_typed = "client_msg_id" in message
-        keys = ("ts", "user", "bot_id", "text", "thread_ts", "reply_count", "edited", "reactions", "subtype")
+        about = ("ts", "user", "bot_id", "username", "thread_ts", "reply_count", "edited", "reactions", "subtype")
+        keys = (*about, "text", "attachments")
         return {key: message[key] for key in keys if key in message} | {
             # The page renders a typed message from its text; its rich_text block is for apps.
             "blocks": [] if is_typed else self._shown_blocks(message.get("blocks") or []),

@@ -22,7 +22,7 @@ ACKNOWLEDGE, SNOOZE = "lineage.acknowledge", "lineage.snooze"
 ACTIONS = (ACKNOWLEDGE, SNOOZE)
 _SNOOZES = {"1d": "1 day", "3d": "3 days", "1w": "1 week"}
 _SHOWN = 6
-_LEFT = {"sixth": "a sixth", "twelfth": "a twelfth", "last": "a twenty-fourth"}
+_LEFT = {"sixth": 6, "twelfth": 12, "last": 24}  # of the whole lifetime
 
 
 # ── the thread ──────────────────────────────────────────────────────────────────
@@ -158,9 +158,10 @@ def _facts(lineage: Lineage, concern: Concern, certificates: Certificates) -> st
     if certificate is not None:
         parts.append(foreign(expiry.authority(certificate.issuer), 60))
     if whole is not None:
-        parts.append(f"{words.span(whole)} long")
         if concern.step in _LEFT and concern.is_leaf:
-            parts.append(f"less than {_LEFT[concern.step]} left")
+            parts.append(f"in the last {words.span(whole / _LEFT[concern.step])} of {words.span(whole)}")
+        else:
+            parts.append(f"good for {words.span(whole)} in all")
     if concern.usual is not None and whole is not None:
         parts.append(f"usually renewed with {words.span(whole * concern.usual)} left")
     if concern.newer_until is not None:
@@ -305,8 +306,9 @@ def mass_late(whole: Mass) -> Content:
     """The deadline has passed: whose certificates are left."""
     owners = " ".join(dict.fromkeys(mention(each.owner) for each in whole.left if each.owner))
     names = words.listed((code(each.name, 80) for each in whole.left), 20)
-    text = f"🔴 {owners + ' ' if owners else ''}the time is up, and {words.counted(len(whole.left), 'certificate')} left: {names}"
-    return fit(f"{len(whole.left)} certificates are left to be replaced", [section(cut(text, 2900))])
+    left = f"{words.counted(len(whole.left), 'certificate')} {'is' if len(whole.left) == 1 else 'are'} left"
+    text = f"🔴 {owners + ' ' if owners else ''}the time is up, and {left}: {names}"
+    return fit(f"{left} to be replaced", [section(cut(text, 2900))])
 
 
 def mass_over(whole: Mass) -> Content:

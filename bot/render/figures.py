@@ -254,12 +254,15 @@ def told(past: Past, images: Sequence[Json], user: str) -> Content:
         return fit(text, [section(text)])
     lines = []
     if past.to_cause is not None:
+        over = f"the median over {_over(past.measured)}" if past.measured > 1 else "in the one incident so far"
         lines.append(
-            f"*{duration(past.to_cause)} to the root cause*, the median over {_over(past.measured)}. The field guide "
-            f"counts {GUIDE_HOURS} hours."
+            f"*{duration(past.to_cause)} to the root cause*, {over}. The field guide counts {GUIDE_HOURS} hours."
         )
     frequent = (f"{code(each.code)} {each.incidents:,}×{_median_of(each)}" for each in past.causes)
-    lines.append(f"Most frequent of {_over(past.incidents)}: {listed(frequent, _MOST_IN_WORDS)}.")
+    if past.incidents > 1:
+        lines.append(f"Most frequent of {_over(past.incidents)}: {listed(frequent, _MOST_IN_WORDS)}.")
+    elif past.causes:
+        lines.append(f"Its cause: {code(past.causes[0].code)}.")
     whose = "Over the incidents of public channels and of this one."
     asked = f" Asked for by <@{user}>." if user else ""
     text = "\n".join(lines)

@@ -100,6 +100,8 @@ def _buttons(incident: Incident, vigil: Vigil | None) -> Json:
     if incident.state == "recovered":
         resolve |= {"style": "primary"}
     command = button("Take command", COMMAND_TAKEN, f"{number}:{incident.commander or _NOBODY}")
+    if incident.state == "open" and incident.commander is None:
+        command |= {"style": "primary"}
     return actions(
         command,
         _severity(incident),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from bot.model import CheckLine, Content, Incident, Json
 from bot.render import figures, words
+from bot.render.incident import named, when
 from bot.render.limits import actions, button, code, context, cut, fit, foreign, prose, section
 
 OLDER, NEWER = "history.older", "history.newer"
@@ -30,8 +32,10 @@ def history(
     is_later_page: bool = False,
     is_by_words: bool = False,
     watched: str = "",
+    links: Mapping[int, str] = MappingProxyType({}),
 ) -> Content:
-    """One page of checks, newest first; the first page begins with the incidents. *is_by_words*: without an index."""
+    """One page of checks, newest first; the first page begins with the incidents. *is_by_words*: without an index.
+    *links*: where the incidents stand, by their numbers."""
     subject = f" of {code(word, 100)}" if word else ""
     if not checks and not incidents and not watched:
         text = (
@@ -42,7 +46,8 @@ def history(
         return fit(foreign(f"No checks{' of ' + word if word else ''}", 200), [section(text)])
     blocks: list[Json] = []
     if incidents and not is_later_page:
-        blocks.append(section(f"*Incidents{subject}*\n" + "\n".join(_incident(each, now) for each in incidents)))
+        lines = (_incident(each, links.get(each.id, ""), now) for each in incidents)
+        blocks.append(section(f"*Incidents{subject}*\n" + "\n".join(lines)))
     if watched:
         blocks.append(section(cut(watched, 2900)))
     if checks:
@@ -64,8 +69,9 @@ def history(
     return fit(foreign(f"History{' of ' + word if word else ''}: {words.counted(len(checks), 'check')}", 200), blocks)
 
 
-def _incident(incident: Incident, now: datetime) -> str:
-    name = f"{code(incident.target, 120)} {code(incident.cause, 60)} INC-{incident.id}"
+def _incident(incident: Incident, link: str, now: datetime) -> str:
+    number = f"<{link}|{named(incident)}>" if link else named(incident)
+    name = f"{code(incident.target, 120)} {code(incident.cause, 60)} {number}"
     if incident.state == "open":
         checks = words.counted(incident.checks, "check")
         return f"🔴 {name} open for {words.span(now - incident.opened_at)}, {checks}"
@@ -74,7 +80,7 @@ def _incident(incident: Incident, now: datetime) -> str:
         return f"🟢 {name} recovered {since} ago, not resolved yet"
     ended = incident.ended_at or incident.opened_at
     who = f" by <@{incident.ended_by}>" if incident.ended_by else ""
-    return f"⚪ {name} resolved{who} after {words.span(ended - incident.opened_at)} ({words.clock(ended)})"
+    return f"⚪ {name} resolved{who} after {words.span(ended - incident.opened_at)}, {when(ended)}"
 
 
 def _line(line: CheckLine, now: datetime) -> str:

@@ -226,6 +226,8 @@ def _explained(report: Report | None, cause: str) -> list[Json]:
             return []
         here = f"points to {code(report.cause)}" if report.cause else "finds nothing wrong"
         return [context(f"The check from here {here}; the answers speak for this cause.")]
+    if report is not None and cause == report.cause:  # the evidence stands under the verdict
+        return [section(f"The check found the same: {advice(words.clause(finding.explanation), 600)}.")]
     lines = [advice(finding.explanation, 600), *(f"• {prose(line, 250)}" for line in finding.evidence[:3])]
     return [section("\n".join(lines))]
 
@@ -272,7 +274,7 @@ def late(walk: Walkthrough, topic: str | None) -> Content:
         meanwhile = "The walkthrough has moved on since that button was drawn."
     question = walk.question
     waits = f"It asks now: {question.asks}" if question else "All four questions are answered." * walk.is_concluded
-    text = f"{meanwhile} {waits} Nothing was changed; *Back* takes an answer back.".replace("  ", " ")
+    text = f"{meanwhile} {waits} Your click changed nothing; *Back* takes an answer back.".replace("  ", " ")
     return fit(text, [section(text)])
 
 

@@ -99,7 +99,7 @@ def listing(
         turns.append(button("More", WATCH_PAGE, _page_value(word, start + LINES)))
     if turns:
         blocks += [context(f"{start + 1} to {start + len(page)} of {len(watches):,}"), actions(*turns)]
-    return fit(foreign(f"{len(watches)} endpoints watched here", 200), blocks)
+    return fit(f"{words.counted(len(watches), 'endpoint')} watched here", blocks)
 
 
 def _page_value(word: str, start: int) -> str:
@@ -261,7 +261,7 @@ def sweeping(tally: Tally) -> Content:
     share = tally.done / tally.total if tally.total else 1.0
     bar = "█" * round(share * 20) + "░" * (20 - round(share * 20))
     text = f"⏳ Looking at {words.counted(tally.total, 'endpoint')}: `{bar}` {tally.done:,}{_results(tally)}"
-    return fit(f"Looking at {tally.total} endpoints: {tally.done} done", [section(text)])
+    return fit(f"Looking at {words.counted(tally.total, 'endpoint')}: {tally.done:,} done", [section(text)])
 
 
 def swept(tally: Tally, took: timedelta, failed: Sequence[str]) -> Content:
@@ -272,7 +272,8 @@ def swept(tally: Tally, took: timedelta, failed: Sequence[str]) -> Content:
         lines = "\n".join(foreign(line, 250) for line in failed[:_SHOWN_PROBLEMS])
         more = f"\nand {len(failed) - _SHOWN_PROBLEMS:,} more" if len(failed) > _SHOWN_PROBLEMS else ""
         blocks.append(section(cut(f"*Not looked at*\n{lines}{more}", 2900)))
-    return fit(f"Looked at {tally.total} endpoints: {tally.broken} broken, {tally.warning} warnings", blocks)
+    plain = f"{tally.broken:,} broken, {words.counted(tally.warning, 'warning')}"
+    return fit(f"Looked at {words.counted(tally.total, 'endpoint')}: {plain}", blocks)
 
 
 def _results(tally: Tally) -> str:

@@ -197,7 +197,7 @@ async def test_without_a_host_it_asks_for_one_in_a_form(desk: Desk) -> None:
     assert "`api.example.com:8443`" in said(message)
     assert "probed 1 address: it fails" in said(message)
     thread = desk.workspace.thread(desk.workspace.incidents, message["ts"])
-    assert any("is broken" in m["text"] for m in thread)
+    await desk.workspace.wait_for(lambda: any("is broken" in m["text"] for m in thread))
 
 
 async def test_it_works_on_an_error_text_alone(desk: Desk) -> None:

@@ -21,7 +21,7 @@ rocket 🚀|ship 🚢|construction 🚧|ambulance 🚑|fire_engine 🚒|globe_wi
 earth_asia 🌏|satellite_antenna 📡|electric_plug 🔌|battery 🔋|computer 💻|desktop_computer 🖥️|keyboard ⌨️|iphone 📱
 robot_face 🤖|ghost 👻|skull 💀|bug 🐛|turtle 🐢|snail 🐌|rabbit 🐰|dog 🐶|cat 🐱|owl 🦉|coffee ☕|beer 🍺|pizza 🍕|cake 🍰
 smile 😄|slightly_smiling_face 🙂|grinning 😀|joy 😂|wink 😉|blush 😊|thinking_face 🤔|neutral_face 😐|confused 😕
-disappointed 😞|cry 😢|sob 😭|scream 😱|sweat_smile 😅|sunglasses 😎|sleeping 😴|face_with_monocle 🧐|facepalm 🤦|shrug 🤷
+disappointed 😞|cry 😢|sob 😭|scream 😱|sweat_smile 😅|sunglasses 😎|sleeping 😴|zzz 💤|face_with_monocle 🧐|facepalm 🤦|shrug 🤷
 heart ❤️|green_heart 💚|yellow_heart 💛|blue_heart 💙|broken_heart 💔|100 💯|recycle ♻️|arrow_right ➡️|arrow_left ⬅️
 arrow_up ⬆️|arrow_down ⬇️|arrow_forward ▶️|rewind ⏪|fast_forward ⏩|black_square_for_stop ⏹️|double_vertical_bar ⏸️
 heavy_plus_sign ➕|heavy_minus_sign ➖|small_red_triangle 🔺|small_blue_diamond 🔹|small_orange_diamond 🔸
@@ -40,7 +40,7 @@ const DRAWN = new Map([
     "rotating_light", "memo", "pushpin", "repeat", "page_facing_up", "lock", "unlock", "eyes", "key", "bell",
     "wave", "link", "no_entry", "information_source", "bulb", "wrench", "zap", "clipboard", "alarm_clock",
     "bar_chart", "calendar", "question", "tada", "+1", "globe_with_meridians", "shield", "stopwatch",
-    "package"].map((name) => [name, name]),
+    "package", "zzz", "arrow_right", "double_vertical_bar"].map((name) => [name, name]),
   ["heavy_check_mark", "white_check_mark"], ["hourglass", "hourglass_flowing_sand"], ["mag_right", "mag"],
   ["pencil", "memo"], ["round_pushpin", "pushpin"], ["arrows_counterclockwise", "repeat"],
   ["page_with_curl", "page_facing_up"], ["closed_lock_with_key", "lock"], ["date", "calendar"],

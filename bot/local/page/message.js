@@ -41,12 +41,13 @@ export function messageArticle(message, place) {
 export function authorOf(message) {
   const user = state.users.get(message.user);
   const isApp = Boolean(message.bot_id) || Boolean(user?.is_bot);
+  const isOther = isApp && !user;  // an app that is no member here: monitoring, say
   const name = message.username ?? (user ? user.real_name || user.name : isApp ? state.app.name : message.user ?? "unknown");
-  return { id: message.user ?? "", name, isApp };
+  return { id: message.user ?? message.bot_id ?? "", name, isApp, isOther };
 }
 
 export function avatar(author, size = "") {
-  if (author.isApp) return h("span", { class: `avatar bot ${size}`, "aria-hidden": "true" }, icon("mark"));
+  if (author.isApp && !author.isOther) return h("span", { class: `avatar bot ${size}`, "aria-hidden": "true" }, icon("mark"));
   const initials = author.name.split(/\s+/).map((word) => [...word][0] ?? "").join("").slice(0, 2).toUpperCase();
   const hue = [...author.id].reduce((sum, character) => sum + character.codePointAt(0), 0) % 6;
   return h("span", { class: `avatar tone-${hue} ${size}`, "aria-hidden": "true" }, initials);
@@ -78,8 +79,13 @@ function showsBlocks(message) {
   return Boolean(message.blocks?.length) && !typed;
 }
 
+// As monitoring still writes its alerts: a title, a text, short fields.
 function attachment(each, surface) {
-  const node = h("div", { class: "attachment" }, each.pretext ? mrkdwn(each.pretext) : null, each.blocks ? renderBlocks(each.blocks, surface) : mrkdwn(each.text ?? each.fallback ?? ""));
+  const title = each.title && h("div", { class: "attachment-title" }, each.title_link ? mrkdwn(`<${each.title_link}|${each.title}>`) : mrkdwn(each.title));
+  const fields = each.fields?.length ? h("dl", { class: "attachment-fields" }, each.fields.map((field) =>
+    h("div", { class: field.short ? "short" : "" }, h("dt", {}, textNodes(field.title ?? "")), h("dd", {}, mrkdwn(String(field.value ?? "")))))) : null;
+  const said = each.text || (title || fields ? "" : each.fallback ?? "");
+  const node = h("div", { class: "attachment" }, each.pretext ? mrkdwn(each.pretext) : null, title, each.blocks ? renderBlocks(each.blocks, surface) : said ? mrkdwn(said) : null, fields);
   if (/^#?[0-9a-f]{6}$/i.test(each.color ?? "")) node.style.borderInlineStartColor = `#${each.color.replace("#", "")}`;
   return node;
 }
