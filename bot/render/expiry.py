@@ -159,7 +159,7 @@ def _facts(lineage: Lineage, concern: Concern, certificates: Certificates) -> st
         parts.append(foreign(expiry.authority(certificate.issuer), 60))
     if whole is not None:
         if concern.step in _LEFT and concern.is_leaf:
-            parts.append(f"in the last {words.span(whole / _LEFT[concern.step])} of {words.span(whole)}")
+            parts.append(f"in the last {words.span(whole / _LEFT[concern.step])} of its {words.span(whole)}")
         else:
             parts.append(f"good for {words.span(whole)} in all")
     if concern.usual is not None and whole is not None:

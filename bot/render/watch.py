@@ -325,7 +325,7 @@ def form(metadata: str) -> Json:
                 {"type": "users_select", "placeholder": _plain("who is called when it breaks")},
                 optional=True,
             ),
-            _input(GROUP, "or a user group, by its id", _typed("S0123ABCD", most=40), optional=True),
+            _input(GROUP, "Or a user group, by its id", _typed("S0123ABCD", most=40), optional=True),
             _input(LABELS, "Labels, with commas", _typed("payments, edge", most=420), optional=True),
             _input(
                 STARTTLS,
@@ -389,13 +389,14 @@ def preview(name: str, found: imports.Found, *, known: int, value: str) -> Conte
     new = len(found.wanted) - known
     head = (
         f"*{foreign(name, 120)}* ({_FORM_WORD[found.form]}) names {words.counted(len(found.wanted), 'endpoint')}: "
-        f"{new:,} new, {known:,} watched here already."
+        f"{new:,} new{f', {known:,} watched here already' if known else ''}."
     )
     first = ", ".join(code(named(each.target), 80) for each in found.wanted[:5])
     more = f" and {len(found.wanted) - 5:,} more" if len(found.wanted) > 5 else ""
     blocks = [section(head), section(f"{first}{more}")]
     if found.repeats:
-        blocks.append(context(f"{words.counted(found.repeats, 'line')} said the same again and count once."))
+        count = "counts" if found.repeats == 1 else "count"
+        blocks.append(context(f"{words.counted(found.repeats, 'line')} said the same again and {count} once."))
     wrong = [each for each in found.problems if not each.is_meant]
     meant = [each for each in found.problems if each.is_meant]
     if wrong:
