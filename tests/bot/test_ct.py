@@ -171,9 +171,11 @@ async def test_investigating_opens_an_incident_in_that_very_message(
     await ws.click(message, room.MORE, "1:timeline")
     assert "was logged" in said((await desk.whisper("Timeline of INC-1")).message)
     await ws.click(message, room.POSTMORTEM)
-    await desk.settled()
-    names = [file["name"] for m in ws.thread(ws.incidents, message["ts"]) for file in m.get("files") or ()]
-    assert any(name.endswith(".md") for name in names)
+
+    def names() -> list[str]:
+        return [file["name"] for m in ws.thread(ws.incidents, message["ts"]) for file in m.get("files") or ()]
+
+    await ws.wait_for(lambda: any(name.endswith(".md") for name in names()))
     await ws.click(message, room.RESOLVE)
     await issuance(desk, "INC-1 resolved")
 
