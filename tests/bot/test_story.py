@@ -193,6 +193,8 @@ async def test_from_an_alert_to_the_post_mortem(scene: Scene) -> None:
     await ada.answers_as_proposed("One host or many?", "One host")
     await expect(grace.triage).to_contain_text("One host (as suggested) · @Ada Lovelace")
     await grace.answers_as_proposed("New deploy or steady state?", "Nothing was changed")
+    for person in (ada, grace):  # both pages are at the third question before anybody takes the second answer back
+        await expect(person.triage).to_contain_text("question 3 of 4")
     await grace.triage.get_by_role("button", name="Back", exact=True).click()
     await ada.answers_as_proposed("question 2 of 4", "Nothing was changed")
     await grace.answers_as_proposed("All clients or one client family?", "All clients")
