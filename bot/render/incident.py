@@ -232,7 +232,8 @@ def context_of(
 
 def worked(check: PastCheck, good: PastCheck | None) -> Content:
     if good is None:
-        text = f"I never saw {code(words.named(check.report.target))} work: neither here nor in a public channel."
+        name = code(words.named(check.report.target))
+        text = f"No check of {name} found it working yet, neither here nor in a public channel."
         return fit(foreign(text, 300), [section(text)])
     name = words.named(check.report.target)
     return fit(foreign(f"What changed at {name} since it last worked", 300), [_worked(good, check)])
