@@ -265,8 +265,8 @@ def sweeping(tally: Tally) -> Content:
 
 
 def swept(tally: Tally, took: timedelta, failed: Sequence[str]) -> Content:
-    sign = words.SIGN["broken" if tally.broken else "warning" if tally.warning else "ok"]
-    text = f"{sign} Looked at {words.counted(tally.total, 'endpoint')} in {words.span(took)}{_results(tally)}"
+    time = words.span(took) if took >= timedelta(seconds=1) else "under a second"
+    text = f"Looked at {words.counted(tally.total, 'endpoint')} in {time}{_results(tally)}"
     blocks = [section(text)]
     if failed:
         lines = "\n".join(foreign(line, 250) for line in failed[:_SHOWN_PROBLEMS])
