@@ -296,4 +296,3 @@ def test_looks_at_once_come_to_the_same_as_one_after_the_other(made: list[tuple[
     assert at_once.places == one_by_one.places
     assert at_once.left == one_by_one.left
     assert at_once.looked_at == one_by_one.looked_at
-    assert set(one_by_one.replacements) <= set(at_once.replacements)
