@@ -6,17 +6,15 @@ It also goes on the errands that want the network. It ends when the bot does: no
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from random import SystemRandom
 from typing import Any, Final
 
-from bot.ct_reader import Begin, CtSource, Listed, frame, received
+from bot import pipes
+from bot.ct_reader import Begin, CtSource, Listed
 from probes.caa import Finding
 from probes.caa import judged as caa_judged
 from probes.ct.heads import BadHead, verify_head
@@ -37,7 +35,6 @@ from probes.net.dns_records import caa
 from probes.net.logfetch import Unavailable
 from probes.net.system import System
 from probes.published import domains_of
-from probes.sweep import loop_factory
 
 LOG = logging.getLogger("bot.ct")
 _NICENESS: Final = 10
@@ -49,7 +46,7 @@ MOST_NAMES: Final = 10  # of one certificate whose CAA is asked
 class _Parent:
     """The store of the follower, and whom it tells: the process above."""
 
-    def __init__(self, write: Callable[[bytes], object]) -> None:
+    def __init__(self, write: pipes.Write) -> None:
         self._write = write
         self._number = 0
         self._waiting: dict[int, asyncio.Future[tuple[bool, Any]]] = {}
@@ -83,7 +80,7 @@ class _Parent:
             waiting.set_result(value)
 
     def say(self, kind: str, number: int, value: object) -> None:
-        self._write(frame((kind, number, value)))
+        self._write(pipes.frame((kind, number, value)))
 
 
 class _Following:
@@ -233,11 +230,8 @@ class _Errands:
             return str(missing)
 
 
-async def _serve(write: Callable[[bytes], object]) -> None:
-    loop = asyncio.get_running_loop()
-    stream = asyncio.StreamReader(limit=1 << 26)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), sys.stdin)
-    begin: Begin | None = await received(stream)
+async def _serve(stream: asyncio.StreamReader, write: pipes.Write) -> None:
+    begin: Begin | None = await pipes.received(stream)
     if begin is None:
         return
     parent = _Parent(write)
@@ -254,7 +248,7 @@ async def _serve(write: Callable[[bytes], object]) -> None:
         parent.say("answer", number, said)
 
     following.start()
-    while (asked := await received(stream)) is not None:
+    while (asked := await pipes.received(stream)) is not None:
         kind, number, value = asked
         if kind == "answer":
             parent.answered(number, value)
@@ -275,22 +269,9 @@ async def _serve(write: Callable[[bytes], object]) -> None:
 
 def main() -> None:
     """Follow until the parent closes the pipe."""
-
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    os.nice(_NICENESS)
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)  # what a tile is made of has no cycles, and there is much of it
-    # What a library prints goes to the log, not between the frames.
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-
-    def write(frame: bytes) -> None:
-        view = memoryview(frame)
-        while view:
-            view = view[answers.write(view) or 0 :]
-
-    with answers, contextlib.suppress(BrokenPipeError), asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(write))
+    pipes.answering(_serve, niceness=_NICENESS)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,13 @@ length and a pickle; both ends are this program.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import pickle
-import struct
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from bot import pipes
 from probes.caa import Finding
 
 if TYPE_CHECKING:
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
     from probes.net.logfetch import Manners
 
 LOG = logging.getLogger("bot.ct")
-_LENGTH: Final = struct.Struct(">I")
 _ASK_S: Final = 60.0
 
 
@@ -101,20 +97,13 @@ class Reader:
 
     async def run(self, begin: Begin) -> None:
         """Start it, serve it, and come back when it is gone; cancelling ends it."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "bot.ct_follower",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+        process = await pipes.started("bot.ct_follower")
         self._process = process
         try:
             await self._send(begin)
             assert process.stdout is not None
             # One frame after the other: what was committed before a question is seen by its answer.
-            while (each := await received(process.stdout)) is not None:
+            while (each := await pipes.received(process.stdout)) is not None:
                 await self._serve(*each)
             await process.wait()
             LOG.warning("ct reader ended status=%s", process.returncode)
@@ -125,7 +114,7 @@ class Reader:
                 if not answer.done():
                     answer.set_exception(Died())
             self._waiting.clear()
-            await _ended(process)
+            await pipes.ended(process)
 
     async def watch(self, domains: Sequence[str], similar: Sequence[str]) -> None:
         """From here on these domains."""
@@ -194,28 +183,4 @@ class Reader:
     def _write(self, value: object) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
-        self._process.stdin.write(frame(value))
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), 2.0)
-    if process.returncode is None:
-        process.kill()
-        await process.wait()
-
-
-def frame(value: object) -> bytes:
-    body = pickle.dumps(value)
-    return _LENGTH.pack(len(body)) + body
-
-
-async def received(stream: asyncio.StreamReader) -> Any:
-    """The next value, or None at the end."""
-    try:
-        (length,) = _LENGTH.unpack(await stream.readexactly(_LENGTH.size))
-        return pickle.loads(await stream.readexactly(length))  # noqa: S301 - written by this program, see above
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return None
+        self._process.stdin.write(pipes.frame(value))

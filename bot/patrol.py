@@ -11,29 +11,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import pickle
-import struct
-import sys
 from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
+from bot import pipes
 from bot.looks import Ask, told, unmade
 from bot.prober import settle
 from bot.sighting import Kind
 from bot.watched import Seen
 from probes.check import Options, check, ders
 from probes.model import UsageError
-from probes.sweep import loop_factory
 
 LOG = logging.getLogger("bot.patrol")
 LIGHT_AT_ONCE: Final = 48
 FULL_AT_ONCE: Final = 8
 _NICENESS: Final = 10  # below the prober (5); lower still, a busy machine would leave it nothing
-_LENGTH: Final = struct.Struct(">I")
 _MOST_IN_A_FRAME: Final = 200
 _GATHERED_S: Final = 0.05  # answers that come within this time travel together
 _ATTEMPTS: Final = 2
@@ -67,7 +61,7 @@ class Patrol:
         for waiting in self._waiting.values():
             waiting[1].cancel()
         if self._process is not None:
-            await _ended(self._process)
+            await pipes.ended(self._process)
 
     async def __call__(self, ask: Ask, /) -> Seen:
         self._number += 1
@@ -100,7 +94,7 @@ class Patrol:
                 if number in self._waiting:
                     batch.append((number, self._waiting[number][0]))
             try:
-                await _written(process, batch)
+                await pipes.written(process, batch)
             except ConnectionError:
                 await process.wait()  # the reader asks again for what is lost
 
@@ -108,21 +102,14 @@ class Patrol:
         if self._process is None or self._process.returncode is not None:
             if self._reader is not None:
                 await self._reader
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "bot.patrol",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )
+            self._process = await pipes.started("bot.patrol")
             self._reader = asyncio.create_task(self._read(self._process), name="patrol answers")
-            await _written(self._process, self._options)
+            await pipes.written(self._process, self._options)
         return self._process
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
-        while (answers := await _received(process.stdout)) is not None:
+        while (answers := await pipes.received(process.stdout)) is not None:
             for number, seen in answers:
                 waiting = self._waiting.get(number)
                 if waiting is not None and not waiting[1].done():
@@ -142,39 +129,6 @@ class Patrol:
                 self._unsent.append(number)
         if self._unsent:
             asyncio.get_running_loop().call_soon(self._send_soon)
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), 2.0)
-    if process.returncode is None:
-        process.kill()
-        await process.wait()
-
-
-# ── frames: a length and a pickle; both ends are this program, nothing foreign is ever unpickled ──────────────
-
-
-async def _written(process: asyncio.subprocess.Process, value: object) -> None:
-    assert process.stdin is not None
-    process.stdin.write(_frame(value))
-    await process.stdin.drain()
-
-
-def _frame(value: object) -> bytes:
-    body = pickle.dumps(value)
-    return _LENGTH.pack(len(body)) + body
-
-
-async def _received(stream: asyncio.StreamReader) -> Any:
-    """The next value, or None at the end."""
-    try:
-        (length,) = _LENGTH.unpack(await stream.readexactly(_LENGTH.size))
-        return pickle.loads(await stream.readexactly(length))  # noqa: S301 - written by this program, see above
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return None
 
 
 # ── looks ───────────────────────────────────────────────────────────────────────
@@ -226,7 +180,7 @@ class _Lag:
 class _Answers:
     """Gathers answers for a moment and writes them in one frame."""
 
-    def __init__(self, write: Callable[[bytes], object]) -> None:
+    def __init__(self, write: pipes.Write) -> None:
         self._write = write
         self._ready: list[tuple[int, Seen]] = []
 
@@ -239,14 +193,11 @@ class _Answers:
         ready, self._ready = self._ready, []
         if ready:
             with contextlib.suppress(BrokenPipeError):  # the bot is gone: nobody reads, and `_serve` ends by itself
-                self._write(_frame(ready))
+                self._write(pipes.frame(ready))
 
 
-async def _serve(write: Callable[[bytes], object]) -> None:
-    loop = asyncio.get_running_loop()
-    stream = asyncio.StreamReader(limit=1 << 26)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), sys.stdin)
-    options: Options | None = await _received(stream)
+async def _serve(stream: asyncio.StreamReader, write: pipes.Write) -> None:
+    options: Options | None = await pipes.received(stream)
     if options is None:
         return
     settle(options)
@@ -261,7 +212,7 @@ async def _serve(write: Callable[[bytes], object]) -> None:
     lanes = [asyncio.create_task(lane("light")) for _ in range(LIGHT_AT_ONCE)]
     lanes += [asyncio.create_task(lane("full")) for _ in range(FULL_AT_ONCE)]
     lanes.append(asyncio.create_task(lag.watch()))
-    while (batch := await _received(stream)) is not None:
+    while (batch := await pipes.received(stream)) is not None:
         for number, ask in batch:
             asked[ask.kind].put_nowait((number, ask))
     for task in lanes:  # the parent is gone: nobody reads the answers
@@ -280,19 +231,7 @@ async def _fair(options: Options, ask: Ask, lag: _Lag) -> Seen:
 
 def main() -> None:
     """Answer the parent until it closes the pipe."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    os.nice(_NICENESS)
-    # What a library prints goes to the log, not between the frames.
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-
-    def write(frame: bytes) -> None:
-        view = memoryview(frame)
-        while view:
-            view = view[answers.write(view) or 0 :]
-
-    with answers, contextlib.suppress(BrokenPipeError), asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(write))
+    pipes.answering(_serve, niceness=_NICENESS)
 
 
 if __name__ == "__main__":

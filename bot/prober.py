@@ -15,23 +15,19 @@ import contextlib
 import gc
 import itertools
 import logging
-import os
-import pickle
-import struct
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
+from bot import pipes
 from bot.model import Check
 from probes.check import Options, check
 from probes.facts import anchors
 from probes.model import Report, UsageError
-from probes.sweep import COLLECTED_AFTER, loop_factory
+from probes.sweep import COLLECTED_AFTER
 
 LOG = logging.getLogger("bot.prober")
-_LENGTH = struct.Struct(">I")
 _NICENESS = 5
 _ATTEMPTS = 2
 BACKGROUND_AT_ONCE = 24
@@ -106,12 +102,7 @@ class Prober:
     async def __aexit__(self, *_: object) -> None:
         process, self._process = self._process, None
         if process is not None:
-            _close(process)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), 2.0)
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            await pipes.ended(process)
         if self._reader is not None:
             await self._reader
 
@@ -128,7 +119,7 @@ class Prober:
             answer: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
             self._waiting[number] = answer, on_progress
             try:
-                await _send(process, (number, asked))
+                await pipes.written(process, (number, asked))
                 return await answer
             except (ProberDied, ConnectionError):
                 if attempt + 1 == _ATTEMPTS:
@@ -141,21 +132,14 @@ class Prober:
     async def _child(self) -> asyncio.subprocess.Process:
         async with self._starting:
             if self._process is None or self._process.returncode is not None:
-                self._process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    "bot.prober",
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.PIPE,
-                    start_new_session=True,  # Ctrl-C is for the bot, which lets running checks finish
-                )
+                self._process = await pipes.started("bot.prober")
                 self._reader = asyncio.create_task(self._read(self._process), name="prober answers")
-                await _send(self._process, self._options)
+                await pipes.written(self._process, self._options)
             return self._process
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
-        while (frame := await _received(process.stdout)) is not None:
+        while (frame := await pipes.received(process.stdout)) is not None:
             number, kind, value = frame
             answer, on_progress = self._waiting.get(number, (None, None))
             if answer is None or on_progress is None or answer.done():
@@ -172,27 +156,6 @@ class Prober:
         for answer, _ in self._waiting.values():
             if not answer.done():
                 answer.set_exception(ProberDied())
-
-
-def _close(process: asyncio.subprocess.Process) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-
-
-async def _send(process: asyncio.subprocess.Process, value: object) -> None:
-    assert process.stdin is not None
-    frame = pickle.dumps(value)
-    process.stdin.write(_LENGTH.pack(len(frame)) + frame)
-    await process.stdin.drain()
-
-
-async def _received(stream: asyncio.StreamReader) -> Any:
-    """The next value, or None at the end."""
-    try:
-        (length,) = _LENGTH.unpack(await stream.readexactly(_LENGTH.size))
-        return pickle.loads(await stream.readexactly(length))  # noqa: S301 - written by this program, see above
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return None
 
 
 # ── the child ───────────────────────────────────────────────────────────────────
@@ -220,24 +183,20 @@ async def answered(options: Options, number: int, asked: Check, on_progress: OnP
     return (number, "report", report)
 
 
-async def _serve(write: Callable[[bytes], object]) -> None:
-    loop = asyncio.get_running_loop()
-    stream = asyncio.StreamReader(limit=1 << 26)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), sys.stdin)
-    options: Options | None = await _received(stream)
+async def _serve(stream: asyncio.StreamReader, write: pipes.Write) -> None:
+    options: Options | None = await pipes.received(stream)
     if options is not None:
         settle(options)
     running: set[asyncio.Task[None]] = set()
 
     def say(answer: Answer) -> None:
-        frame = pickle.dumps(answer)
-        write(_LENGTH.pack(len(frame)) + frame)
+        write(pipes.frame(answer))
 
     async def run(number: int, asked: Check) -> None:
         assert options is not None
         say(await answered(options, number, asked, lambda text: say((number, "progress", text))))
 
-    while options is not None and (request := await _received(stream)) is not None:
+    while options is not None and (request := await pipes.received(stream)) is not None:
         task = asyncio.create_task(run(*request))
         running.add(task)
         task.add_done_callback(running.discard)
@@ -256,19 +215,7 @@ def settle(options: Options) -> None:
 
 def main() -> None:
     """Answer the parent until it closes the pipe."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    os.nice(_NICENESS)
-    # What a library prints goes to the log, not between the frames.
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-
-    def write(frame: bytes) -> None:
-        view = memoryview(frame)
-        while view:
-            view = view[answers.write(view) or 0 :]
-
-    with answers, contextlib.suppress(BrokenPipeError), asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(write))
+    pipes.answering(_serve, niceness=_NICENESS)
 
 
 if __name__ == "__main__":
