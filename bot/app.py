@@ -21,6 +21,7 @@ from bot.listeners import (
     forms,
     home,
     incident,
+    modals,
     triage,
     views,
     watch,
@@ -116,7 +117,7 @@ def build_app(
     app.shortcut(room.ADD_TO_TIMELINE)(incident.shortcut(gate))
     app.action(report.TRIAGE)(actions.pressed(gate))
     app.action(questions.PRESSED)(actions.pressed(gate))
-    app.action(questions.HOST)(triage.asks_host(gate))
+    app.action(questions.HOST)(modals.pressed(gate, triage.opened))
     app.view(questions.HOST_FORM)(triage.host_given(gate))
     app.shortcut(questions.SHORTCUT)(triage.used(gate))
     app.event("app_home_opened", middleware=[home.looked_at(gate)])(events.begun(gate))
@@ -129,11 +130,11 @@ def build_app(
     app.view(check_form.CHECK_FILLED)(forms.submitted(gate))
     app.action(watch_words.WATCH_PAGE)(actions.pressed(gate))
     app.action(watch_words.WATCH_IMPORT)(actions.pressed(gate))
-    app.action(watch_words.WATCH_ADD)(watch.pressed(gate))
+    app.action(watch_words.WATCH_ADD)(modals.pressed(gate, watch.opened))
     app.view(watch_words.WATCH_FORM)(watch.submitted(gate))
-    app.action(digest_words.OPEN)(digest.pressed(gate))
+    app.action(digest_words.OPEN)(modals.pressed(gate, digest.opened))
     app.view(digest_words.FORM)(digest.submitted(gate))
-    app.action(identities.ADD)(views.pressed(gate))
+    app.action(identities.ADD)(modals.pressed(gate, views.opened))
     app.view(identities.FORM)(views.submitted(gate))
     return _warning_of_certificates(app, gate)
 

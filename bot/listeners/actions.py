@@ -14,18 +14,27 @@ from bot.model import Intake
 
 def pressed(gate: Gate) -> Callable[..., Awaitable[None]]:
     async def action(ack: AsyncAck, body: dict[str, Any]) -> None:
-        intake = intake_of(body)
-        refusal = gate.refusal(intake.channel, intake.user)
-        if refusal is not None:
-            await gate.turn_away(intake, refusal)
-            await ack()
-            return
-        stored = await gate.take_in(intake)
-        await ack()
-        if stored is not None:
-            gate.work.hand_over(stored)
+        await let_in(gate, ack, intake_of(body))
 
     return action
+
+
+async def let_in(gate: Gate, ack: AsyncAck, intake: Intake) -> None:
+    """Take *intake* on, or turn it away and say why."""
+    refusal = gate.refusal(intake.channel, intake.user)
+    if refusal is not None:
+        await gate.turn_away(intake, refusal)
+        await ack()
+        return
+    await taken_on(gate, ack, intake)
+
+
+async def taken_on(gate: Gate, ack: AsyncAck, intake: Intake) -> None:
+    """Store *intake*, acknowledge, and hand it over unless it was delivered before."""
+    stored = await gate.take_in(intake)
+    await ack()
+    if stored is not None:
+        gate.work.hand_over(stored)
 
 
 def intake_of(body: dict[str, Any]) -> Intake:

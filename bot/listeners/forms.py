@@ -5,29 +5,24 @@ Also the buttons that run what was probably meant. Either way what follows is th
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 from slack_bolt.async_app import AsyncAck
-from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import commands
 from bot.identities import check_covered
-from bot.listeners.actions import intake_of
+from bot.listeners import modals
+from bot.listeners.actions import intake_of, taken_on
 from bot.listeners.gate import Gate
-from bot.model import Check, Content, Intake, Json
+from bot.model import Check, Content, Intake
 from bot.render import forms as render
 from bot.render import help, words
 from probes.model import UsageError
 
-LOG = logging.getLogger("bot.listeners")
-_PATIENCE_S = 1.5  # Slack drops the trigger after three seconds
 _NOT_OPENED = "The form did not open. Press again, or type `/tls check HOST[:PORT]`."
 
 
@@ -81,20 +76,7 @@ async def _opened(gate: Gate, client: AsyncWebClient, intake: Intake, trigger: s
         given=asked if isinstance(asked, Check) else None,
         channel=intake.channel,
     )
-    return None if await _shown(client, trigger, view) else words.answer(_NOT_OPENED)
-
-
-async def _shown(client: AsyncWebClient, trigger: str, view: Json) -> bool:
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            await client.views_open(trigger_id=trigger, view=view)
-    except SlackApiError as error:
-        LOG.warning("modal not opened error=%s", error.response.get("error"))
-        return False
-    except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        LOG.warning("modal not opened error=%s", type(error).__name__)
-        return False
-    return True
+    return None if await modals.shown(client, trigger, view) else words.answer(_NOT_OPENED)
 
 
 def asked_for_help(gate: Gate) -> Callable[..., Awaitable[None]]:
@@ -102,7 +84,7 @@ def asked_for_help(gate: Gate) -> Callable[..., Awaitable[None]]:
 
     async def action(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
         intake = intake_of(body)
-        if await _shown(client, str(body.get("trigger_id") or ""), help.modal()):
+        if await modals.shown(client, str(body.get("trigger_id") or ""), help.modal()):
             await gate.take_in(intake, finished=True)
         else:
             await gate.turn_away(intake, help.help_about(""))
@@ -125,26 +107,14 @@ def submitted(gate: Gate) -> Callable[..., Awaitable[None]]:
         except render.FieldErrors as wrong:
             await ack(response_action="errors", errors=wrong.errors)
             return
-        stored = await gate.take_in(intake)
-        await ack()
-        if stored is not None:
-            gate.work.hand_over(stored)
+        await taken_on(gate, ack, intake)
 
     return view
 
 
 def _submitted(body: dict[str, Any], filled: render.Filled) -> Intake:
-    view: dict[str, Any] = body.get("view") or {}
-    return Intake(
-        key=f"view:{view.get('id')}:{view.get('hash')}",
-        kind="command",
-        team=str((body.get("team") or {}).get("id") or view.get("team_id") or ""),
-        channel=filled.channel,
-        user=str(body["user"]["id"]),
-        text=commands.written(filled.check),
-        received_at=datetime.now(UTC),
-        response_url=filled.response_url,
-    )
+    place = {"channel": filled.channel, "response_url": filled.response_url}
+    return modals.submission(body, text=commands.written(filled.check), place=place, kind="command")
 
 
 async def _check_identity(gate: Gate, intake: Intake, check: Check) -> None:
@@ -175,9 +145,6 @@ def run(gate: Gate) -> Callable[..., Awaitable[None]]:
             await gate.turn_away(pressed, refusal)
             await ack()
             return
-        stored = await gate.take_in(intake)
-        await ack()
-        if stored is not None:
-            gate.work.hand_over(stored)
+        await taken_on(gate, ack, intake)
 
     return action

@@ -15,6 +15,7 @@ from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncAck, AsyncBoltContext
 
 from bot import commands
+from bot.listeners.actions import let_in
 from bot.listeners.events import INTAKE, Next
 from bot.listeners.gate import Gate
 from bot.messages import message_of
@@ -25,16 +26,7 @@ from bot.response import DELETED, EDITED, PIN, PUSHPIN, UNPIN
 
 def shortcut(gate: Gate) -> Callable[..., Awaitable[None]]:
     async def used(ack: AsyncAck, body: dict[str, Any]) -> None:
-        intake = _used(body)
-        refusal = gate.refusal(intake.channel, intake.user)
-        if refusal is not None:
-            await gate.turn_away(intake, refusal)
-            await ack()
-            return
-        stored = await gate.take_in(intake)
-        await ack()
-        if stored is not None:
-            gate.work.hand_over(stored)
+        await let_in(gate, ack, _used(body))
 
     return used
 

@@ -6,30 +6,23 @@ answer holds any of it but the name and what is public in the certificate.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 from slack_bolt.async_app import AsyncAck
-from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.identities import FieldError
-from bot.listeners.actions import intake_of
+from bot.listeners import modals
 from bot.listeners.gate import Gate
 from bot.model import Content, Intake
 from bot.render import identities as render
 from bot.render import words
 
 LOG = logging.getLogger("bot.listeners")
-_PATIENCE_S = 1.5  # Slack drops the trigger, and the command, after three seconds
-# The form's fields by what is wrong; texts under a field are short.
-_LONGEST_ERROR = 280
 
 
 async def opened(client: AsyncWebClient, gate: Gate, intake: Intake, trigger: str) -> Content | None:
@@ -37,35 +30,8 @@ async def opened(client: AsyncWebClient, gate: Gate, intake: Intake, trigger: st
     refusal = await gate.work.identities.refusal(intake.team, intake.user, to_add=True)
     if refusal is not None:
         return words.answer(refusal)
-    metadata = {"channel": intake.channel, "thread_ts": intake.thread_ts, "response_url": intake.response_url}
-    view = render.form(json.dumps({name: value for name, value in metadata.items() if value}))
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            await client.views_open(trigger_id=trigger, view=view)
-    except SlackApiError as error:
-        LOG.warning("form not opened error=%s", error.response.get("error"))
-        return render.offer()
-    except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        LOG.warning("form not opened error=%s", type(error).__name__)
-        return render.offer()
-    return None
-
-
-def pressed(gate: Gate) -> Callable[..., Awaitable[None]]:
-    """The button that opens the form."""
-
-    async def action(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
-        intake = intake_of(body)
-        refusal = gate.refusal(intake.channel, intake.user)
-        if refusal is None:
-            refusal = await opened(client, gate, intake, str(body.get("trigger_id") or ""))
-        if refusal is not None:
-            await gate.turn_away(intake, refusal)
-        else:
-            await gate.take_in(intake, finished=True)
-        await ack()
-
-    return action
+    view = render.form(json.dumps(modals.place_of(intake)))
+    return None if await modals.shown(client, trigger, view) else render.offer()
 
 
 def submitted(gate: Gate) -> Callable[..., Awaitable[None]]:
@@ -75,7 +41,7 @@ def submitted(gate: Gate) -> Callable[..., Awaitable[None]]:
         intake = _intake(body)
         refusal = await gate.work.identities.refusal(intake.team, intake.user, to_add=True)
         if refusal is not None:
-            await ack(response_action="errors", errors={render.NAME: refusal[:_LONGEST_ERROR]})
+            await ack(response_action="errors", errors={render.NAME: refusal[: modals.LONGEST_ERROR]})
             return
         given = _given(body)
         try:
@@ -88,7 +54,7 @@ def submitted(gate: Gate) -> Callable[..., Awaitable[None]]:
                 key=f"{given[render.KEY]}\n{given[render.KEY_REST]}".strip(),
             )
         except FieldError as error:
-            await ack(response_action="errors", errors={error.field: error.why[:_LONGEST_ERROR]})
+            await ack(response_action="errors", errors={error.field: error.why[: modals.LONGEST_ERROR]})
             return
         known = replace(intake, text=f"identity add {identity.name}")
         await gate.conclude(known, render.added(identity, intake.received_at), verdict="identity")
@@ -99,27 +65,10 @@ def submitted(gate: Gate) -> Callable[..., Awaitable[None]]:
 
 
 def _given(body: dict[str, Any]) -> dict[str, str]:
-    values: dict[str, Any] = ((body.get("view") or {}).get("state") or {}).get("values") or {}
     fields = (render.NAME, render.PATTERNS, render.CERTIFICATE, render.FURTHER, render.KEY, render.KEY_REST)
-    return {name: str((values.get(name) or {}).get(name, {}).get("value") or "") for name in fields}
+    return {name: str(modals.field_of(body, name).get("value") or "") for name in fields}
 
 
 def _intake(body: dict[str, Any]) -> Intake:
     """The submission as a request, without anything that was filled in."""
-    view: dict[str, Any] = body.get("view") or {}
-    try:
-        metadata: dict[str, Any] = json.loads(view.get("private_metadata") or "{}")
-    except ValueError:
-        metadata = {}
-    return Intake(
-        key=f"view:{view.get('id')}:{view.get('hash')}",
-        kind="action",
-        team=str((body.get("team") or {}).get("id") or view.get("team_id") or ""),
-        channel=str(metadata.get("channel") or ""),
-        user=str(body["user"]["id"]),
-        text="identity add",
-        action=render.FORM,
-        received_at=datetime.now(UTC),
-        thread_ts=metadata.get("thread_ts"),
-        response_url=metadata.get("response_url"),
-    )
+    return modals.submission(body, text="identity add", place=modals.metadata_of(body), action=render.FORM)
