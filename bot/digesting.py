@@ -25,6 +25,7 @@ from bot.digest_book import DigestBook, Planned, Posted, day_of
 from bot.digest_times import DigestCommand, DigestPlan, last_due
 from bot.drawing import Drawing, NotDrawn
 from bot.history import History
+from bot.messages import permalink
 from bot.model import Content, Intake, Note, Picture
 from bot.notify import Outbox
 from bot.places import Places
@@ -195,11 +196,8 @@ class Digesting:
                 LOG.exception("a source of the digest failed")
                 said.append(Said(aside=("Something could not be read for this digest; my log says what.",)))
         back = posted.posted_at.date() - timedelta(days=digest.SLOW_DAYS)
-        paces = {
-            watch.lookout.id: await self._watchlist.paces(watch.lookout.id, back)
-            for watch in watches
-            if watch.lookout.status != "broken"
-        }
+        working = [watch.lookout.id for watch in watches if watch.lookout.status != "broken"]
+        paces = await self._watchlist.paces_of(working, back)
         return digest.composed(at=posted.posted_at, since=posted.since, said=said, watches=watches, paces=paces)
 
     async def _pictures(self, team: str, composed: Digest) -> tuple[Picture, ...]:
@@ -219,12 +217,12 @@ class Digesting:
         return tuple(pictures)
 
     async def _links(self, team: str, channel: str, composed: Digest) -> dict[str, str]:
-        url = (await self._clients.url(team)).rstrip("/")
+        url = await self._clients.url(team)
         links: dict[str, str] = {}
         for key in {item.key for item in (*composed.needs, *composed.changed) if item.key} if url else ():
             ts, is_given_up = await self._history.posted_as(key)
             if ts is not None and not is_given_up:
-                links[key] = f"{url}/archives/{channel}/p{ts.replace('.', '')}"
+                links[key] = permalink(url, channel, ts)
         return links
 
     async def _names(self, team: str, owners: Sequence[str]) -> dict[str, str]:

@@ -26,6 +26,12 @@ class Message:
     edited_ts: str | None
 
 
+def permalink(url: str, channel: str, ts: str, *, thread_ts: str | None = None) -> str:
+    """Where a message stands in the workspace at *url*; *thread_ts*: the thread that it is a reply in."""
+    thread = f"?thread_ts={thread_ts}&cid={channel}" if thread_ts else ""
+    return f"{url.rstrip('/')}/archives/{channel}/p{ts.replace('.', '')}{thread}"
+
+
 class Messages:
     """Reads one message of a channel that the bot is in."""
 

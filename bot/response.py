@@ -17,7 +17,7 @@ from bot import commands, incidents
 from bot.casebook import KEEP, Watching
 from bot.history import History
 from bot.incidents import Done, Refused
-from bot.messages import Message, Messages
+from bot.messages import Message, Messages, permalink
 from bot.model import Content, Entry, Incident, Intake, Note, PastCheck, TimelineNote, Vigil
 from bot.notify import Outbox
 from bot.render import incident as render
@@ -112,8 +112,7 @@ class Response:
         url = await self._url_of(incident.team) if ts is not None else ""
         if ts is None or not url:
             return ""
-        thread = f"?thread_ts={incident.thread_ts}&cid={incident.channel}" if incident.thread_ts else ""
-        return f"{url.rstrip('/')}/archives/{incident.channel}/p{ts.replace('.', '')}{thread}"
+        return permalink(url, incident.channel, ts, thread_ts=incident.thread_ts)
 
     async def _root(self, incident: Incident, *, vigil: Vigil | None, check: PastCheck | None = None) -> list[Note]:
         check = check or await self._history.check(incident.last_check)

@@ -101,11 +101,12 @@ async def serving(
             ct_book = CtBook(history, is_open=places.is_open)
             ct_watch = CtWatch(book=ct_book, outbox=outbox, rooms=rooms, source=ct)
             book = DigestBook(history)
-            lineages = LineageBook(history, Watchlist(history), newer_of=ct_book.newer_of, anchored=anchored)
+            watchlist = Watchlist(history)
+            lineages = LineageBook(history, watchlist, newer_of=ct_book.newer_of, anchored=anchored)
             digests = Digesting(
                 book=book,
                 history=history,
-                watchlist=Watchlist(history),
+                watchlist=watchlist,
                 outbox=outbox,
                 clients=clients,
                 admins=admins,

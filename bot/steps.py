@@ -24,6 +24,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from bot import commands
 from bot.clients import Clients
 from bot.history import History
+from bot.messages import permalink
 from bot.model import Check, Intake, Misread
 from bot.render import step as render
 from probes.model import Report, UsageError
@@ -118,7 +119,7 @@ class Steps:
         while url and time.monotonic() < until:
             ts, is_given_up = await self._memory.posted_as(headline)
             if ts is not None:
-                return f"{url.rstrip('/')}/archives/{intake.channel}/p{ts.replace('.', '')}"
+                return permalink(url, intake.channel, ts)
             if is_given_up:
                 break
             await asyncio.sleep(0.1)

@@ -470,15 +470,18 @@ class Watchlist:
         )
         return _look_of(rows[0]) if rows else None
 
-    async def paces(self, lookout: int, since: date) -> list[Pace]:
-        """How long handshakes took there, day by day."""
+    async def paces_of(self, lookouts: Sequence[int], since: date) -> dict[int, list[Pace]]:
+        """How long handshakes took, day by day, by lookout."""
         rows = await self._memory._run(
             self._memory._rows,
-            "select * from paces where lookout = ? and day >= ? order by day",
-            lookout,
+            "select * from paces where lookout in (select value from json_each(?)) and day >= ? order by lookout, day",
+            json.dumps(list(lookouts)),
             (since - date(1970, 1, 1)).days,
         )
-        return [_pace_of(row) for row in rows]
+        found: dict[int, list[Pace]] = {}
+        for row in rows:
+            found.setdefault(row["lookout"], []).append(_pace_of(row))
+        return found
 
     async def certificates(self, digests: Sequence[str]) -> dict[str, CertificateReport]:
         """Those of *digests* that were ever seen."""

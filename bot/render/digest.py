@@ -16,6 +16,7 @@ from bot.model import Content, Json
 from bot.render import words
 from bot.render.figures import Expiry, Figure, Horizon, Lane, Sparkline, Sparklines, days
 from bot.render.limits import actions, button, code, context, cut, fit, foreign, section
+from bot.render.watch import owner as mention
 
 _SIGN = {"critical": "🔴", "warning": "🟠", "notice": "🔵"}
 _MOST_NEEDS, _MOST_CHANGED = 12, 12
@@ -111,11 +112,6 @@ def _line(item: Item, links: Mapping[str, str]) -> str:
 def _short(target: str) -> str:
     """As people write it: the usual port is left out."""
     return target.removesuffix(":443")
-
-
-def mention(owner: str) -> str:
-    """A person, or a user group, by id."""
-    return f"<!subteam^{foreign(owner, 30)}>" if owner.startswith("S") else f"<@{foreign(owner, 30)}>"
 
 
 def _aside(digest: Digest) -> list[Json]:

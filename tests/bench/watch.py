@@ -285,7 +285,7 @@ async def year(count: int, days: int, home: Path) -> dict[str, float]:
         "what changed in a day, ms": lambda: watchlist.begun_between(
             "T1", begun + timedelta(days=days - 1), begun + timedelta(days=days), limit=500
         ),
-        "a year of handshake times, ms": lambda: watchlist.paces(lookouts[7].id, begun.date()),
+        "a year of handshake times, ms": lambda: watchlist.paces_of([lookouts[7].id], begun.date()),
         "the list, by days left, ms": lambda: watchlist.watches("T1", "C1"),
     }
     found = {"looks": float(looks), "MB": database.stat().st_size / 1e6, "written in, s": wrote_s}

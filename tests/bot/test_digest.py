@@ -12,6 +12,7 @@ from bot.local.blocks import validate_message
 from bot.model import Content, Incident
 from bot.render import digest as render
 from bot.render.figures import Horizon, Sparklines
+from bot.render.watch import owner as mention
 from bot.watched import Lookout, Pace, Watch
 from probes.model import Target, UsageError
 
@@ -102,7 +103,7 @@ def test_what_is_broken_without_an_incident_is_told_as_well_and_once() -> None:
 
 
 def test_an_owner_may_be_a_group() -> None:
-    assert render.mention("S0ONCALL") == "<!subteam^S0ONCALL>"
+    assert mention("S0ONCALL") == "<!subteam^S0ONCALL>"
 
 
 @pytest.mark.parametrize("number", [0, 1, 5, 60, 400])

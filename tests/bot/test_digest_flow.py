@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from bot.history import History
 from bot.notify import Outbox
 from bot.places import Places
 from bot.render import digest as render
+from bot.watched import bucket
 from bot.watchlist import Watchlist
 from tests.bot import reports
 from tests.bot.conftest import Desk, said
@@ -208,3 +209,15 @@ async def test_an_archived_channel_gets_none(bench: Bench) -> None:
     bench.clock.now = datetime(2026, 3, 27, 13, 1, tzinfo=UTC)
     await bench.make(places).turn()
     assert await bench.posted() == []
+
+
+async def test_handshake_times_are_read_for_all_endpoints_at_once(bench: Bench) -> None:
+    today = bench.clock().date()
+    number = (today - date(1970, 1, 1)).days
+    for lookout, day, ms in ((1, number, 20.0), (1, number - 1, 30.0), (2, number, 40.0), (3, number - 90, 50.0)):
+        values = (lookout, day, 1, ms, ms, ms, f"{bucket(ms)}:1")
+        await bench.history._write(bench.history._db.execute, "insert into paces values (?, ?, ?, ?, ?, ?, ?)", values)
+    found = await Watchlist(bench.history).paces_of([1, 3], today - timedelta(days=14))
+    assert {key: [(pace.day, pace.mean) for pace in paces] for key, paces in found.items()} == {
+        1: [(today - timedelta(days=1), 30.0), (today, 20.0)]
+    }
