@@ -304,7 +304,7 @@ class InstalledClients:
         self._installations = installations
         self._client = client  # carries no token; its address, session and proxy are those of all
         self._rotator = AsyncTokenRotator(client_id=client_id, client_secret=client_secret, client=client)
-        self._refreshing: dict[str, asyncio.Lock] = {}
+        self._refreshing: dict[str, asyncio.Task[Installed]] = {}
 
     async def client(self, team: str) -> AsyncWebClient:
         """The client that holds *team*'s bot token. Raises NotInstalled."""
@@ -335,10 +335,19 @@ class InstalledClients:
         found = await self._installations.find(team, org)
         if not _is_to_be_refreshed(found):
             return found
-        # A refresh token is good once: of two requests at a time one asks.
-        async with self._refreshing.setdefault(found.id, asyncio.Lock()):
-            found = await self._installations.find(team, org)
-            return await self._refreshed(team, found) if _is_to_be_refreshed(found) else found
+        # A refresh token is good once. Of all who wait at a time one asks; and who loses patience does not break it
+        # off: what Slack has given out by then would be lost, and with it the workspace.
+        task = self._refreshing.get(found.id)
+        if task is None:
+            task = asyncio.create_task(self._refreshed(team, found), name=f"refresh {found.id}")
+            self._refreshing[found.id] = task
+            task.add_done_callback(lambda done: self._is_over(found.id, done))
+        return await asyncio.shield(task)
+
+    def _is_over(self, id: str, done: asyncio.Task[Installed]) -> None:
+        self._refreshing.pop(id, None)
+        if not done.cancelled():
+            done.exception()  # whoever still waits is told; if nobody does, it is in the log already
 
     async def _refreshed(self, team: str, old: Installed) -> Installed:
         try:

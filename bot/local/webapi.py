@@ -118,10 +118,13 @@ async def serve_method(core: Core, methods: dict[str, Method], request: web.Requ
     try:
         args = await arguments(request)
         if name == "oauth.v2.access":  # the app's credentials instead of a token
-            if (fault := core.faults.due(name)) is not None:
-                raise ApiError(str(fault.error))
+            fault = core.faults.due(name)
+            if fault is not None and fault.error is not None:
+                raise ApiError(fault.error)
             answer = core.installs.access(args, request.headers.get("Authorization", ""))
             core.record(name, {"grant_type": args.get("grant_type")}, None)
+            if fault is not None:
+                await asyncio.sleep(fault.delay_s)  # the tokens are exchanged already: who hangs up has lost them
             return web.json_response({"ok": True} | answer)
         token = _token(request, args)
         if method is None:

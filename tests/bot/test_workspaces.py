@@ -16,8 +16,11 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config import ManyWorkspaces
+from bot.history import History
+from bot.installations import Installations, InstalledClients
 from bot.local import UNLIMITED, Running, Workspace, serve
 from bot.manifest import MANIFEST
 from bot.render import incident as room
@@ -392,6 +395,36 @@ async def test_a_token_near_its_end_is_refreshed_once_and_survives_a_restart(str
     one.workspace.tokens.revoke_but(one.workspace.bot_token)
     await one.tls("history")
     await one.whisper("host4.example.com")
+
+
+@pytest.mark.parametrize("manifest", [MANIFEST | {"settings": MANIFEST["settings"] | {"token_rotation_enabled": True}}])
+async def test_whoever_loses_patience_does_not_lose_the_fresh_token(street: Street) -> None:
+    one = street.desks[0]
+    await street.install(one)
+    await street.stop()
+    street.change(f"update installations set expires_at = {int(time.time()) + 600}")
+    installs, team = street.running.workspace.installs, one.workspace.team.id
+    history = await History.open(street.database)
+    try:
+        async with aiohttp.ClientSession() as session:
+            bare = AsyncWebClient(base_url=street.running.api_url, session=session)
+            clients = InstalledClients(
+                Installations(history, SECRET_KEY, client=bare),
+                client_id=installs.client_id,
+                client_secret=installs.client_secret,
+                client=bare,
+            )
+            one.workspace.faults.answer("oauth.v2.access", delay_s=0.4)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await clients.client(team)
+            assert (await clients.client(team)).token == one.workspace.bot_token
+    finally:
+        await history.close()
+    refreshes = [
+        call for call in one.workspace.calls_of("oauth.v2.access") if call.args["grant_type"] == "refresh_token"
+    ]
+    assert len(refreshes) == 1
 
 
 @pytest.mark.parametrize("manifest", [MANIFEST | {"settings": MANIFEST["settings"] | {"token_rotation_enabled": True}}])
