@@ -197,7 +197,7 @@ class Digesting:
                 said.append(Said(aside=("Something could not be read for this digest; my log says what.",)))
         back = posted.posted_at.date() - timedelta(days=digest.SLOW_DAYS)
         working = [watch.lookout.id for watch in watches if watch.lookout.status != "broken"]
-        paces = await self._watchlist.paces_of(working, back)
+        paces = await self._watchlist.looks.paces_of(working, back)
         return digest.composed(at=posted.posted_at, since=posted.since, said=said, watches=watches, paces=paces)
 
     async def _pictures(self, team: str, composed: Digest) -> tuple[Picture, ...]:

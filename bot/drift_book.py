@@ -12,11 +12,12 @@ from bot.casebook import Casebook
 from bot.drift import Drift
 from bot.drift_memory import FullLook, Memory, Stepped, Told, step
 from bot.expiry import Certificates
+from bot.look_book import pace_of
 from bot.model import Note
 from bot.plain import plain, typed
 from bot.render import drift as words
 from bot.watched import Look, Pace, Watch
-from bot.watchlist import Watchlist, _pace_of
+from bot.watchlist import Watchlist
 from probes.model import CertificateReport
 
 _PACES_KEPT: Final = 29  # days of handshake times that are compared
@@ -43,7 +44,7 @@ class DriftBook:
         rows = self._memory._rows("select state from drift_memories where watch = ?", watch.id)
         was = typed(Memory, json.loads(rows[0]["state"])) if rows else None
         memory = was or _begun(before, after, now)
-        full = after if after.kind == "full" else self._watchlist._newest(watch.lookout.id, "full")
+        full = after if after.kind == "full" else self._watchlist.looks.newest(watch.lookout.id, "full")
         paces, today = None, f"{now:%Y-%m-%d}"
         if memory.paced_on != today:
             memory, paces = replace(memory, paced_on=today), self._paces(watch.lookout.id, now)
@@ -122,13 +123,13 @@ class DriftBook:
         """The days before today: today is not over."""
         today = int(now.timestamp()) // 86_400
         sql = "select * from paces where lookout = ? and day >= ? and day < ? order by day"
-        return [_pace_of(row) for row in self._memory._rows(sql, lookout, today - _PACES_KEPT, today)]
+        return [pace_of(row) for row in self._memory._rows(sql, lookout, today - _PACES_KEPT, today)]
 
 
 def completed(watchlist: Watchlist, certificates: Mapping[str, CertificateReport], wanted: set[str]) -> Certificates:
     """*certificates*, with those of *wanted* that are missing. On the memory's thread."""
     missing = wanted - certificates.keys()
-    return {**certificates, **watchlist._certificates(missing)} if missing else certificates
+    return {**certificates, **watchlist.looks.certificates(missing)} if missing else certificates
 
 
 def is_snoozed(watch: Watch, now: datetime) -> bool:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -21,14 +21,13 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from bot.clients import Clients
 from bot.digest_book import DigestBook
 from bot.history import History
-from bot.homes import Ending, Homes, Looker
+from bot.homes import Homes, Looker
 from bot.model import Incident, Intake, Note
 from bot.notify import Outbox
 from bot.places import Places
 from bot.render import help
 from bot.render import home as render
 from bot.rooms import Rooms
-from bot.watched import Watch
 from bot.watchlist import Watchlist
 
 LOG = logging.getLogger("bot.home")
@@ -141,25 +140,26 @@ class Home:
 
     async def _of(self, team: str, user: str) -> render.Home:
         standing = await self._homes.standing(team)
-        watches = await self._watchlist.watches(team)
         plans = await self._digests.plans(team)
         others = await self._memory.channels(team, limit=_MOST_ROOMS)
-        here = (
-            [each.channel for each in standing] + [each.channel for each in plans] + [each.channel for each in watches]
-        )
-        rooms = dict.fromkeys([*here, *others])
+        here = [each.channel for each in standing] + [each.channel for each in plans]
+        rooms = dict.fromkeys([*here, *await self._watchlist.channels(team), *others])
         visible = await self._visible(team, user, [*rooms][: _MOST_ROOMS * 2])
         # A direct message with the bot belongs to whoever asked there.
         own = {each.channel for each in standing if each.opened_by == user and each.channel.startswith("D")}
         incidents = [each for each in standing if each.channel in visible | own]
+        endings, known = await self._homes.endings(team, sorted(visible), limit=render.MOST_TARGETS)
         return render.Home(
             user=user,
             is_new=await self._homes.is_new(team, user),
             incidents=[render.Shown(incident=each, link=await self._link(each)) for each in incidents],
-            renewals=_renewals(
-                await self._homes.endings(team, sorted(visible)),
-                [watch for watch in watches if watch.channel in visible],
-            ),
+            renewals=[
+                render.Renewal(
+                    target=each.target, expires_at=each.at, source="watched" if each.is_watched else "checked"
+                )
+                for each in endings
+            ],
+            more_renewals=known - len(endings),
             settings=tuple(render.digest_at(each.channel, str(each.plan)) for each in plans if each.channel in visible),
             now=_now(),
         )
@@ -202,17 +202,6 @@ class Home:
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
             LOG.info("members not known channel=%s error=%s", channel, type(error).__name__)
         return frozenset(found)
-
-
-def _renewals(endings: Iterable[Ending], watches: Iterable[Watch]) -> list[render.Renewal]:
-    """What ends first, first; what is watched is looked at more often than it is checked."""
-    known = {each.target: render.Renewal(target=each.target, expires_at=each.at) for each in endings}
-    for watch in watches:
-        ends = watch.lookout.expires_at
-        if ends is not None:
-            target = str(watch.target)
-            known[target] = render.Renewal(target=target, expires_at=ends, source="watched")
-    return sorted(known.values(), key=lambda each: each.expires_at)
 
 
 def _now() -> datetime:

@@ -14,25 +14,39 @@ from bot.rows import incident_of, stamp
 _NEWEST_CHECKS = 2_000  # looked through for targets; who is not among them was not checked for long
 _MOST_TARGETS = 60
 _MOST_INCIDENTS = 200
-# The newest check of each endpoint, and the first end of the leaves that its addresses served. The reports are read for
-# the few that are shown only.
+# What is watched is looked at more often than it is checked. Of what is only checked: the newest check of each
+# endpoint, and the first end of the leaves that its addresses served; the reports are read for few.
 _ENDINGS = """
-    with newest as (
+    with watched as (
+        select iif(instr(l.host, ':'), '[' || l.host || ']', l.host) || ':' || l.port as target,
+            min(l.expires_at) as ends
+        from watches w join lookouts l on l.id = w.lookout
+        where w.team = ?1 and w.channel in (select value from json_each(?3)) and l.expires_at is not null
+        group by l.host, l.port),
+    newest as (
         select max(id) as id from (
             select id, target, server_name, starttls, channel from checks where team = ?1 order by id desc limit ?2)
         where channel in (select value from json_each(?3))
-        group by target, server_name, starttls order by max(id) desc limit ?4)
-    select c.target as target, c.channel as channel, c.user as user,
-        (select min(json_extract(e.value, '$.chain[0].not_after')) from json_each(c.report, '$.endpoints') e) as ends
-    from newest n join checks c on c.id = n.id where ends is not null order by ends"""
+        group by target, server_name, starttls order by max(id) desc limit ?4),
+    checked as (
+        select c.target, min((
+            select min(strftime('%s', json_extract(e.value, '$.chain[0].not_after')))
+            from json_each(c.report, '$.endpoints') e)) as ends
+        from newest n join checks c on c.id = n.id group by c.target),
+    known as (
+        select target, ends, 1 as is_watched from watched union all
+        select target, cast(ends as real), 0 from checked
+        where ends is not null and target not in (select target from watched))
+    select *, count(*) over () as total from known order by ends, target limit ?5"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """A target whose certificate was seen by a check."""
+    """A target and when its certificate ends."""
 
     target: str
     at: datetime
+    is_watched: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +97,20 @@ class Homes:
         )
         return [incident_of(row) for row in await self._memory._run(self._memory._rows, sql, team, _MOST_INCIDENTS)]
 
-    async def endings(self, team: str, seen_in: Sequence[str]) -> list[Ending]:
-        """By the newest check of each endpoint, in channels *seen_in*: which certificate ends when, soonest first."""
-        values = (team, _NEWEST_CHECKS, json.dumps(list(seen_in)), _MOST_TARGETS)
+    async def endings(self, team: str, seen_in: Sequence[str], *, limit: int) -> tuple[list[Ending], int]:
+        """Which certificate ends when, soonest first, by what is watched or was checked in channels *seen_in*; and of
+        how many that is known."""
+        values = (team, _NEWEST_CHECKS, json.dumps(list(seen_in)), _MOST_TARGETS, limit)
         rows = await self._memory._run(self._memory._rows, _ENDINGS, *values)
-        return [Ending(target=row["target"], at=_moment(row["ends"])) for row in rows]
+        found = [
+            Ending(
+                target=row["target"],
+                at=datetime.fromtimestamp(row["ends"], UTC),
+                is_watched=bool(row["is_watched"]),
+            )
+            for row in rows
+        ]
+        return found, rows[0]["total"] if rows else 0
 
     async def welcome(self, intake: Intake, note: Note, now: datetime) -> bool:
         """One transaction: the channel's first welcome, if it is the first, and the request is done."""
@@ -99,8 +122,3 @@ class Homes:
             return is_first
 
         return await self._memory._write(welcomed)
-
-
-def _moment(text: str) -> datetime:
-    found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,6 +1,6 @@
 """Lineages, as they are remembered: what a look makes of them, and the notes that tell it, in one transaction.
 
-`news_of` is called by `bot.watchlist` on the memory's thread, inside the transaction that stores the look. So state and
+`news_of` is called by `bot.look_book` on the memory's thread, inside the transaction that stores the look. So state and
 words are written together or not at all, and a look that is delivered twice finds that it was told.
 """
 
@@ -87,7 +87,7 @@ class LineageBook:
         certificates: Mapping[str, CertificateReport],
         now: datetime,
     ) -> Sequence[Note]:
-        """What there is to say of a look in one channel (`bot.watchlist.NewsOf`). Never raises: other looks are in
+        """What there is to say of a look in one channel (`bot.look_book.NewsOf`). Never raises: other looks are in
         the same transaction."""
         try:
             with self._memory._db.atomic():
@@ -365,7 +365,7 @@ class LineageBook:
             resting = {row["authority"] for row in rows}
             leaves = {place.leaf for lineage in self._all() for place in lineage.places}
             by_authority: dict[str, list[CertificateReport]] = {}
-            for each in self._watchlist._certificates(leaves).values():
+            for each in self._watchlist.looks.certificates(leaves).values():
                 who, period = expiry.authority(each.issuer), expiry.validity(each)
                 is_asked = who not in resting and offered(who) and each.authority_key_id and each.serial
                 if is_asked and period is not None and now < period[1]:

@@ -142,6 +142,13 @@ def _ct(db: Database) -> None:
         db.execute(statement)
 
 
+@STEPS(name="0015_watches_of")
+def _watches_of(db: Database) -> None:
+    # What a workspace, or a channel of it, watches; nobody asks any more which looks began on a day.
+    db.execute("create index watches_of on watches (team, channel)")
+    db.execute("drop index looks_begun")
+
+
 def apply(db: Database) -> list[str]:
     """Bring *db* up to date; the names of the steps that were taken."""
     pending = [step.name for step in STEPS.pending(db)]

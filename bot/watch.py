@@ -23,6 +23,7 @@ from typing import Final, Protocol
 from bot import incidents, schedule
 from bot.history import History
 from bot.identities import Identities
+from bot.look_book import Looked, NewsOf
 from bot.looks import Ask, Looker
 from bot.model import Check, Content, Intake, Note, PastCheck
 from bot.notify import Outbox
@@ -30,7 +31,7 @@ from bot.render import watch as render
 from bot.response import Response, below, root_note
 from bot.sighting import Kind
 from bot.watched import Failing, Flood, Look, Lookout, Seen, Tally, Watch
-from bot.watchlist import Looked, NewsOf, Watchlist
+from bot.watchlist import Watchlist
 from probes.model import CertificateReport, Report, UsageError
 
 __all__ = ["LOOK", "Checks", "NewsOf", "Watching", "nothing_new"]
@@ -175,14 +176,14 @@ class Watching:
 
     async def reload(self) -> None:
         """Watch what the memory says is watched: after something was added or removed."""
-        known = {lookout.id: lookout for lookout in await self._watchlist.lookouts()}
-        for number in self._lookouts.keys() - known.keys():
+        watched = await self._watchlist.numbers()
+        for number in self._lookouts.keys() - watched:
             self._lookouts.pop(number, None)
             self._plan.pop(number, None)
-        for number, lookout in known.items():
-            if number not in self._lookouts:
-                self._lookouts[number] = lookout
-                self._plan_next(number)
+        for lookout in await self._watchlist.lookouts(watched - self._lookouts.keys()):
+            if lookout.id not in self._lookouts:
+                self._lookouts[lookout.id] = lookout
+                self._plan_next(lookout.id)
 
     def look_now(self, numbers: Iterable[int], kind: Kind = "light") -> None:
         """These are due now; one that was never looked at in full is looked at so."""
@@ -294,7 +295,7 @@ class Watching:
                 looked.append(Looked(seen=seen, step=schedule.step(lookout, seen)))
         if looked:
             now = self._clock()
-            recorded = await self._watchlist.record(looked, self._news_of, now)
+            recorded = await self._watchlist.looks.record(looked, self._news_of, now)
             # What is not on the disk was not seen: the next look shows it again.
             looked = [one for one in looked if one.seen.lookout not in recorded.failed]
             for one in looked:
@@ -441,10 +442,10 @@ class Watching:
         await self._history.finish(intake.id, self._clock(), ())
         number = int(intake.text) if intake.text.isdecimal() else 0
         await self.loaded.wait()
-        watches = {watch.id: watch for watch in await self._watchlist.watches(intake.team, intake.channel)}
-        if number in watches:
-            self._untold.add(watches[number].lookout.id)
-            self.look_now([watches[number].lookout.id], "full")
+        watch = await self._watchlist.watch(number)
+        if watch is not None:
+            self._untold.add(watch.lookout.id)
+            self.look_now([watch.lookout.id], "full")
 
     # ── floods ──────────────────────────────────────────────────────────────────
 
@@ -487,7 +488,7 @@ class Watching:
                 )
 
     async def _say_flood(self, flood: Flood, owners: set[str]) -> None:
-        total = len(await self._watchlist.watches(flood.team, flood.channel))
+        total = await self._watchlist.count(flood.team, flood.channel)
         root = Note(
             key=flood.key, kind="message", team=flood.team, channel=flood.channel, content=render.flood(flood, total)
         )
@@ -535,7 +536,6 @@ class Watching:
 
     async def _begin_outage(self, tried: int) -> None:
         now = self._clock()
-        places = {(watch.team, watch.channel) for watch in await self._watchlist.of_lookouts(list(self._lookouts))}
         notes = [
             Note(
                 key=f"outage:{channel}:{now.timestamp():.0f}",
@@ -544,7 +544,7 @@ class Watching:
                 channel=channel,
                 content=render.outage(tried, now, None),
             )
-            for team, channel in sorted(places)
+            for team, channel in await self._watchlist.places()
         ]
         self._outage = _Outage(began=now, tried=tried, notes=notes)
         LOG.warning("nothing can be reached tried=%s; looks wait", tried)
@@ -569,10 +569,10 @@ class Watching:
 
     # ── sweeps that somebody waits for ──────────────────────────────────────────
 
-    async def sweep(self, note: Note, watches: Sequence[Watch]) -> None:
-        """Look at all of them now, and let *note* say how far it is."""
+    async def sweep(self, note: Note, numbers: Iterable[int]) -> None:
+        """Look at all these lookouts now, and let *note* say how far it is."""
         await self.reload()
-        left = {watch.lookout.id for watch in watches} & self._lookouts.keys()
+        left = set(numbers) & self._lookouts.keys()
         if not left:
             return
         sweep = _Sweep(note=note, left=left, tally=Tally(total=len(left)), begun=self._clock())
@@ -616,5 +616,5 @@ class Watching:
         # Not with the start's own work; and a bot that is started anew each day forgets, too.
         await asyncio.sleep(_PRUNED_AFTER_S)
         while True:
-            LOG.info("forgotten looks=%s", await self._watchlist.prune(self._clock()))
+            LOG.info("forgotten looks=%s", await self._watchlist.looks.prune(self._clock()))
             await asyncio.sleep(schedule.DAY.total_seconds())

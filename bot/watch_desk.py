@@ -175,17 +175,17 @@ class WatchDesk:
         await self._done(intake, reply(intake, content, replaces=True))
 
     async def _page(self, intake: Intake, word: str, start: int) -> Content:
-        watches = await self._watchlist.watches(intake.team, intake.channel, word)
-        return render.listing(watches, word, start, _now(), self._watching.troubles)
+        page = await self._watchlist.page(intake.team, intake.channel, word, start, render.LINES)
+        return render.listing(page, word, _now(), self._watching.troubles)
 
     # ── sweeps ──────────────────────────────────────────────────────────────────
 
     async def _sweep(self, intake: Intake, word: str) -> None:
-        watches = await self._watchlist.watches(intake.team, intake.channel, word)
-        if not watches:
+        numbers = await self._watchlist.lookouts_of(intake.team, intake.channel, word)
+        if not numbers:
             await self._whisper(intake, render.nothing_to_sweep(word))
             return
-        await self._watching.sweep(_progress(intake), watches)
+        await self._watching.sweep(_progress(intake), numbers)
         await self._done(intake)
 
     # ── imports ─────────────────────────────────────────────────────────────────
@@ -199,7 +199,7 @@ class WatchDesk:
             await self._whisper(intake, render.how_to_import())
             return
         name, found, digest = await self._read(intake, file_id)
-        known = await self._known_here(intake, found)
+        known = len(await self._watched_here(intake, found))
         content = render.preview(name, found, known=known, value=f"{file_id}:{digest}")
         note = replace(_public(intake, f"import:{intake.id}", content), thread_ts=thread or intake.message_ts)
         await self._done(intake, note)
@@ -216,8 +216,8 @@ class WatchDesk:
         except UsageError as error:
             await self._whisper(intake, words.answer(str(error)))
             return
-        here = {watch.target: watch for watch in await self._watchlist.watches(intake.team, intake.channel)}
-        known = sum(each.target in here for each in found.wanted)
+        here = await self._watched_here(intake, found)
+        known = len(here)
         stored: list[Watch] = []
         left = 0
         for start in range(0, len(found.wanted), _ADDED_AT_ONCE):
@@ -230,7 +230,7 @@ class WatchDesk:
         content = render.imported(name, len(stored), known, left, self._most)
         place = replace(_public(intake, f"imported:{intake.id}", content), thread_ts=intake.thread_ts)
         key = await self._history.posted_at(intake.channel, intake.message_ts) if intake.message_ts else None
-        await self._watching.sweep(_progress(intake), stored)
+        await self._watching.sweep(_progress(intake), [watch.lookout.id for watch in stored])
         await self._done(intake, replace(place, key=key) if key else place)
 
     async def _read(self, intake: Intake, file_id: str) -> tuple[str, imports.Found, str]:
@@ -244,9 +244,11 @@ class WatchDesk:
             )
         return file.name, found, hashlib.sha256(file.data).hexdigest()[:32]
 
-    async def _known_here(self, intake: Intake, found: imports.Found) -> int:
-        here = {watch.target for watch in await self._watchlist.watches(intake.team, intake.channel)}
-        return sum(each.target in here for each in found.wanted)
+    async def _watched_here(self, intake: Intake, found: imports.Found) -> dict[Target, Watch]:
+        """What of it is watched already."""
+        asked = {each.target for each in found.wanted}
+        here = await self._watchlist.watched(intake.team, intake.channel, list(asked))
+        return {target: watch for target, watch in here.items() if target in asked}
 
     # ── saying it ───────────────────────────────────────────────────────────────
 

@@ -88,6 +88,19 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some watches of a channel, from the *start*-th on; `counts`: how many of all of them are in which state."""
+
+    watches: tuple[Watch, ...]
+    start: int
+    counts: Mapping[Status | None, int] = field(hash=False)
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """A run of looks of one kind that saw the same: the first and the last of them, and how many they were.
 

@@ -5,7 +5,7 @@ Times are Slack's own (`<!date…>`): they stay right while the view stands, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -19,7 +19,7 @@ from bot.render.words import counted
 from probes.model import DEFAULT_PORT
 
 _MOST_INCIDENTS = 12
-_MOST_TARGETS = 15
+MOST_TARGETS = 15
 _MOST_SETTINGS = 10
 _SIGNS = {"alarm": "🔴", "attention": "🟠", "calm": "🟢", "plain": "⚪"}
 _STATE: dict[str, str] = {"open": "🔴", "recovered": "🟢"}
@@ -44,7 +44,7 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Home:
-    """Everything that the Home of one person shows. `renewals`: those that end first, first."""
+    """Everything that the Home of one person shows. `renewals`: those that end first, first; and how many more."""
 
     user: str
     is_new: bool
@@ -52,6 +52,7 @@ class Home:
     renewals: Sequence[Renewal]
     settings: tuple[str, ...]
     now: datetime
+    more_renewals: int = 0
 
 
 def view(home: Home) -> Json:
@@ -66,7 +67,7 @@ def view(home: Home) -> Json:
         blocks += [{"type": "divider"}, *_incidents("You are in command", mine, home.user)]
     blocks += [{"type": "divider"}, *_incidents("Open incidents", others, home.user, is_empty=not mine)]
     if home.renewals:
-        blocks += [{"type": "divider"}, *_renewals(home.renewals, home.now)]
+        blocks += [{"type": "divider"}, *_renewals(home.renewals, home.more_renewals, home.now)]
     blocks += [{"type": "divider"}, _settings(home.settings)]
     blocks.append(context(f"As of {when(home.now)}. What belongs to a private channel is shown to its members only."))
     return {"type": "home", "callback_id": "home", "blocks": blocks[:100]}
@@ -124,15 +125,13 @@ def _short(target: str) -> str:
     return target.removesuffix(f":{DEFAULT_PORT}")
 
 
-def _renewals(renewals: Iterable[Renewal], now: datetime) -> list[Json]:
-    known = list(renewals)
+def _renewals(known: Sequence[Renewal], more: int, now: datetime) -> list[Json]:
     lines = []
-    for each in known[:_MOST_TARGETS]:
+    for each in known[:MOST_TARGETS]:
         left = (each.expires_at - now).total_seconds() / 86_400
         said = days(left) if left < 0 else f"{days(left)} left"
         lines.append(f"{_SIGNS[tone_of(left)]} {code(_short(each.target), 100)} {said}")
     blocks = [section("*Certificates that end first*\n" + "\n".join(lines))]
-    more = len(known) - _MOST_TARGETS
     checked = sum(each.source == "checked" for each in known)
     notes = [f"… and {counted(more, 'target')} with more days"] if more > 0 else []
     if checked:

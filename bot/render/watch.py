@@ -13,7 +13,7 @@ from bot import imports
 from bot.model import Content, Json
 from bot.render import words
 from bot.render.limits import actions, button, code, context, cut, fit, foreign, prose, section
-from bot.watched import MOST_WATCHED, Flood, Look, Tally, Watch
+from bot.watched import MOST_WATCHED, Flood, Look, Page, Tally, Watch
 from probes.model import STARTTLS_PROTOCOLS, Status, Target
 
 WATCH_PAGE, WATCH_ADD, WATCH_FORM, WATCH_IMPORT = "watch.page", "watch.add", "watch_form", "watch.import"
@@ -72,34 +72,33 @@ def _sign(watch: Watch) -> str:
 # ── the list ────────────────────────────────────────────────────────────────────
 
 
-def listing(
-    watches: Sequence[Watch], word: str, start: int, now: datetime, troubles: Mapping[int, str] = MappingProxyType({})
-) -> Content:
+def listing(page: Page, word: str, now: datetime, troubles: Mapping[int, str] = MappingProxyType({})) -> Content:
     """A page of them: the broken ones first, then those that end first. *troubles*: lookouts that could not be looked
     at, and why."""
     about = f" with {code(word, 60)}" if word else ""
-    if not watches:
+    if not page.watches:
         text = (
             f"Nothing{about} is watched in this channel. {code('/tls watch add HOST')} watches an endpoint; a file of "
             f"them, dropped here with the message {code('@clienthello watch import')}, all at once."
         )
         return fit(text, [section(text)])
-    start = min(max(0, start), len(watches) - 1)
-    page = watches[start : start + LINES]
-    counts = Counter(watch.lookout.status for watch in watches)
+    counts, total, start, end = page.counts, page.total, page.start, page.start + len(page.watches)
     kinds: tuple[tuple[Status, str], ...] = (("broken", "broken"), ("warning", "with warnings"), ("ok", "ok"))
-    state = ", ".join(f"{words.SIGN[status]} {counts[status]:,} {name}" for status, name in kinds if counts[status])
-    waiting = f", {counts[None]:,} not looked at yet" if counts[None] else ""
-    head = f"*{words.counted(len(watches), 'endpoint')}*{about} watched here: {state}{waiting}".replace(": ,", ":")
-    blocks = [section(head), *(section(_line(watch, now, troubles.get(watch.lookout.id, ""))) for watch in page)]
+    state = ", ".join(f"{words.SIGN[status]} {counts[status]:,} {name}" for status, name in kinds if counts.get(status))
+    waiting = f", {counts[None]:,} not looked at yet" if counts.get(None) else ""
+    head = f"*{words.counted(total, 'endpoint')}*{about} watched here: {state}{waiting}".replace(": ,", ":")
+    blocks = [
+        section(head),
+        *(section(_line(watch, now, troubles.get(watch.lookout.id, ""))) for watch in page.watches),
+    ]
     turns = []
     if start > 0:
         turns.append(button("Back", WATCH_PAGE, _page_value(word, max(0, start - LINES))))
-    if start + LINES < len(watches):
-        turns.append(button("More", WATCH_PAGE, _page_value(word, start + LINES)))
+    if end < total:
+        turns.append(button("More", WATCH_PAGE, _page_value(word, end)))
     if turns:
-        blocks += [context(f"{start + 1} to {start + len(page)} of {len(watches):,}"), actions(*turns)]
-    return fit(f"{words.counted(len(watches), 'endpoint')} watched here", blocks)
+        blocks += [context(f"{start + 1:,} to {end:,} of {total:,}"), actions(*turns)]
+    return fit(f"{words.counted(total, 'endpoint')} watched here", blocks)
 
 
 def _page_value(word: str, start: int) -> str:

@@ -21,7 +21,9 @@ from pathlib import Path
 from bot import schedule
 from bot.config import SocketMode
 from bot.history import History
+from bot.homes import Homes
 from bot.local import UNLIMITED, Workspace, serve
+from bot.look_book import Looked
 from bot.looks import Ask, told
 from bot.manifest import MANIFEST
 from bot.model import Check
@@ -31,7 +33,7 @@ from bot.service import serving
 from bot.sighting import Kind
 from bot.watch import nothing_new
 from bot.watched import Lookout, Watch
-from bot.watchlist import Looked, Watchlist
+from bot.watchlist import Watchlist
 from probes.check import default_trust
 from probes.model import CertificateReport, EndpointReport, Report, Target
 from tests.bench.ground import NAME, Ground, ground
@@ -272,21 +274,22 @@ async def year(count: int, days: int, home: Path) -> dict[str, float]:
                     batch.append(looked)
                     lookouts[at] = replace(looked.step.lookout, told_at=midnight)
             looks += len(batch)
-            await watchlist.record(batch, nothing_new, midnight)
+            await watchlist.looks.record(batch, nothing_new, midnight)
         looks += await history._write(_the_same, history, count, day)
         if day % 30 == 29:
             print(f"day {day + 1}: {database.stat().st_size / 1e6:.0f} MB", file=sys.stderr)
-    await watchlist.prune(begun + timedelta(days=days))
+    await watchlist.looks.prune(begun + timedelta(days=days))
     wrote_s = time.perf_counter() - took
     await loop.run_in_executor(history._threads.writer, history._db.execute, "pragma wal_checkpoint(truncate)")
     answers: dict[str, Callable[[], Awaitable[object]]] = {
         "history of a host, ms": lambda: watchlist.remembered("T1", "e17.bench.test", seen_in=["C1"], limit=3),
-        "all runs of one, ms": lambda: watchlist.runs(lookouts[0].id, limit=500),
-        "what changed in a day, ms": lambda: watchlist.begun_between(
-            "T1", begun + timedelta(days=days - 1), begun + timedelta(days=days), limit=500
-        ),
-        "a year of handshake times, ms": lambda: watchlist.paces_of([lookouts[7].id], begun.date()),
-        "the list, by days left, ms": lambda: watchlist.watches("T1", "C1"),
+        "all runs of one, ms": lambda: watchlist.looks.runs(lookouts[0].id, limit=500),
+        "a year of handshake times, ms": lambda: watchlist.looks.paces_of([lookouts[7].id], begun.date()),
+        "a page of the list, by days left, ms": lambda: watchlist.page("T1", "C1", "", count // 2, 12),
+        "a page of what is broken, ms": lambda: watchlist.page("T1", "C1", "broken", 0, 12),
+        "one watch by its endpoint, ms": lambda: watchlist.watching("T1", "C1", lookouts[7].target),
+        "what ends first, for a Home, ms": lambda: Homes(history).endings("T1", ["C1"], limit=15),
+        "what is looked at, by number, ms": watchlist.numbers,
     }
     found = {"looks": float(looks), "MB": database.stat().st_size / 1e6, "written in, s": wrote_s}
     for name, ask in answers.items():

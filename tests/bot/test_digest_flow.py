@@ -217,7 +217,7 @@ async def test_handshake_times_are_read_for_all_endpoints_at_once(bench: Bench) 
     for lookout, day, ms in ((1, number, 20.0), (1, number - 1, 30.0), (2, number, 40.0), (3, number - 90, 50.0)):
         values = (lookout, day, 1, ms, ms, ms, f"{bucket(ms)}:1")
         await bench.history._write(bench.history._db.execute, "insert into paces values (?, ?, ?, ?, ?, ?, ?)", values)
-    found = await Watchlist(bench.history).paces_of([1, 3], today - timedelta(days=14))
+    found = await Watchlist(bench.history).looks.paces_of([1, 3], today - timedelta(days=14))
     assert {key: [(pace.day, pace.mean) for pace in paces] for key, paces in found.items()} == {
         1: [(today - timedelta(days=1), 30.0), (today, 20.0)]
     }

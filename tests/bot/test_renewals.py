@@ -16,6 +16,7 @@ from bot.admins import Admins
 from bot.clients import OneClient
 from bot.history import History
 from bot.lineage_book import LineageBook
+from bot.look_book import Looked
 from bot.looks import Ask, told
 from bot.model import Check, Intake
 from bot.notify import Outbox
@@ -23,7 +24,7 @@ from bot.render import expiry as words
 from bot.renewals import Renewals
 from bot.schedule import step
 from bot.watched import Lookout, Watch
-from bot.watchlist import Looked, Watchlist
+from bot.watchlist import Watchlist
 from probes.ari import certificate_id
 from probes.model import CertificateReport, Target
 from probes.net.ari import RenewalInformation
@@ -63,7 +64,7 @@ class Room:
         report = reports.healthy(name, started_at=self.now, endpoints=(reports.endpoint(chain=(self.leaves[name],)),))
         seen = told(Ask(lookout=lookout.id, kind="light", check=Check(target=lookout.target)), report)
         looked = Looked(seen=seen, step=step(lookout, seen))
-        await self.watchlist.record([looked], self.book.news_of, self.now)
+        await self.watchlist.looks.record([looked], self.book.news_of, self.now)
 
     async def said(self) -> list[tuple[str, str]]:
         rows = await self.history._run(self.history._rows, "select key, content from outbox order by id")
@@ -215,7 +216,7 @@ async def test_our_own_fault_in_one_look_does_not_cost_the_others(room: Room, ca
     await room.look("a.test")
     assert "news of a look failed" in caplog.text
     lookout = (await room.watchlist.lookouts())[0]
-    assert [each.count for each in await room.watchlist.runs(lookout.id, limit=3)] == [2]
+    assert [each.count for each in await room.watchlist.looks.runs(lookout.id, limit=3)] == [2]
 
 
 async def test_one_certificate_at_many_endpoints_is_one_thread_and_is_read_once(

@@ -15,10 +15,11 @@ import pytest
 
 from bot import looks, schedule
 from bot.history import History
+from bot.look_book import Looked
 from bot.model import Check, Content, Note
 from bot.render import watch as render
 from bot.watched import Look, Lookout, Watch
-from bot.watchlist import Looked, Watchlist
+from bot.watchlist import Watchlist
 from probes.model import CertificateReport, Report, Target
 from tests.bot import reports
 from tests.bot.conftest import Desk, Json, said
@@ -445,14 +446,14 @@ async def test_a_look_that_cannot_be_stored_costs_the_others_nothing(tmp_path: P
                 raise ValueError("odd")
             return [Note(key="news", kind="message", team="T", channel="C1", content=Content(text="news"))]
 
-        recorded = await watchlist.record(looked, news_of, now)
+        recorded = await watchlist.looks.record(looked, news_of, now)
         assert recorded.failed == {looked[0].seen.lookout} and recorded.notes == 1
-        assert [len(await watchlist.runs(one.seen.lookout, limit=5)) for one in looked] == [0, 1]
+        assert [len(await watchlist.looks.runs(one.seen.lookout, limit=5)) for one in looked] == [0, 1]
 
-        [_, plain] = await watchlist.watches("T")
+        [_, plain] = await watchlist.watches("T", "C1")
         await watchlist.remove(plain)
-        await watchlist.record(looked[1:], news_of, now)  # it was on its way when the watch was removed
-        assert await watchlist.runs(plain.lookout.id, limit=5) == []
+        await watchlist.looks.record(looked[1:], news_of, now)  # it was on its way when the watch was removed
+        assert await watchlist.looks.runs(plain.lookout.id, limit=5) == []
     finally:
         await history.close()
 

@@ -22,13 +22,14 @@ from typing import Any, Literal
 from bot.expiry import authority, validity
 from bot.history import History
 from bot.lineage_book import Heard, LineageBook
+from bot.look_book import Looked
 from bot.looks import Ask, told
 from bot.model import Check, Intake
 from bot.render import expiry as words
 from bot.schedule import step
 from bot.sighting import Kind
 from bot.watched import Lookout, Seen, Watch
-from bot.watchlist import Looked, Watchlist
+from bot.watchlist import Watchlist
 from probes.ari import Window
 from probes.catalogue import CATALOGUE
 from probes.model import CertificateReport, EndpointReport, Report, RevocationReport, Target
@@ -276,9 +277,9 @@ class Year:
                 batch += [self._look(host, "full", now + timedelta(minutes=1), told_at)]
                 if self.lookouts[host.name].goods:
                     batch += [self._look(host, "full", now + timedelta(minutes=2), told_at)]
-        await self.watchlist.record(batch, self.book.news_of, told_at)
+        await self.watchlist.looks.record(batch, self.book.news_of, told_at)
         if hour % 40 == 0:  # delivered twice
-            await self.watchlist.record(batch, self.book.news_of, told_at)
+            await self.watchlist.looks.record(batch, self.book.news_of, told_at)
         if hour % 24 == 0:
             await self._ask_ca(now, told_at)
         await self._read(told_at)
