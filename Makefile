@@ -1,6 +1,8 @@
 # Needs Python 3.11 or newer and make; everything else is installed into .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || command -v python)
 BIN := .venv/bin
+# The suite waits more than it computes: three workers fill two cores.
+WORKERS ?= 3
 
 .PHONY: run test check bench soak clean
 .DELETE_ON_ERROR:
@@ -9,7 +11,7 @@ run: .venv/installed
 	$(BIN)/python -m bot
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
