@@ -24,12 +24,13 @@ from typing import Any
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.config import ConfigurationError, HttpMode, LocalMode, ManyWorkspaces, Settings, SocketMode, read
+from bot.connection import EVENTS_PATH
 from bot.ct_reader import CtSource
 from bot.history import History
 from bot.manifest import COMMAND, MANIFEST
 from bot.patrol import Patrol
 from bot.prober import Prober
-from bot.service import EVENTS_PATH, serving
+from bot.service import serving
 from bot.store import InUse
 from probes.ari import DIRECTORIES
 from probes.net.ari import RenewalInformation

@@ -28,7 +28,7 @@ from bot.listeners import (
     workflow,
     workspace,
 )
-from bot.listeners.gate import Gate
+from bot.listeners.gate import Desks, Gate
 from bot.manifest import COMMAND
 from bot.people import People
 from bot.places import Places
@@ -71,6 +71,7 @@ def build_app(
     client: AsyncWebClient,
     authorize: Authorize,
     gate: Gate,
+    desks: Desks,
     departures: workspace.Departures,
     places: Places,
     people: People,
@@ -91,13 +92,13 @@ def build_app(
     app.middleware(faults.verified)
     app.middleware(workspace.at_home(people))
 
-    app.command(COMMAND)(commands.tls(gate))
+    app.command(COMMAND)(commands.tls(gate, desks))
     app.event("app_mention", middleware=[events.taken_in(gate)])(events.begun(gate))
     heard = [events.taken_in(gate), incident.changed(gate)]
     app.event("message", middleware=heard)(events.begun(gate))
     app.event("reaction_added", middleware=[incident.marked(gate)])(events.begun(gate))
     app.event("reaction_removed", middleware=[incident.marked(gate)])(events.begun(gate))
-    app.function(workflow.TLS_CHECK, middleware=[workflow.taken_in(gate)])(events.begun(gate))
+    app.function(workflow.TLS_CHECK, middleware=[workflow.taken_in(gate, desks.steps)])(events.begun(gate))
     _told_of_workspaces(app, departures, places)
     app.action(report.AGAIN)(actions.pressed(gate))
     app.action(report.RAW)(actions.pressed(gate))
@@ -124,18 +125,18 @@ def build_app(
     app.event("member_joined_channel", middleware=[channels.entered(places), home.joined(gate)])(events.begun(gate))
     app.action(figures.FIGURES)(actions.pressed(gate))
     app.action(help.RUNS)(forms.run(gate))
-    app.action(help.CHECK_FORM)(forms.pressed(gate))
+    app.action(help.CHECK_FORM)(forms.pressed(gate, desks.identities))
     app.action(help.HELP)(forms.asked_for_help(gate))
-    app.shortcut(check_form.CHECK_SHORTCUT)(forms.used(gate))
-    app.view(check_form.CHECK_FILLED)(forms.submitted(gate))
+    app.shortcut(check_form.CHECK_SHORTCUT)(forms.used(gate, desks.identities))
+    app.view(check_form.CHECK_FILLED)(forms.submitted(gate, desks.identities))
     app.action(watch_words.WATCH_PAGE)(actions.pressed(gate))
     app.action(watch_words.WATCH_IMPORT)(actions.pressed(gate))
-    app.action(watch_words.WATCH_ADD)(modals.pressed(gate, watch.opened))
+    app.action(watch_words.WATCH_ADD)(modals.pressed(gate, watch.opened(desks.watches)))
     app.view(watch_words.WATCH_FORM)(watch.submitted(gate))
-    app.action(digest_words.OPEN)(modals.pressed(gate, digest.opened))
+    app.action(digest_words.OPEN)(modals.pressed(gate, digest.opened(desks.digests)))
     app.view(digest_words.FORM)(digest.submitted(gate))
-    app.action(identities.ADD)(modals.pressed(gate, views.opened))
-    app.view(identities.FORM)(views.submitted(gate))
+    app.action(identities.ADD)(modals.pressed(gate, views.opened(desks.identities)))
+    app.view(identities.FORM)(views.submitted(gate, desks.identities))
     return _warning_of_certificates(app, gate)
 
 

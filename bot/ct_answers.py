@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot import issuances
+from bot.answers import reply
 from bot.ct_cases import Cases, case_of, guard_of, note_of
 from bot.issuances import Case, Guard, Remember, folded
 from bot.model import Content, Entry, Incident, Intake
 from bot.render import ct as words
-from bot.response import reply
 
 
 class Answers(Cases):

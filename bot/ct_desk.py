@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from bot.admins import Admins
+from bot.answers import reply
 from bot.ct_book import MOST_GUARDS, CtBook
 from bot.ct_grammar import CtCommand
 from bot.ct_watch import CtWatch
@@ -15,7 +16,6 @@ from bot.issuances import Guard, Issued
 from bot.model import Content, Intake, Note
 from bot.notify import Outbox
 from bot.render import ct as render
-from bot.response import reply
 
 _BEFORE: Final = timedelta(hours=24)
 

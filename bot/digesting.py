@@ -19,6 +19,7 @@ from slack_sdk.errors import SlackClientError
 
 from bot import digest
 from bot.admins import Admins
+from bot.answers import reply
 from bot.clients import Clients
 from bot.digest import Digest, Said
 from bot.digest_book import DigestBook, Planned, Posted, day_of
@@ -31,7 +32,6 @@ from bot.notify import Outbox
 from bot.places import Places
 from bot.render import digest as render
 from bot.render.figures import Figure, alt_of
-from bot.response import reply
 from bot.watchlist import Watchlist
 
 LOG = logging.getLogger("bot.digesting")

@@ -62,6 +62,15 @@ class History(Casebook):
         """
         return await self._write_first(self._take_in, intake, verdict, finished, notes, first)
 
+    async def take_in_once(self, intake: Intake, *, verdict: str) -> int:
+        """Store a request that another one makes, as finished; its number. The other one is not finished, and makes it
+        once more after a crash: it is the same then."""
+        number = await self.take_in(intake, verdict=verdict, finished=True)
+        if number is not None:
+            return number
+        rows = await self._run(self._rows, "select id from intakes where key = ?", intake.key)
+        return int(rows[0]["id"])
+
     def _take_in(
         self, intake: Intake, verdict: str, finished: bool, notes: Sequence[Note], first: Sequence[Note] = ()
     ) -> int | None:
@@ -209,6 +218,13 @@ class History(Casebook):
         """The check of request *number*, if it is remembered."""
         rows = await self._run(self._rows, "select * from checks where id = ?", number)
         return past_check_of(rows[0]) if rows else None
+
+    async def check_behind(self, intake: Intake) -> PastCheck | None:
+        """The check that a pressed button names, if it is remembered, and of that channel."""
+        text = intake.text
+        found = await self.check(int(text)) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+        is_of_there = found is not None and (found.team, found.channel) == (intake.team, intake.channel)
+        return found if is_of_there else None
 
     async def check_before(self, check: PastCheck, *, seen_in: Sequence[str]) -> PastCheck | None:
         """The check of the same endpoint (host, port, server name, STARTTLS) before *check*, in channels *seen_in*."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
-from bot.model import Check, Entry, Incident, PastCheck, Severity, Transition
+from bot.model import Check, Entry, Incident, PastCheck, Severity, Transition, Vigil
 from probes.clients import FAMILIES
 from probes.model import Report, Target
 
@@ -199,6 +199,11 @@ def reopened(incident: Incident, *, other: Incident | None) -> Done | Refused:
 def pause_after(looks: int) -> timedelta:
     """How long *Watch until fixed* waits after so many looks."""
     return PAUSES[min(looks, len(PAUSES) - 1)]
+
+
+def looked(vigil: Vigil, looked_at: datetime | None, *, now: datetime) -> Vigil:
+    """The vigil after a look, with the time of the next one."""
+    return replace(vigil, looked_at=looked_at, next_at=now + pause_after(vigil.looks))
 
 
 # ── the timeline ────────────────────────────────────────────────────────────────

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 from bot import expiry, lineages
+from bot.answers import reply
 from bot.casebook import Casebook
 from bot.drift_book import DriftBook, completed, is_snoozed, text_of
 from bot.expiry import CALLS_OWNER, Certificates, SeenInCt
@@ -24,7 +25,6 @@ from bot.model import Content, Intake, Note
 from bot.plain import typed
 from bot.render import expiry as words
 from bot.render.words import answer
-from bot.response import reply
 from bot.watched import Look, Watch
 from bot.watchlist import Watchlist
 from probes.ari import Window

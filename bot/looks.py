@@ -50,10 +50,19 @@ def unmade(ask: Ask, why: str) -> Seen:
     return Seen(lookout=ask.lookout, kind=ask.kind, at=datetime.now(UTC), why=why)
 
 
+class Checker(Protocol):
+    """Makes a check. Raises UsageError when it may not (egress) or cannot be; never for what the far end does.
+
+    `on_progress` is told, in a few words, how far it is.
+    """
+
+    def __call__(self, check: Check, on_progress: Callable[[str], None], /) -> Awaitable[Report]: ...
+
+
 class ByChecks:
     """Looks made by whoever makes people's checks: where there is no patrol. A bundle of one's own needs one."""
 
-    def __init__(self, check: Callable[[Check, Callable[[str], None]], Awaitable[Report]]) -> None:
+    def __init__(self, check: Checker) -> None:
         self._check = check
 
     async def __call__(self, ask: Ask, /) -> Seen:

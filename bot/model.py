@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
@@ -150,6 +151,10 @@ class Intake:
     ephemeral_button: bool = False  # that message is visible to one person only
     id: int = 0
     attempts: int = 0
+
+
+Act: TypeAlias = Callable[[Intake], Awaitable[None]]  # what a button, a form, a shortcut or an event does
+Fault: TypeAlias = Callable[[Intake, str], Awaitable[None]]  # tells that our own fault ended a request, by its short id
 
 
 # ── what is owed to Slack ───────────────────────────────────────────────────────

@@ -8,29 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bot import commands, incidents
+from bot.answers import reply
 from bot.casebook import KEEP, Watching
+from bot.cases import ALIKE, Cases, below, below_key
 from bot.history import History
 from bot.incidents import Done, Refused
-from bot.messages import Message, Messages, permalink
-from bot.model import Content, Entry, Incident, Intake, Note, PastCheck, TimelineNote, Vigil
+from bot.messages import Message, Messages
+from bot.model import Act, Content, Entry, Incident, Intake, TimelineNote, Vigil
 from bot.notify import Outbox
+from bot.quotable import Quotable
 from bot.render import incident as render
 from bot.render import postmortem, words
 
 PIN, UNPIN = "incident.pin", "incident.unpin"
 EDITED, DELETED = "incident.edited", "incident.deleted"
 PUSHPIN = "pushpin"
-_PEOPLE = frozenset({"", "U", "W"})  # how the ids of people begin; where a channel's is none
-_ALIKE = 4
-Quotable = Callable[[Intake], Awaitable[list[str]]]
-AddressOf = Callable[[str], Awaitable[str]]  # of a workspace; empty when nobody knows
-HeadlineOf = Callable[[Incident], Awaitable[Content | None]]  # of an incident that no check opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,91 +41,30 @@ class _Source:
     edited_ts: str | None = None
 
 
-def reply(intake: Intake, content: Content, *, replaces: bool = False) -> Note:
-    """*content* for whoever asked, and for nobody else. *replaces*: in the place of the message that was pressed.
-
-    What was asked in no channel (the App Home, a global shortcut) is answered in a direct message.
-    """
-    return Note(
-        key=f"reply:{intake.key}",
-        kind="message" if intake.channel[:1] in _PEOPLE else "reply",
-        team=intake.team,
-        channel=intake.channel or intake.user,
-        user=intake.user,
-        response_url=intake.response_url,
-        thread_ts=intake.thread_ts,
-        replace_original=replaces and intake.ephemeral_button,
-        content=content,
-    )
-
-
 class Response:
-    """The incidents of all channels, as people act on them. `url_of` names a workspace's own address, for links."""
+    """The incidents of all channels, as people act on them. `on_vigil`: a new one is stored."""
 
     def __init__(
-        self, *, history: History, outbox: Outbox, messages: Messages, quotable: Quotable, url_of: AddressOf
+        self,
+        *,
+        history: History,
+        outbox: Outbox,
+        cases: Cases,
+        messages: Messages,
+        quotable: Quotable,
+        on_vigil: Callable[[], None],
     ) -> None:
         self._history = history
         self._outbox = outbox
+        self._cases = cases
         self._messages = messages
         self._quotable = quotable
-        self._url_of = url_of
-        self.headline_of: HeadlineOf = _no_headline
-        self._stepping: dict[tuple[str, str], asyncio.Lock] = {}
-        self.vigil_begun = asyncio.Event()
+        self._on_vigil = on_vigil
 
-    def acts(self) -> dict[str, Callable[[Intake], Awaitable[None]]]:
+    def acts(self) -> dict[str, Act]:
         """What each button, shortcut and event of an incident does."""
         marks = {PIN: self.pinned, UNPIN: self.mirrored, EDITED: self.mirrored, DELETED: self.mirrored}
         return {**dict.fromkeys(render.ACTIONS, self.pressed), render.ADD_TO_TIMELINE: self.shortcut, **marks}
-
-    # ── which, and where ────────────────────────────────────────────────────────
-
-    @asynccontextmanager
-    async def alone(self, channel: str, endpoint: str) -> AsyncIterator[None]:
-        """What happens to one incident happens one after the other."""
-        lock = self._stepping.setdefault((channel, endpoint), asyncio.Lock())
-        async with lock:
-            yield
-        if not lock.locked():
-            self._stepping.pop((channel, endpoint), None)
-
-    async def standing(self, team: str, channel: str, endpoint: str) -> Incident | None:
-        """The incident of *endpoint* that further checks belong to; one that is over for long ends here."""
-        async with self.alone(channel, endpoint):
-            found = await self._history.standing(team, channel, endpoint)
-            ended = incidents.lapsed(found, _now()) if found is not None else None
-            if found is None or ended is None:
-                return found
-            text = "🟢 ended by itself: not broken for a day, and nobody resolved it"
-            entry = Entry(key="lapsed", kind="verdict", at=_now(), user="", text=text)
-            await self._history.settle(ended, [entry], await self._root(ended, vigil=None))
-            self._outbox.wake()
-            return None
-
-    async def link(self, incident: Incident) -> str:
-        """Where the root stands; empty while it stands nowhere, or where the workspace did not say its address."""
-        ts, _ = await self._history.posted_as(incident.root)
-        url = await self._url_of(incident.team) if ts is not None else ""
-        if ts is None or not url:
-            return ""
-        return permalink(url, incident.channel, ts, thread_ts=incident.thread_ts)
-
-    async def _root(self, incident: Incident, *, vigil: Vigil | None, check: PastCheck | None = None) -> list[Note]:
-        check = check or await self._history.check(incident.last_check)
-        if check is not None:
-            return [root_note(incident, render.root(incident, check, vigil))]
-        headline = await self.headline_of(incident)
-        return [root_note(incident, headline)] if headline is not None else []
-
-    async def root(self, incident: Incident) -> list[Note]:
-        """The root's message as it is to be now."""
-        return await self._root(incident, vigil=await self._history.vigil(incident.id))
-
-    async def alike(self, incident: Incident, seen_in: Sequence[str]) -> list[tuple[Incident, str]]:
-        """Earlier incidents like this one, each with its link."""
-        found = await self._history.alike(incident, seen_in=seen_in, limit=_ALIKE)
-        return [(each, await self.link(each)) for each in found]
 
     # ── clicks ──────────────────────────────────────────────────────────────────
 
@@ -139,7 +75,7 @@ class Response:
         if incident is None or (incident.team, incident.channel) != (intake.team, intake.channel):
             await self._decline(intake, "unknown", render.gone(), "")
             return
-        async with self.alone(incident.channel, incident.endpoint):
+        async with self._cases.alone(incident.channel, incident.endpoint):
             incident = await self._history.incident(number)
             assert incident is not None
             match intake.action:
@@ -182,8 +118,7 @@ class Response:
         entry = Entry(
             key=f"request:{intake.id}", kind="act", at=intake.received_at, user=intake.user, text=outcome.text
         )
-        watched = await self._history.vigil(now.id) if vigil == KEEP else vigil
-        notes = await self._root(now, vigil=watched)
+        notes = await self._cases.root(now, vigil=vigil)
         if is_told:
             notes.append(below(now, f"act:{intake.id}", render.act(intake.user, outcome.text)))
         await self._history.act(intake, now, [entry], notes, _now(), vigil=vigil)
@@ -205,7 +140,7 @@ class Response:
             )
             done = Done(incident=incident, text="has it watched until it is fixed")
             await self._act(intake, incident, done, vigil=vigil)
-            self.vigil_begun.set()
+            self._on_vigil()
 
     async def _unwatch(self, intake: Intake, incident: Incident) -> None:
         if await self._history.vigil(incident.id) is None:
@@ -218,7 +153,7 @@ class Response:
         if what == render.TIMELINE:
             content = render.timeline(incident, await self._history.timeline(incident.id))
         elif what == render.BEFORE:
-            content = render.before(incident, await self.alike(incident, await self._quotable(intake)), _now())
+            content = render.before(incident, await self._cases.alike(incident, await self._quotable(intake)), _now())
         elif what == render.WORKED and check is not None:
             good = await self._history.last_good(check, seen_in=await self._quotable(intake))
             content = render.worked(check, good)
@@ -229,14 +164,14 @@ class Response:
 
     # ── notes ───────────────────────────────────────────────────────────────────
 
-    async def note(self, intake: Intake, text: str) -> None:
+    async def note(self, intake: Intake, asked: TimelineNote) -> None:
         """`note TEXT`: for the incident of the thread it is said in, or the channel's newest."""
-        source = _Source(ts=intake.message_ts or "", thread_ts=intake.thread_ts, user=intake.user, text=text)
+        source = _Source(ts=intake.message_ts or "", thread_ts=intake.thread_ts, user=intake.user, text=asked.text)
         incident = await self._of(intake, source)
         if incident is None:
             await self._decline(intake, "no incident", render.no_incident(), "")
             return
-        async with self.alone(intake.channel, f"message {source.ts or intake.key}"):
+        async with self._cases.alone(intake.channel, f"message {source.ts or intake.key}"):
             await self._noted(intake, incident, source, key=_note_key(intake, source))
 
     async def shortcut(self, intake: Intake) -> None:
@@ -253,13 +188,13 @@ class Response:
         if incident is None:
             await self._decline(intake, "no incident", render.no_incident(), "")
             return
-        async with self.alone(intake.channel, f"message {source.ts}"):
+        async with self._cases.alone(intake.channel, f"message {source.ts}"):
             await self._noted(intake, incident, source, key=f"message:{source.ts}")
 
     async def pinned(self, intake: Intake) -> None:
         """📌 on a message of an incident's thread, or of a channel that has an incident; elsewhere it is not for us."""
         ts = intake.message_ts or ""
-        async with self.alone(intake.channel, f"message {ts}"):
+        async with self._cases.alone(intake.channel, f"message {ts}"):
             message = await self._messages.read(intake.team, intake.channel, ts)
             source = _source_of(message) if message is not None else None
             incident = await self._of(intake, source) if source is not None else None
@@ -279,7 +214,7 @@ class Response:
     async def _noted(
         self, intake: Intake, incident: Incident, source: _Source, *, key: str, is_answered: bool = True
     ) -> None:
-        async with self.alone(incident.channel, incident.endpoint):
+        async with self._cases.alone(incident.channel, incident.endpoint):
             known = await self._history.entry(incident.id, key)
             entry = Entry(
                 key=key,
@@ -298,7 +233,7 @@ class Response:
                 if not await self._is_in_its_thread(incident, source):
                     notes.append(below(incident, f"note:{key}", render.noted(entry)))
             if is_answered:
-                link = await self.link(incident)
+                link = await self._cases.link(incident)
                 notes.append(reply(intake, render.note_taken(incident, link, is_new=is_new)))
             current = await self._history.incident(incident.id)
             await self._history.act(intake, current or incident, entries, notes, _now())
@@ -312,7 +247,7 @@ class Response:
 
     async def mirrored(self, intake: Intake) -> None:
         """What happened to a message happens to the notes taken from it: an edit, a deletion, an unpinning."""
-        async with self.alone(intake.channel, f"message {intake.message_ts}"):
+        async with self._cases.alone(intake.channel, f"message {intake.message_ts}"):
             await self._mirrored(intake)
 
     async def _mirrored(self, intake: Intake) -> None:
@@ -329,10 +264,10 @@ class Response:
             await self._history.decline(intake, "nothing to mirror", "", (), _now())
             return
         for incident, after in entries:
-            async with self.alone(incident.channel, incident.endpoint):
+            async with self._cases.alone(incident.channel, incident.endpoint):
                 current = await self._history.incident(incident.id) or incident
                 notes = []
-                if await self._history.is_noted(_below_key(incident, f"note:{after.key}")):
+                if await self._history.is_noted(below_key(incident, f"note:{after.key}")):
                     notes.append(below(incident, f"note:{after.key}", _as_noted(after)))
                 await self._history.act(intake, current, [after], notes, _now())
         self._outbox.wake()
@@ -342,7 +277,7 @@ class Response:
     async def _postmortem(self, intake: Intake, incident: Incident) -> None:
         entries = await self._history.timeline(incident.id)
         edition = _edition(incident, entries)
-        if await self._history.is_noted(_below_key(incident, f"post-mortem:{edition}:md")):
+        if await self._history.is_noted(below_key(incident, f"post-mortem:{edition}:md")):
             await self._decline(intake, "uploaded already", render.exported_already(incident), incident.target)
             return
         seen_in = await self._quotable(intake)
@@ -356,7 +291,7 @@ class Response:
             entries=entries,
             checks=checks,
             good=good,
-            alike=await self._history.alike(incident, seen_in=seen_in, limit=_ALIKE),
+            alike=await self._history.alike(incident, seen_in=seen_in, limit=ALIKE),
             now=_now(),
         )
         stem = postmortem.stem(story)
@@ -374,10 +309,6 @@ class Response:
         self._outbox.wake()
 
 
-async def _no_headline(_: Incident) -> Content | None:
-    return None
-
-
 def _exports(story: postmortem.Story) -> tuple[str, str]:
     return postmortem.as_markdown(story), json.dumps(postmortem.as_json(story), indent=2, ensure_ascii=False) + "\n"
 
@@ -386,38 +317,6 @@ def _edition(incident: Incident, entries: Sequence[Entry]) -> str:
     """Changes when what the post-mortem says does."""
     parts = [str(len(entries)), str(max((entry.id for entry in entries), default=0))]
     return "-".join([*parts, max((entry.edited_ts or "" for entry in entries), default=""), incident.state])
-
-
-# ── notes that belong to an incident ────────────────────────────────────────────
-
-
-def root_note(incident: Incident, content: Content) -> Note:
-    """The root's message."""
-    return Note(
-        key=incident.root,
-        kind="message",
-        team=incident.team,
-        channel=incident.channel,
-        thread_ts=incident.thread_ts,
-        content=content,
-    )
-
-
-def _below_key(incident: Incident, what: str) -> str:
-    return f"incident:{incident.id}:{what}"
-
-
-def below(incident: Incident, what: str, content: Content) -> Note:
-    """A message in the incident's thread."""
-    return Note(
-        key=_below_key(incident, what),
-        kind="message",
-        team=incident.team,
-        channel=incident.channel,
-        parent=incident.root,
-        thread_ts=incident.thread_ts,
-        content=content,
-    )
 
 
 def _source_of(message: Message) -> _Source:

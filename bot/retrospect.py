@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from dataclasses import replace
 
+from bot.answers import Answers, reply
 from bot.drawing import Drawing, NotDrawn
 from bot.history import History
-from bot.model import Intake, Note, Picture
-from bot.notify import Outbox
+from bot.model import Act, Intake, Picture
+from bot.quotable import Quotable
 from bot.render import figures as render
-from bot.response import reply
 
 LOG = logging.getLogger("bot.retrospect")
 _MOST_INCIDENTS = 3_000
-Quotable = Callable[[Intake], Awaitable[list[str]]]
 
 
 class Retrospect:
     """Counts past incidents and draws what it counts."""
 
-    def __init__(self, *, history: History, outbox: Outbox, drawing: Drawing, quotable: Quotable) -> None:
+    def __init__(self, *, history: History, answers: Answers, drawing: Drawing, quotable: Quotable) -> None:
         self._history = history
-        self._outbox = outbox
+        self._answers = answers
         self._drawing = drawing
         self._quotable = quotable
+
+    def acts(self) -> dict[str, Act]:
+        """What the button under a page of history does."""
+        return {render.FIGURES: self.told}
 
     async def told(self, intake: Intake) -> None:
         """Post the figures where they were asked for; of nothing, a private word."""
@@ -36,19 +38,8 @@ class Retrospect:
         content = render.told(past, [picture.block() for picture in pictures], intake.user)
         note = reply(intake, content)
         if past.incidents:
-            note = Note(
-                key=f"figures:{intake.id}",
-                kind="message",
-                team=intake.team,
-                channel=intake.channel or intake.user,
-                thread_ts=intake.thread_ts,
-                user=intake.user,
-                response_url=intake.response_url,
-                content=content,
-                pictures=tuple(pictures),
-            )
-        await self._history.finish(intake.id, datetime.now(UTC), (note,))
-        self._outbox.wake()
+            note = replace(note, key=f"figures:{intake.id}", kind="message", pictures=tuple(pictures))
+        await self._answers.finish(intake, note)
 
     async def _picture(self, figure: render.Figure) -> Picture | None:
         """None where it cannot be drawn: the words say everything."""

@@ -12,20 +12,20 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot import commands
+from bot.checking import Checking
 from bot.clients import Clients
 from bot.history import History
 from bot.messages import permalink
-from bot.model import Check, Intake, Misread
+from bot.model import Act, Check, Intake, Misread
 from bot.render import step as render
 from probes.model import Report, UsageError
 
@@ -51,26 +51,22 @@ _PASSING: Final = frozenset(
 _POSTED_WITHIN_S: Final = 10.0
 
 
-class Checks(Protocol):
-    """What makes the checks (`bot.work`)."""
-
-    def first_check(self, intake: Intake, check: Check, /) -> Awaitable[None]: ...
-
-    def look_at(self, team: str, check: Check, /) -> Awaitable[Report]: ...
-
-
 class Steps:
     """The steps of all workflows. `run` it as a task."""
 
-    def __init__(self, *, history: History, clients: Clients, checks: Checks) -> None:
+    def __init__(self, *, history: History, clients: Clients, checking: Checking) -> None:
         self._memory = history
         self._clients = clients
-        self._checks = checks
+        self._checking = checking
         self._news = asyncio.Event()
+
+    def acts(self) -> dict[str, Act]:
+        """What a workflow's step does."""
+        return {STEP: self._perform}
 
     # ── doing what was asked ────────────────────────────────────────────────────
 
-    async def perform(self, intake: Intake) -> None:
+    async def _perform(self, intake: Intake) -> None:
         """Make the check; where a channel is named, as `check …` makes it there."""
         given = json.loads(intake.text)
         asked = commands.parse(f"check {given['host']}")
@@ -84,7 +80,7 @@ class Steps:
             if intake.channel:
                 report, link = await self._made_there(intake, asked)
             else:
-                report, link = await self._checks.look_at(intake.team, asked), _way_to_the_app(intake.team, given)
+                report, link = await self._checking.look_at(intake.team, asked), _way_to_the_app(intake.team, given)
         except UsageError as error:
             await self._conclude(intake, {"error": render.misread(str(error))})
         else:
@@ -97,20 +93,14 @@ class Steps:
         wanted = replace(
             intake, key=key, kind="mention", action=None, user=user, text=commands.written(asked), thread_ts=None, id=0
         )
-        # Stored as finished: what began it is not finished, and makes it once more after a crash.
-        number = await self._memory.take_in(wanted, verdict="workflow", finished=True)
-        wanted = replace(wanted, id=number if number is not None else await self._number(key))
+        wanted = replace(wanted, id=await self._memory.take_in_once(wanted, verdict="workflow"))
         past = await self._memory.check(wanted.id)
         if past is None:
-            await self._checks.first_check(wanted, asked)
+            await self._checking.begin(wanted, asked)
             past = await self._memory.check(wanted.id)
         if past is None:  # one like it runs in that channel already, or it may not be made
-            return await self._checks.look_at(intake.team, asked), ""
+            return await self._checking.look_at(intake.team, asked), ""
         return past.report, await self._link(past.headline, intake)
-
-    async def _number(self, key: str) -> int:
-        rows = await self._memory._run(self._memory._rows, "select id from intakes where key = ?", key)
-        return int(rows[0]["id"])
 
     async def _link(self, headline: str, intake: Intake) -> str:
         """Where the headline stands, once it does; empty where it cannot be posted, or nobody knows the address."""

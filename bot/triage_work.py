@@ -10,32 +10,28 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
-from bot import alert_text, commands, triage
+from bot import alert_text, check_notes, commands, triage
+from bot.answers import Answers, reply
+from bot.checking import Checking
 from bot.history import History
-from bot.model import Check, Content, Intake, Note, PastCheck, TriageCommand
-from bot.notify import Outbox
+from bot.looks import Checker
+from bot.model import Act, Check, Content, Intake, Note, PastCheck, TriageCommand
+from bot.quotable import Quotable
 from bot.render import report, words
 from bot.render import triage as render
 from bot.triage import Clue, Late, Sibling, Walkthrough
 from bot.triage_hints import Known, hint, siblings_to_ask
 from bot.triage_weights import weighed
 from bot.walkthroughs import Place, Walkthroughs
-from probes.model import Report, Target, UsageError
+from probes.model import Target, UsageError
 
 LOG = logging.getLogger("bot.triage")
 RECENT = timedelta(minutes=15)  # a check not older than this speaks for now
 _ELSEWHERE = timedelta(hours=24)
-
-
-class Checker(Protocol):
-    """`bot.work.Checker`."""
-
-    def __call__(self, check: Check, on_progress: Callable[[str], None], /) -> Awaitable[Report]: ...
 
 
 def now() -> datetime:
@@ -43,29 +39,25 @@ def now() -> datetime:
 
 
 class Triaging:
-    """The walkthroughs of every workspace, at work.
-
-    `first_check` makes a check with its headline and details, for a request that is stored; `quotable` names the
-    channels whose checks may be told where a request was made.
-    """
+    """The walkthroughs of every workspace, at work. `checker` makes the light looks at siblings."""
 
     def __init__(
         self,
         *,
         history: History,
-        outbox: Outbox,
+        answers: Answers,
+        checking: Checking,
         checker: Checker,
-        first_check: Callable[[Intake, Check], Awaitable[None]],
-        quotable: Callable[[Intake], Awaitable[list[str]]],
+        quotable: Quotable,
     ) -> None:
         self._history = history
-        self._outbox = outbox
+        self._answers = answers
+        self._checking = checking
         self._checker = checker
-        self._first_check = first_check
         self._quotable = quotable
         self._walks = Walkthroughs(history)
 
-    def acts(self) -> dict[str, Callable[[Intake], Awaitable[None]]]:
+    def acts(self) -> dict[str, Act]:
         """What its buttons, its shortcut and its form do."""
         return {
             report.TRIAGE: self._start_under,
@@ -94,10 +86,9 @@ class Triaging:
 
     async def _start_under(self, intake: Intake) -> None:
         """The button under a verdict."""
-        number = int(intake.text) if intake.text.isascii() and intake.text.isdecimal() and len(intake.text) < 19 else 0
-        old = await self._history.check(number)
-        if old is None or (old.team, old.channel) != (intake.team, intake.channel):
-            await self._answer(intake, words.stale_button())
+        old = await self._history.check_behind(intake)
+        if old is None:
+            await self._answers.private(intake, words.stale_button())
             return
         check = commands.parse(old.command)
         place = replace(await self._walks.place_of(old.headline))
@@ -160,20 +151,19 @@ class Triaging:
             user=intake.user,
             response_url=intake.response_url,
         )
-        beside = [_reply(intake, render.begun(_target(walk)))] if pointer else []
+        beside = [reply(intake, render.begun(_target(walk)))] if pointer else []
         stands = await self._walks.begin(walk, [note, *beside], request=intake.id, now=now())
         if stands.id != walk.id:
-            await self._answer(intake, render.already(stands))
-        self._outbox.wake()
+            await self._answers.private(intake, render.already(stands))
+        self._answers.wake()
 
     async def _look(
         self, intake: Intake, check: Check, *, thread_ts: str | None
     ) -> tuple[PastCheck | None, str | None]:
         """A check as `check …` makes it: what it showed, and the key of its headline. A request makes it once."""
-        key = f"triage:{intake.id}:check"
         asked = replace(
             intake,
-            key=key,
+            key=f"triage:{intake.id}:check",
             kind="mention" if thread_ts else "command",
             action=None,
             text=commands.written(check),
@@ -181,26 +171,20 @@ class Triaging:
             message_ts=None,
             id=0,
         )
-        # Stored as finished: what began it is not finished, and makes it once more after a crash.
-        number = await self._history.take_in(asked, verdict="triage", finished=True)
-        asked = replace(asked, id=number if number is not None else await self._walks.request_of(key))
+        asked = replace(asked, id=await self._history.take_in_once(asked, verdict="triage"))
         past = await self._history.check(asked.id)
         if past is None:
             past = await self._looked(asked, check)
-        headline = past.headline if past is not None else f"check:{asked.id}"
+        headline = past.headline if past is not None else check_notes.headline_key(asked)
         return past, headline if await self._history.is_noted(headline) else None
 
     async def _looked(self, asked: Intake, check: Check) -> PastCheck | None:
         try:
-            await self._first_check(asked, check)
+            await self._checking.begin(asked, check)
         except Exception:  # the questions can be answered without probes; our fault is told where the check is
             error_id = secrets.token_hex(4)
             LOG.exception("check of a triage failed request=%s error_id=%s", asked.id, error_id)
-            content = report.unfinished(check.target, error_id)
-            note = Note(
-                key=f"check:{asked.id}", kind="message", team=asked.team, channel=asked.channel, content=content
-            )
-            await self._history.note([note])
+            await self._answers.note(check_notes.headline(asked, report.unfinished(check.target, error_id)))
             return None
         return await self._history.check(asked.id)
 
@@ -218,7 +202,7 @@ class Triaging:
             try:
                 stepped = self._stepped(intake, walk, known, read[1], read[2])
             except Late:
-                await self._answer(intake, render.late(walk, topic))
+                await self._answers.private(intake, render.late(walk, topic))
                 return
             if await self._save(stepped, known, request=intake.id):
                 return
@@ -251,7 +235,7 @@ class Triaging:
         if walk is None or check is None:
             return
         if walk.command is not None:
-            await self._answer(intake, render.late(walk, None))
+            await self._answers.private(intake, render.late(walk, None))
             return
         thread_ts = walk.thread_ts or await self._walks.posted(walk.key)
         command = commands.written(check)
@@ -262,7 +246,7 @@ class Triaging:
             try:
                 named = triage.with_host(walk, command, past.id if past is not None else None)
             except Late:
-                await self._answer(intake, render.late(walk, None))
+                await self._answers.private(intake, render.late(walk, None))
                 return
             if await self._save(named, await self._known(intake, named), request=intake.id):
                 return
@@ -282,12 +266,12 @@ class Triaging:
         known = await self._known(intake, walk)
         names = siblings_to_ask(known.report)
         if not names or known.report is None:
-            await self._answer(intake, render.nobody_to_ask())
+            await self._answers.private(intake, render.nobody_to_ask())
             return
         try:
             walk = triage.asking(walk, step=read[1], request=intake.id)
         except Late:
-            await self._answer(intake, render.late(walk, None))
+            await self._answers.private(intake, render.late(walk, None))
             return
         if not await self._save(walk, known, request=None):
             await self._ask_siblings(intake)
@@ -309,7 +293,7 @@ class Triaging:
             try:
                 told = triage.asked(walk, intake.id, seen)
             except Late:
-                await self._answer(intake, render.late(walk, None))
+                await self._answers.private(intake, render.late(walk, None))
                 return
             if await self._save(told, await self._known(intake, told), request=intake.id):
                 return
@@ -328,7 +312,7 @@ class Triaging:
         """The walkthrough of a pressed button; None, and an answer that explains, when it is no longer known."""
         walk = await self._walks.load(number, team=intake.team, channel=intake.channel)
         if walk is None:
-            await self._answer(intake, render.unknown())
+            await self._answers.private(intake, render.unknown())
         return walk
 
     async def _known(self, intake: Intake, walk: Walkthrough) -> Known:
@@ -371,7 +355,7 @@ class Triaging:
     async def _save(self, walk: Walkthrough, known: Known, *, request: int | None) -> bool:
         note = self._note(walk, await self._content(walk, known))
         saved = await self._walks.save(walk, [note], request=request, now=now())
-        self._outbox.wake()
+        self._answers.wake()
         return saved
 
     @staticmethod
@@ -385,24 +369,6 @@ class Triaging:
             thread_ts=walk.thread_ts,
             content=content,
         )
-
-    async def _answer(self, intake: Intake, content: Content) -> None:
-        """Tell whoever asked, and nobody else; the request is done."""
-        await self._history.finish(intake.id, now(), (_reply(intake, content),))
-        self._outbox.wake()
-
-
-def _reply(intake: Intake, content: Content) -> Note:
-    return Note(
-        key=f"reply:{intake.key}",
-        kind="reply",
-        team=intake.team,
-        channel=intake.channel,
-        user=intake.user,
-        response_url=intake.response_url,
-        thread_ts=intake.thread_ts,
-        content=content,
-    )
 
 
 def _as_check(command: object) -> Check | None:

@@ -110,11 +110,6 @@ class Walkthroughs:
 
     # ── what triage asks the memory ─────────────────────────────────────────────
 
-    async def request_of(self, key: str) -> int:
-        """The number of the request *key*, which was taken in before."""
-        rows = await self._memory._run(self._memory._rows, "select id from intakes where key = ?", key)
-        return int(rows[0]["id"])
-
     async def recent(self, *, team: str, channel: str, command: str, since: datetime) -> PastCheck | None:
         """The newest check that *command* asked for in that channel, not older than *since*."""
         return await self._newest(

@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from bot import incidents, schedule
+from bot.cases import Cases, below, root_note
 from bot.history import History
 from bot.identities import Identities
 from bot.look_book import Looked, NewsOf
@@ -28,7 +29,6 @@ from bot.looks import Ask, Looker
 from bot.model import Check, Content, Intake, Note, PastCheck
 from bot.notify import Outbox
 from bot.render import watch as render
-from bot.response import Response, below, root_note
 from bot.sighting import Kind
 from bot.watched import Failing, Flood, Look, Lookout, Seen, Tally, Watch
 from bot.watchlist import Watchlist
@@ -53,7 +53,7 @@ _UNDER_WAY: Final = 1_000  # looks handed to the patrol and not answered
 
 
 class Checks(Protocol):
-    """What draws the conclusions of a look that is news (`bot.work`)."""
+    """What draws the conclusions of a look that is news (`bot.verdicts`)."""
 
     async def conclude(
         self, intake: Intake, check: Check, headline: Note, seen: Report, before: PastCheck | None, *, is_a_look: bool
@@ -101,7 +101,7 @@ class Watching:
         history: History,
         watchlist: Watchlist,
         outbox: Outbox,
-        response: Response,
+        cases: Cases,
         identities: Identities,
         checks: Checks,
         look: Looker,
@@ -111,7 +111,7 @@ class Watching:
         self._history = history
         self._watchlist = watchlist
         self._outbox = outbox
-        self._response = response
+        self._cases = cases
         self._identities = identities
         self._checks = checks
         self._look = look
@@ -393,7 +393,7 @@ class Watching:
         cause = report.cause if is_broken else None
         check = Check(target=watch.target, identity=watch.lookout.identity)
         endpoint = incidents.endpoint_of(watch.target)
-        standing = await self._response.standing(watch.team, watch.channel, endpoint)
+        standing = await self._cases.standing(watch.team, watch.channel, endpoint)
         if is_broken or (standing is not None and standing.state == "open"):
             now = self._clock()
             intake = Intake(

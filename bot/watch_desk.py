@@ -12,6 +12,7 @@ from typing import Final
 
 from bot import imports, schedule, watch_grammar
 from bot.admins import Admins
+from bot.answers import reply
 from bot.dropped import DroppedFiles
 from bot.history import History
 from bot.identities import Identities
@@ -19,7 +20,6 @@ from bot.model import Check, Content, Intake, Note
 from bot.notify import Outbox
 from bot.render import watch as render
 from bot.render import words
-from bot.response import reply
 from bot.watch import LOOK, Watching
 from bot.watched import LONGEST_SNOOZE_D, MOST_WATCHED, Lookout, Watch, WatchCommand
 from bot.watchlist import Watchlist

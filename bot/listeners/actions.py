@@ -34,7 +34,7 @@ async def taken_on(gate: Gate, ack: AsyncAck, intake: Intake) -> None:
     stored = await gate.take_in(intake)
     await ack()
     if stored is not None:
-        gate.work.hand_over(stored)
+        gate.hand_over(stored)
 
 
 def intake_of(body: dict[str, Any]) -> Intake:

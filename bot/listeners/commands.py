@@ -11,14 +11,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import commands
 from bot.digest_times import DigestCommand
-from bot.listeners import digest, views, watch
-from bot.listeners.gate import Gate
-from bot.model import Content, Help, IdentityCommand, Intake, Misread, NotYet
+from bot.listeners import digest, modals, views, watch
+from bot.listeners.gate import Desks, Gate
+from bot.model import Command, Content, Help, IdentityCommand, Intake, Misread, NotYet
+from bot.render import help
 from bot.watched import WatchCommand
-from bot.work import at_once
 
 
-def tls(gate: Gate) -> Callable[..., Awaitable[None]]:
+def tls(gate: Gate, desks: Desks) -> Callable[..., Awaitable[None]]:
     async def command(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
         intake = Intake(
             key=f"command:{body['trigger_id']}",
@@ -33,25 +33,34 @@ def tls(gate: Gate) -> Callable[..., Awaitable[None]]:
         asked = commands.parse(intake.text)
         refusal = gate.refusal(intake.channel, intake.user)
         answer = refusal
-        opens_watch = isinstance(asked, WatchCommand) and asked.act == "add" and asked.target is None
-        opens_digest = isinstance(asked, DigestCommand) and asked.act == "at" and asked.plan is None
-        opens_form = opens_watch or opens_digest or (isinstance(asked, IdentityCommand) and asked.act == "add")
-        if answer is None and opens_form:
-            open_form = watch.opened if opens_watch else digest.opened if opens_digest else views.opened
-            answer = await open_form(client, gate, intake, str(body["trigger_id"]))
+        open_form = _form_of(asked, desks)
+        if answer is None and open_form is not None:
+            answer = await open_form(client, intake, str(body["trigger_id"]))
         elif answer is None and isinstance(asked, Help | NotYet | Misread):
-            answer = at_once(asked)
+            answer = help.at_once(asked)
         verdict = "refused" if refusal else type(asked).__name__.lower()
-        stored = await gate.take_in(intake, verdict=verdict, finished=answer is not None or opens_form)
-        if stored is None or (opens_form and answer is None):
+        stored = await gate.take_in(intake, verdict=verdict, finished=answer is not None or open_form is not None)
+        if stored is None or (open_form is not None and answer is None):
             await ack()
         elif answer is not None:
             await ack(**_ephemeral(answer))
         else:
             await ack()
-            gate.work.hand_over(stored)
+            gate.hand_over(stored)
 
     return command
+
+
+def _form_of(asked: Command, desks: Desks) -> modals.Open | None:
+    """The form that a command without its particulars opens."""
+    match asked:
+        case WatchCommand(act="add", target=None):
+            return watch.opened(desks.watches)
+        case DigestCommand(act="at", plan=None):
+            return digest.opened(desks.digests)
+        case IdentityCommand(act="add"):
+            return views.opened(desks.identities)
+    return None
 
 
 def _ephemeral(content: Content) -> dict[str, Any]:

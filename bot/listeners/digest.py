@@ -10,6 +10,7 @@ from slack_bolt.async_app import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.digest_times import command_of
+from bot.digesting import Digesting
 from bot.listeners import modals
 from bot.listeners.actions import taken_on
 from bot.listeners.gate import Gate
@@ -18,15 +19,18 @@ from bot.render import digest as render
 from probes.model import UsageError
 
 
-async def opened(client: AsyncWebClient, gate: Gate, intake: Intake, trigger: str) -> Content | None:
-    """Open the form for whoever sent *intake*; None, or why it did not open."""
-    digests = gate.work.digests
-    refusal = await digests.refusal(intake.team, intake.user)
-    if refusal is not None:
-        return refusal
-    planned = await digests.plan_of(intake.team, intake.channel)
-    view = render.form(json.dumps(modals.place_of(intake)), planned.plan if planned is not None else None)
-    return None if await modals.shown(client, trigger, view) else render.offer()
+def opened(digests: Digesting) -> modals.Open:
+    """Opens the form for those who may plan digests."""
+
+    async def open_form(client: AsyncWebClient, intake: Intake, trigger: str) -> Content | None:
+        refusal = await digests.refusal(intake.team, intake.user)
+        if refusal is not None:
+            return refusal
+        planned = await digests.plan_of(intake.team, intake.channel)
+        view = render.form(json.dumps(modals.place_of(intake)), planned.plan if planned is not None else None)
+        return None if await modals.shown(client, trigger, view) else render.offer()
+
+    return open_form
 
 
 def submitted(gate: Gate) -> Callable[..., Awaitable[None]]:

@@ -40,7 +40,7 @@ def begun(gate: Gate) -> Callable[..., Awaitable[None]]:
     async def event(context: AsyncBoltContext) -> None:
         intake: Intake | None = context.get(INTAKE)
         if intake is not None:
-            gate.work.hand_over(intake)
+            gate.hand_over(intake)
 
     return event
 

@@ -14,7 +14,7 @@ from slack_bolt.async_app import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import commands
-from bot.identities import check_covered
+from bot.identities import Identities, check_covered
 from bot.listeners import modals
 from bot.listeners.actions import intake_of, taken_on
 from bot.listeners.gate import Gate
@@ -26,7 +26,7 @@ from probes.model import UsageError
 _NOT_OPENED = "The form did not open. Press again, or type `/tls check HOST[:PORT]`."
 
 
-def used(gate: Gate) -> Callable[..., Awaitable[None]]:
+def used(gate: Gate, identities: Identities) -> Callable[..., Awaitable[None]]:
     """The global shortcut: it knows no channel, so the form asks for one."""
 
     async def shortcut(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
@@ -41,38 +41,38 @@ def used(gate: Gate) -> Callable[..., Awaitable[None]]:
             action=render.CHECK_SHORTCUT,
             received_at=datetime.now(UTC),
         )
-        await _open(gate, client, intake, str(body.get("trigger_id") or ""))
+        await _open(gate, identities, client, intake, str(body.get("trigger_id") or ""))
         await ack()
 
     return shortcut
 
 
-def pressed(gate: Gate) -> Callable[..., Awaitable[None]]:
+def pressed(gate: Gate, identities: Identities) -> Callable[..., Awaitable[None]]:
     """A button that opens the form; its value may be a command to fill in."""
 
     async def action(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
-        await _open(gate, client, intake_of(body), str(body.get("trigger_id") or ""))
+        await _open(gate, identities, client, intake_of(body), str(body.get("trigger_id") or ""))
         await ack()
 
     return action
 
 
-async def _open(gate: Gate, client: AsyncWebClient, intake: Intake, trigger: str) -> None:
+async def _open(gate: Gate, identities: Identities, client: AsyncWebClient, intake: Intake, trigger: str) -> None:
     """Open the form and remember that; or say why it did not open."""
     why = gate.refusal(intake.channel, intake.user) if intake.channel else None
     if why is None:
-        why = await _opened(gate, client, intake, trigger)
+        why = await _opened(identities, client, intake, trigger)
     if why is not None:
         await gate.turn_away(intake, why)
     else:
         await gate.take_in(intake, finished=True)
 
 
-async def _opened(gate: Gate, client: AsyncWebClient, intake: Intake, trigger: str) -> Content | None:
+async def _opened(identities: Identities, client: AsyncWebClient, intake: Intake, trigger: str) -> Content | None:
     asked = commands.parse(intake.text)
-    identities = await gate.work.identities.listed(intake.team)
+    listed = await identities.listed(intake.team)
     view = render.form(
-        [identity.name for identity in identities],
+        [identity.name for identity in listed],
         given=asked if isinstance(asked, Check) else None,
         channel=intake.channel,
     )
@@ -93,14 +93,14 @@ def asked_for_help(gate: Gate) -> Callable[..., Awaitable[None]]:
     return action
 
 
-def submitted(gate: Gate) -> Callable[..., Awaitable[None]]:
+def submitted(gate: Gate, identities: Identities) -> Callable[..., Awaitable[None]]:
     """The filled form: what is wrong is said at its field, else it is stored as the command that it spells."""
 
     async def view(ack: AsyncAck, body: dict[str, Any]) -> None:
         try:
             filled = render.filled(body)
             intake = _submitted(body, filled)
-            await _check_identity(gate, intake, filled.check)
+            await _check_identity(identities, intake, filled.check)
             refusal = gate.refusal(intake.channel, intake.user)
             if refusal is not None:
                 raise render.FieldErrors({render.CHANNEL: refusal.text})
@@ -117,11 +117,11 @@ def _submitted(body: dict[str, Any], filled: render.Filled) -> Intake:
     return modals.submission(body, text=commands.written(filled.check), place=place, kind="command")
 
 
-async def _check_identity(gate: Gate, intake: Intake, check: Check) -> None:
+async def _check_identity(identities: Identities, intake: Intake, check: Check) -> None:
     """Raises FieldErrors where the identity may not be shown to that host."""
     if check.identity is None:
         return
-    listed = await gate.work.identities.listed(intake.team)
+    listed = await identities.listed(intake.team)
     identity = next((each for each in listed if each.name == check.identity), None)
     if identity is None:
         raise render.FieldErrors({render.IDENTITY: "This identity was removed meanwhile. Choose another one."})

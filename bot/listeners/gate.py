@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from bot.answers import reply
+from bot.digesting import Digesting
 from bot.history import History
+from bot.identities import Identities
 from bot.model import Content, Intake, Note
 from bot.notify import Outbox
 from bot.render import help, words
-from bot.response import reply
-from bot.work import Work
+from bot.steps import Steps
+from bot.watch_desk import WatchDesk
 
 MOST_A_MINUTE = 240  # from one person: far more than hands can do, little enough for a script gone wild
 _ROOM = 2.5  # times as much is taken from a channel; an incident with everybody in it stays below
@@ -43,19 +46,22 @@ class Rate:
 
 
 class Gate:
-    """Lets a request in, stored, or says why not. Nothing here waits for Slack."""
+    """Lets a request in, stored, or says why not. Nothing here waits for Slack.
+
+    `hand_over` begins what was let in, after it is acknowledged; it never raises.
+    """
 
     def __init__(
         self,
         *,
         history: History,
-        work: Work,
+        hand_over: Callable[[Intake], None],
         outbox: Outbox,
         allowed_channels: frozenset[str] = frozenset(),
         most_a_minute: int = MOST_A_MINUTE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.work = work
+        self.hand_over = hand_over
         self._history = history
         self._outbox = outbox
         self._allowed = allowed_channels
@@ -105,6 +111,16 @@ class Gate:
         """Store that *intake* was refused, together with the answer that says so."""
         await self._history.take_in(intake, verdict="refused", finished=True, notes=(reply(intake, why),))
         self._outbox.wake()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desks:
+    """Who is asked before a form opens, and what it shows; and who tells a workflow that it was turned away."""
+
+    identities: Identities
+    watches: WatchDesk
+    digests: Digesting
+    steps: Steps
 
 
 def greeting(intake: Intake) -> Note:

@@ -21,7 +21,7 @@ from bot.model import Content, Intake, Json
 LOG = logging.getLogger("bot.listeners")
 LONGEST_ERROR = 280  # texts under a field are short
 _PATIENCE_S = 1.5  # Slack drops the trigger, and the command, after three seconds
-Open: TypeAlias = Callable[[AsyncWebClient, Gate, Intake, str], Awaitable[Content | None]]
+Open: TypeAlias = Callable[[AsyncWebClient, Intake, str], Awaitable[Content | None]]
 """Opens a form for whoever sent the request, by its trigger; None, or why it did not open."""
 
 
@@ -46,7 +46,7 @@ def pressed(gate: Gate, opened: Open) -> Callable[..., Awaitable[None]]:
         intake = intake_of(body)
         refusal = gate.refusal(intake.channel, intake.user)
         if refusal is None:
-            refusal = await opened(client, gate, intake, str(body.get("trigger_id") or ""))
+            refusal = await opened(client, intake, str(body.get("trigger_id") or ""))
         if refusal is not None:
             await gate.turn_away(intake, refusal)
         else:

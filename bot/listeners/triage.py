@@ -50,7 +50,7 @@ def _used(body: dict[str, Any], message: dict[str, Any], text: str) -> Intake:
     )
 
 
-async def opened(client: AsyncWebClient, gate: Gate, intake: Intake, trigger: str) -> Content | None:
+async def opened(client: AsyncWebClient, intake: Intake, trigger: str) -> Content | None:
     """Open the form that asks for a host; None, or why it did not open."""
     view = render.form(intake.text, modals.place_of(intake))
     if await modals.shown(client, trigger, view):

@@ -15,7 +15,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.identities import FieldError
+from bot.identities import FieldError, Identities
 from bot.listeners import modals
 from bot.listeners.gate import Gate
 from bot.model import Content, Intake
@@ -25,27 +25,31 @@ from bot.render import words
 LOG = logging.getLogger("bot.listeners")
 
 
-async def opened(client: AsyncWebClient, gate: Gate, intake: Intake, trigger: str) -> Content | None:
-    """Open the form for whoever sent *intake*; None, or why it did not open."""
-    refusal = await gate.work.identities.refusal(intake.team, intake.user, to_add=True)
-    if refusal is not None:
-        return words.answer(refusal)
-    view = render.form(json.dumps(modals.place_of(intake)))
-    return None if await modals.shown(client, trigger, view) else render.offer()
+def opened(identities: Identities) -> modals.Open:
+    """Opens the form for those who may add identities."""
+
+    async def open_form(client: AsyncWebClient, intake: Intake, trigger: str) -> Content | None:
+        refusal = await identities.refusal(intake.team, intake.user, to_add=True)
+        if refusal is not None:
+            return words.answer(refusal)
+        view = render.form(json.dumps(modals.place_of(intake)))
+        return None if await modals.shown(client, trigger, view) else render.offer()
+
+    return open_form
 
 
-def submitted(gate: Gate) -> Callable[..., Awaitable[None]]:
+def submitted(gate: Gate, identities: Identities) -> Callable[..., Awaitable[None]]:
     """Store what the form holds, or say under the field what is wrong with it."""
 
     async def view(ack: AsyncAck, body: dict[str, Any]) -> None:
         intake = _intake(body)
-        refusal = await gate.work.identities.refusal(intake.team, intake.user, to_add=True)
+        refusal = await identities.refusal(intake.team, intake.user, to_add=True)
         if refusal is not None:
             await ack(response_action="errors", errors={render.NAME: refusal[: modals.LONGEST_ERROR]})
             return
         given = _given(body)
         try:
-            identity = await gate.work.identities.add(
+            identity = await identities.add(
                 team=intake.team,
                 user=intake.user,
                 name=given[render.NAME],

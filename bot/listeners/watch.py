@@ -15,16 +15,20 @@ from bot.listeners.gate import Gate
 from bot.model import Content, Intake
 from bot.render import watch as render
 from bot.render import words
-from bot.watch_desk import FieldError, given
+from bot.watch_desk import FieldError, WatchDesk, given
 
 
-async def opened(client: AsyncWebClient, gate: Gate, intake: Intake, trigger: str) -> Content | None:
-    """Open the form for whoever sent *intake*; None, or why it did not open."""
-    refusal = await gate.work.watch_desk.refusal(intake.team, intake.user)
-    if refusal is not None:
-        return words.answer(refusal)
-    view = render.form(json.dumps(modals.place_of(intake)))
-    return None if await modals.shown(client, trigger, view) else render.offer()
+def opened(watches: WatchDesk) -> modals.Open:
+    """Opens the form for those who may change watches."""
+
+    async def open_form(client: AsyncWebClient, intake: Intake, trigger: str) -> Content | None:
+        refusal = await watches.refusal(intake.team, intake.user)
+        if refusal is not None:
+            return words.answer(refusal)
+        view = render.form(json.dumps(modals.place_of(intake)))
+        return None if await modals.shown(client, trigger, view) else render.offer()
+
+    return open_form
 
 
 def submitted(gate: Gate) -> Callable[..., Awaitable[None]]:

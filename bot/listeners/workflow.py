@@ -15,20 +15,20 @@ from bot import commands
 from bot.listeners.events import INTAKE, Next
 from bot.listeners.gate import Gate
 from bot.model import Intake
-from bot.steps import STEP
+from bot.steps import STEP, Steps
 
 TLS_CHECK: Final = "tls_check"
 _CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,}")
 _USER = re.compile(r"[UW][A-Z0-9]{2,}")
 
 
-def taken_in(gate: Gate) -> Callable[..., Awaitable[BoltResponse | None]]:
+def taken_in(gate: Gate, steps: Steps) -> Callable[..., Awaitable[BoltResponse | None]]:
     async def middleware(body: dict[str, Any], context: AsyncBoltContext, next: Next) -> BoltResponse | None:
         intake = _asked(body)
         whose = f"workflows of {intake.team}"  # of a workflow no person is known
         refusal = gate.refusal(intake.channel or whose, intake.user or whose)
         if refusal is not None:
-            await gate.work.steps.decline(intake, refusal.text)
+            await steps.decline(intake, refusal.text)
         else:
             context[INTAKE] = await gate.take_in(intake)
         return await next()

@@ -10,7 +10,7 @@ import difflib
 import re
 
 from bot import commands
-from bot.model import Content, Json, Misread
+from bot.model import Content, Help, Json, Misread, NotYet
 from bot.render import words
 from bot.render.lessons import CODES, COMMANDS, MODES, ModeLesson
 from bot.render.limits import actions, button, code, context, fit, foreign, section
@@ -49,6 +49,17 @@ _OTHER_NAMES = {
     "form": "check",
     "identities": "identity",
 }
+
+
+def at_once(command: Help | NotYet | Misread) -> Content:
+    """The answer to what needs no work."""
+    match command:
+        case Help(word=word):
+            return help_about(word)
+        case NotYet(word=word):
+            return words.not_yet(word, commands.PLANNED[word], commands.WHAT_WORKS)
+        case Misread():
+            return misread(command)
 
 
 def help_about(word: str) -> Content:
