@@ -10,10 +10,11 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
+
+from probes.values import value
 
 SOONEST, LATEST = timedelta(minutes=1), timedelta(days=1)  # RFC 9773 section 4.3.2: what Retry-After is held within
 AFTER_FAILURE = timedelta(hours=6)  # section 4.3.3
@@ -34,7 +35,7 @@ class Malformed(ValueError):
     """The answer is not what RFC 9773 describes; the text says what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Window:
     """When the CA wants the certificate replaced. `explanation_url` tells people why, where it is not routine."""
 

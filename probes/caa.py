@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from probes.observed import Published
+from probes.values import value
 
 CaaVerdict: TypeAlias = Literal["none", "allowed", "restricted", "forbidden", "unknown", "failed"]
 _RECORD = re.compile(r'(\d{1,3}) ([A-Za-z0-9]+) "?(.*?)"?')
@@ -18,7 +18,7 @@ _KNOWN_TAGS = frozenset({"issue", "issuewild", "iodef", "issuemail", "contactema
 _PARAMETER = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9-]*)\s*=\s*([\x21-\x3a\x3c-\x7e]*)\s*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Permission:
     """One `issue` or `issuewild` property. Empty `issuer`: nobody. `parameters` that cannot be read make it hold for
     nobody (`is_broken`, RFC 8659 section 4.2)."""
@@ -29,7 +29,7 @@ class Permission:
     is_broken: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Finding:
     """What CAA says of one name. `at`: where the records stand. `allowed`: who may issue.
 

@@ -6,9 +6,8 @@ the rules for modes 5, 6 and 8 come with their probes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from probes.model import Severity
+from probes.values import value
 
 STAGE_ORDER = (
     "dns",
@@ -22,7 +21,7 @@ STAGE_ORDER = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Entry:
     code: str
     mode: int

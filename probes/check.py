@@ -10,7 +10,7 @@ import asyncio
 import base64
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -54,7 +54,7 @@ from probes.pki.views import MODERN
 from probes.report import report
 from probes.rules.validity_expiring import is_due
 from probes.survey import MAX_ADDRESSES, resume, sample, survey
-from probes.values import changed
+from probes.values import changed, value
 
 Override = tuple[str, ...] | ResolutionFailure
 PATIENCE_S = 2.5  # an endpoint that is silent this long is judged so (catalogue, `--timeout`)
@@ -67,7 +67,7 @@ class EgressRefused(UsageError):
     """Policy forbids every address of the target."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Options:
     """How to check. `permit` None permits everything (the command line); overrides are curl's `--resolve`."""
 

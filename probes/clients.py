@@ -7,13 +7,14 @@ GREASE never decide one (RFC 8701), so they are not here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
 from probes.model import Handshake, Offer
 from probes.name_habits import NO_HABITS, Habits
 from probes.pki.views import MODERN, SERVER_ORDER, TRUSTED_FIRST, View
+from probes.values import value
 
 SSL30, TLS10, TLS11, TLS12, TLS13 = 0x0300, 0x0301, 0x0302, 0x0303, 0x0304
 
@@ -48,7 +49,7 @@ _OPENSSL_SUITES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Family:
     """One kind of client, as it comes.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import TypeAlias
 
@@ -17,6 +17,7 @@ from probes import plan
 from probes.clients import TLS10, TLS11, TLS12, TLS13
 from probes.model import Alerted, Completed, Dropped, Endpoint, Gap, Handshake, Malformed, Offer, Target
 from probes.observed import Enumerated
+from probes.values import value
 from probes.wire.registry import GROUPS, SSL3, Group, version_name
 from probes.wire.suites import CipherSuite, all_suites
 
@@ -35,7 +36,7 @@ _GROUP_PARTS = (_HYBRID, _CLASSIC, _FINITE, _OTHER)
 _CURVES = tuple(group for group in GROUPS if group < 0x0100)  # what a suite of TLS 1.2 can be used with
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Walked:
     """What one walk found, in the order chosen. `problem`: why it stopped before its end."""
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 
@@ -23,7 +23,7 @@ from probes.plan import completed
 from probes.resuming import is_asked_by
 from probes.standing import Standings
 from probes.stores import former, held, lacks
-from probes.values import once
+from probes.values import once, value
 
 QUANTUM = 0x11EC  # X25519MLKEM768
 CLOCK_TOLERANCE_S = 300.0  # our own limit: what NTP keeps in step never comes near it
@@ -50,7 +50,7 @@ def family_anchors(family: str, trust: Trust) -> Anchors:
     return whole if own is whole else own | _added(trust.added)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Verdict:
     """One family at one address: `code` None means that it gets through."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import itemgetter
 from typing import TypeVar
 
@@ -29,7 +29,7 @@ from probes.model import (
 from probes.pki.certificate import Certificate, parse
 from probes.pki.views import MODERN, View
 from probes.plan import ALIKE, ALIKE_BY_KEY, IMPLICIT, NO_APPLICATION_PROTOCOL, OLD_CLIENTS, Told, completed
-from probes.values import once
+from probes.values import once, value
 
 UNRECOGNIZED_NAME, PROTOCOL_VERSION = 112, 70
 _SETTLED = frozenset(
@@ -40,7 +40,7 @@ INTERNAL_ERROR = 80
 Chain = tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Obstacle:
     """What stops current clients at one address before a certificate can be judged.
 
@@ -308,8 +308,8 @@ Value = TypeVar("Value")
 def _tally(values: Iterable[Value]) -> tuple[tuple[Value, int], ...]:
     """The distinct values with how often each, the most frequent first. A Counter costs several times as much."""
     counted: dict[Value, int] = {}
-    for value in values:
-        counted[value] = counted.get(value, 0) + 1
+    for each in values:
+        counted[each] = counted.get(each, 0) + 1
     return tuple(sorted(counted.items(), key=itemgetter(1), reverse=True))
 
 

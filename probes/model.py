@@ -38,7 +38,7 @@ def shown(text: str, limit: int = 60) -> str:
     return plain if len(plain) <= limit else plain[: limit - 1] + "…"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Target:
     """What was asked for. `host` is an A-label name or a bare IP literal (no brackets)."""
 
@@ -202,7 +202,7 @@ class Offer:
 # ── how it ended ────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Unreached:
     """No TCP connection. `detail` names the errno, or who said it."""
 
@@ -215,7 +215,7 @@ class Completed:
     """The exchange went as far as the offer wanted (`Offer.until`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Alerted:
     """The far end sent a fatal alert while `awaiting` was due (RFC 8446 section 6)."""
 
@@ -225,7 +225,7 @@ class Alerted:
     awaiting: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Dropped:
     """The connection ended by RST or FIN while `awaiting` was due; `received` counts TLS bytes before it."""
 
@@ -234,7 +234,7 @@ class Dropped:
     received: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Stalled:
     """Silence: nothing came within the patience of the check, or the flight stopped midway."""
 
@@ -242,7 +242,7 @@ class Stalled:
     received: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class NotTls:
     """The far end spoke, but another protocol. `why`: how the conversation before TLS ended, where there was one."""
 
@@ -251,7 +251,7 @@ class NotTls:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Malformed:
     """The far end spoke TLS that breaks its own rules (or chose what was not offered)."""
 
@@ -274,7 +274,7 @@ class Timing:
     finished: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CertificateRequest:
     """The server asks for a client certificate. `ca_names`: DER names as sent."""
 
@@ -330,7 +330,7 @@ class Handshake:
 ResolutionFailure: TypeAlias = Literal["nxdomain", "servfail", "timeout", "no-data", "refused", "malformed"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Resolution:
     """What the name resolved to. `failure` is None exactly when there is an address."""
 
@@ -343,7 +343,7 @@ class Resolution:
     elapsed_ms: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Gap:
     """What could not be looked at, and why. Unknown is never fine."""
 
@@ -361,7 +361,7 @@ REMARKS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Fetched:
     """A certificate fetched from a caIssuers URL (RFC 5280 section 4.2.2.1), or why it could not be."""
 
@@ -370,7 +370,7 @@ class Fetched:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Trust:
     """The anchors a check is judged by, as DER. `default_name` is None when the default store was left out."""
 
@@ -404,7 +404,7 @@ class Evidence:
 # ── judgement ───────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Finding:
     """A judgement with its evidence; `code` is in the catalogue, and so are its mode and usual severity."""
 
@@ -419,7 +419,7 @@ class Finding:
     stops_all: bool = False  # no current client gets through at these addresses
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Rule:
     """One failure mode: when it is true (`check`), and where that is written down (`source`)."""
 
@@ -428,7 +428,7 @@ class Rule:
     check: Callable[[Facts], Iterator[Finding]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Diagnosis:
     status: Status
     cause: Finding | None
@@ -439,7 +439,7 @@ class Diagnosis:
 # ── the report: the catalogue's JSON as values ──────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class AlertReport:
     sender: Literal["server", "client"]
     level: Literal["warning", "fatal"]
@@ -447,7 +447,7 @@ class AlertReport:
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CertificateReport:
     """Times are ISO 8601 in UTC; subject and issuer as RFC 4514 text (attacker's text: escape it); digests, serial and
     key id in hex.
@@ -468,7 +468,7 @@ class CertificateReport:
     tbs_sha256: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class RevocationReport:
     """One source of revocation status. `url` is empty for a staple; `outcome` is what it amounts to."""
 
@@ -491,7 +491,7 @@ class ResumptionReport:
     honoured_elsewhere: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class OfferedReport:
     """What an endpoint agrees to, by name; `by_version` keeps the server's order."""
 
@@ -502,7 +502,7 @@ class OfferedReport:
     server_order: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Http3Report:
     """What came of QUIC at an address. `same_certificate`: the leaf is that of TCP; None: not to be told."""
 
@@ -514,7 +514,7 @@ class Http3Report:
     same_certificate: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Repair:
     """What mends the cause: configuration lines, a corrected chain, a recipe. `verified`: this program proved it."""
 
@@ -547,7 +547,7 @@ class EndpointReport:
     agreed_suites: tuple[str, ...] = ()  # sorted by name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class FindingReport:
     code: str
     mode: int

@@ -7,7 +7,6 @@ and by hanging up without a word (load balancers). A hang-up counts only against
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -15,6 +14,7 @@ from probes.model import Alerted, CertificateRequest, Completed, Dropped, Handsh
 from probes.observed import Identity
 from probes.pki.identity import OF_THE_CA, Doubt, Kind, predict
 from probes.plan import IDLE
+from probes.values import value
 
 Auth: TypeAlias = Literal["none", "optional", "required"]
 Reason: TypeAlias = Kind | Literal["revoked", "untold"]
@@ -125,7 +125,7 @@ def _hung_up(shake: Handshake) -> bool:
 # ── with ours ───────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Presented:
     """What came of offering our certificate at one address.
 

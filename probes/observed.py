@@ -5,7 +5,7 @@ Bytes, numbers, text and tuples; secrets stay out of every repr.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
 from probes.values import value
@@ -30,7 +30,7 @@ class Session:
     extended_master_secret: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Identity:
     """A client certificate as rules may see it: DER chain, leaf first; its key is never here."""
 
@@ -42,7 +42,7 @@ StatusKind: TypeAlias = Literal["ocsp", "crl"]
 Unanswered: TypeAlias = Literal["timeout", "unreachable", "error", "refused"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class StatusAnswer:
     """What one OCSP responder or CRL distribution point said about one certificate.
 
@@ -63,7 +63,7 @@ class StatusAnswer:
     received: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Misdirection:
     """What a name that the certificate also covers meets at this address (RFC 9113 section 9.1.1).
 
@@ -78,7 +78,7 @@ class Misdirection:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Enumerated:
     """All that one endpoint agrees to, version by version. Numbers are IANA code points."""
 
@@ -91,7 +91,7 @@ class Enumerated:
     handshakes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Quic:
     """What a QUIC handshake with one endpoint came to (RFC 9001); `certificates` as served, leaf first."""
 
@@ -104,7 +104,7 @@ class Quic:
     certificates: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ClockWitness:
     """What somebody who is not the target says of this prober's clock; asked only when a clock is in doubt.
 
@@ -116,7 +116,7 @@ class ClockWitness:
     synchronised: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Published:
     """What DNS says beside addresses: CAA and TLSA records in presentation form, and whether DNSSEC holds."""
 

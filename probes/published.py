@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 
 from probes.observed import Published
 from probes.pki.certificate import Certificate, parse
+from probes.values import value
 
 # What the big authorities call themselves, and the domains they look for in CAA (their certification practice).
 _AUTHORITIES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -40,7 +40,7 @@ _CAA = re.compile(r'(\d{1,3}) ([A-Za-z0-9]+) "?(.*?)"?')
 _KNOWN_TAGS = {"issue", "issuewild", "iodef", "issuemail", "contactemail", "contactphone", "issuevmc"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class _Property:
     critical: bool
     tag: str

@@ -6,7 +6,7 @@ Rules, verdicts and the report ask here, so that none of them reads an answer di
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -19,7 +19,7 @@ from probes.pki.judge import ChainFacts
 from probes.pki.revocation import Question, issuer_of, judge, judge_staple, not_earlier_than, questions
 from probes.pki.status import Status
 from probes.plan import completed
-from probes.values import once
+from probes.values import once, value
 
 SLOW_MS = 2000.0  # the catalogue's limit
 _PASSING = frozenset({"good", "revoked", "slow"})
@@ -28,7 +28,7 @@ _OURS = frozenset({"refused", "unchecked"})
 _CHECKED = ("modern", "small", "http", "alone", "tls12", "tls13")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Source:
     """One source, asked about one certificate (or, for a staple, brought along), and what came of it.
 
@@ -90,7 +90,7 @@ class Source:
         return (self.status.why if self.status else self.detail) or self.outcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class _Trouble:
     """What one chain at one address has in store for clients, each according to what it minds."""
 

@@ -11,13 +11,13 @@ of the older ones those that were added later are listed, with their source.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from probes.former_roots import ENTRUST_G2, FORMER_ROOTS
 from probes.pki import der
 from probes.pki.anchors import Anchor, Anchors
+from probes.values import value
 
 # Whoever trusts other roots than Mozilla's put them there, and in all clients alike, for all that is known.
 _MOZILLA = "certifi"
@@ -29,7 +29,7 @@ _INCLUSION = timedelta(days=90)
 _VERSION = 0xA0  # the tag of tbsCertificate's first field, which version 1 leaves out (RFC 5280 section 4.1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Store:
     """The store of a family as it stood at *as_of*. *lacks*: SPKI SHA-256, of roots that it could have held by age."""
 

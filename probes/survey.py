@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from probes import plan, resuming
 from probes.model import Dropped, Endpoint, Gap, Handshake, Offer, Stalled, Target, Unreached
+from probes.values import value
 
 MAX_CROWD = 12
 QUIET = 1  # connections at a time when the question is whether the crowd was to blame
@@ -24,7 +24,7 @@ MAX_WAVES = 4
 Shake = Callable[[Endpoint, Offer, int], Awaitable[Handshake]]  # endpoint, offer, connections open there now
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Seen:
     """What the lanes brought back."""
 

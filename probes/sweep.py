@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
 
 from probes.check import Options, check
 from probes.model import Report, Target, UsageError, shown
+from probes.values import value
 
 FULL_AT_ONCE, LIGHT_AT_ONCE = 16, 64  # targets under way; a target in trouble waits, and must not hold up the others
 # Values made until the collector looks at the youngest: of 700 most belong to checks in flight, and it looks in vain.
@@ -15,7 +15,7 @@ COLLECTED_AFTER = 10_000
 _MOST_BAD_LINES = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Failed:
     """A target that could not be checked at all, and why, in words."""
 
@@ -23,7 +23,7 @@ class Failed:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Tally:
     """How far a sweep has come."""
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 from probes.explain.claims import Causes, Side
 from probes.explain.text import find
+from probes.values import value
 from probes.wire.registry import ALERTS
 
 _MOST = 100  # places that are looked at; a log that says "alert" more often says it again
 _REACH = 90  # characters between the word "alert" and the alert's name or number
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Seen:
     """An alert found in a text. `way`: whether the one who speaks got it or sent it; `sender`: where the text says."""
 
@@ -170,7 +170,7 @@ def certificate_request_unanswered(text: str, number: int) -> bool:
     return number == 40 and "acceptable client certificate ca names" in text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Reading:
     """What an alert points to, by who sent it."""
 

@@ -6,8 +6,9 @@ who speaks is a server that judges its client's certificate, `at_server` holds i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from probes.values import value
 
 Side: TypeAlias = Literal["client", "server", "unknown"]
 Causes: TypeAlias = tuple[tuple[str, float], ...]
@@ -15,7 +16,7 @@ Causes: TypeAlias = tuple[tuple[str, float], ...]
 WRAPPER, VAGUE, PLAIN, PRECISE = 1, 2, 3, 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Claim:
     """`says`: one sentence for people. `weight`: how much it counts beside other claims of the same text.
 
@@ -30,7 +31,7 @@ class Claim:
     weight: int = PLAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Said:
     """The words a library has for a claim. `library` empty: the text around it tells.
 

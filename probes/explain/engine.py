@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from probes.catalogue import CATALOGUE
 from probes.explain import advice, chain_listing, hosts, vantage
@@ -42,6 +41,7 @@ from probes.explain.phrases import (
 )
 from probes.explain.text import canonical, find
 from probes.model import Target
+from probes.values import value
 from probes.wire.registry import ALERTS, alert_name
 
 PHRASES: tuple[Said, ...] = (
@@ -77,7 +77,7 @@ _TLS_WORDS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Match:
     """One cause that a text points to. `likelihood` 0 to 1; all of a text's sum to at most 1."""
 
@@ -90,7 +90,7 @@ class Match:
     next_command: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Explanation:
     """What a text means: `matches`, most likely first; none when it names no TLS error known here.
 
@@ -101,7 +101,7 @@ class Explanation:
     target: Target | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class _Hit:
     """A piece of evidence: a claim's phrase or an alert, where it stands, and what it points to."""
 

@@ -10,10 +10,10 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import cycle
 from typing import TypeAlias, cast
 
+from probes.values import value
 from probes.wire.hello import ClientHello, parse_client_hello
 from probes.wire.octets import WireError
 
@@ -25,7 +25,7 @@ _HANDSHAKE = 22
 _DATA_SEGMENTS_AT = 152
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class FirstFlight:
     """The client's first record, whole, and how it came."""
 

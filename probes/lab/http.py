@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
+
+from probes.values import value
 
 _LIMIT = 16_384
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Request:
     method: str  # "" when the bytes are no HTTP request
     path: str

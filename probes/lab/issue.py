@@ -7,7 +7,6 @@ period. Nothing here is fit for anything but the lab: keys are small or shared o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
 from typing import Literal, TypeAlias, get_args
@@ -16,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+
+from probes.values import value
 
 KeyKind: TypeAlias = Literal["rsa1024", "rsa2048", "rsa3072", "rsa4096", "p256", "p384", "p521", "ed25519", "ed448"]
 Key: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
@@ -48,7 +49,7 @@ def new_key(kind: KeyKind) -> Key:
     return ec.generate_private_key(_CURVES[kind])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Issued:
     """A certificate and the private key of its subject."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from probes.lab.cases import SPECS
@@ -13,11 +12,12 @@ from probes.lab.spec import Site, Spec
 from probes.lab.status import Page, Web
 from probes.lab.trust import Trust, establish
 from probes.model import ResolutionFailure, Status
+from probes.values import value
 
 DEFAULT_PORT = 8443
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Case:
     """One endpoint, and the verdict that is owed for it."""
 
@@ -44,7 +44,7 @@ class Case:
         return f"check {self.target}" + (f" --origin {self.origin}" if self.origin else "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class LeftOut:
     """A case that this machine cannot show."""
 
@@ -166,7 +166,7 @@ def _check_possible(spec: Spec, many_addresses: bool) -> None:
         raise NotPossible("this machine has no address that fails for want of a route without a packet leaving it")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class _Opening:
     """What all cases share while the lab starts."""
 

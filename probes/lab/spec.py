@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
@@ -11,6 +10,7 @@ from probes.lab.gate import Peer
 from probes.lab.status import Web
 from probes.lab.trust import Trust
 from probes.model import ResolutionFailure, Status
+from probes.values import value
 
 
 class Deaf(Enum):
@@ -23,7 +23,7 @@ class Deaf(Enum):
 Service: TypeAlias = Peer | Deaf
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Site:
     """What a case is built from: the authorities, its own name and addresses, and where issuers can be fetched."""
 
@@ -37,7 +37,7 @@ class Site:
 Build: TypeAlias = Callable[[Site], tuple[Service, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Spec:
     """One line of the table. `build` returns one service for each address, the origin's last."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -20,6 +19,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 from probes.lab.gate import Peer
 from probes.lab.issue import Issued, Key
+from probes.values import value
 
 OCSP_SIGNING = ExtendedKeyUsageOID.OCSP_SIGNING
 DAY = timedelta(days=1)
@@ -135,7 +135,7 @@ def _hash(key: Key) -> hashes.SHA256 | None:
 # ── giving them out ─────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Page:
     """What a path answers, whatever the method. `post_only`: a GET gets 405."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias, cast
 
@@ -20,6 +19,7 @@ from probes.lab.gate import Peer
 from probes.lab.h2 import Http2
 from probes.lab.http import Requests, response
 from probes.lab.issue import Issued, Key
+from probes.values import value
 
 Version: TypeAlias = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 
@@ -37,7 +37,7 @@ _EARLY_ERROR, _EARLY_FINISH = 0, 2  # what SSL_read_early_data(3) returns
 _SECLEVEL_0 = ":@SECLEVEL=0"  # OpenSSL refuses TLS 1.1, SHA-1 and short RSA keys above this level
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Terms:
     """What a server presents and agrees to. The defaults are healthy."""
 

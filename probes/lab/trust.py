@@ -10,19 +10,19 @@ Other Root (trusted by nobody)  ──  Other Issuing CA
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
 
 from probes.lab.issue import SERVER_AUTH, Hash, Issued, Key, KeyKind, issue, new_key
+from probes.values import value
 
 YEAR = timedelta(days=365)
 LIFETIME = timedelta(days=90)
 AGE = timedelta(days=20)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Trust:
     """The authorities, the one RSA and the one EC key that most leaves share, and the time it all was made."""
 

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from probes import ari
 from probes.model import Endpoint, UsageError, hostname, ip_literal
 from probes.net.egress import Permit, never_fetched, refusal
 from probes.net.resolve import Overrides, resolve
+from probes.values import value
 
 if TYPE_CHECKING:
     import httpx
@@ -35,7 +35,7 @@ class _Failed(Exception):
         self.retry_after = retry_after
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Told:
     """What a CA says of one certificate. `window` None: nothing, and `problem` says why; not before `ask_again_at`."""
 
@@ -44,7 +44,7 @@ class Told:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class _Directory:
     url: str | None
     until: datetime

@@ -7,20 +7,20 @@ Its JSON has no keys: those are read from the newest certificates themselves, a 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
 from urllib.parse import quote
 
 from probes.net.logfetch import Garbage, Manners, Place, Unavailable
+from probes.values import value
 
 LARGEST: Final = 24 << 20
 MOST_ROWS: Final = 2_000
 MOST_KEYS: Final = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Filled:
     """A certificate that was issued before. *issuer* is a distinguished name as crt.sh writes it; *spki*: hex SHA-256
     of its key, empty where it was not read."""

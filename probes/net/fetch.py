@@ -19,6 +19,7 @@ from probes.model import Endpoint, Fetched, UsageError, hostname, ip_literal
 from probes.net.egress import Permit, never_fetched, refusal
 from probes.net.resolve import Overrides, resolve
 from probes.observed import Unanswered
+from probes.values import value
 
 if TYPE_CHECKING:
     import ssl
@@ -44,7 +45,7 @@ class _Refused(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Way:
     """How addresses are found and allowed, for every hop alike. *deadline* is loop time."""
 
@@ -61,7 +62,7 @@ class Allowance:
     left: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Asked:
     """What is sent, and how much may come back. With *content* it is a POST of that media type."""
 
@@ -73,7 +74,7 @@ class Asked:
     allowance: Allowance | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Answer:
     """A body, or why there is none; `failure` is None exactly when there is one.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from probes import plan
 from probes.model import (
@@ -34,6 +34,7 @@ from probes.net.handshake import hello_of, shake
 from probes.net.resolve import resolve
 from probes.observed import Misdirection
 from probes.pki.certificate import Certificate, parse
+from probes.values import value
 from probes.wire import events
 from probes.wire.client import ClientHandshake
 from probes.wire.hello import draw_secrets
@@ -46,7 +47,7 @@ MISDIRECTED = 421
 _MAX_BYTES = 1 << 18
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Route:
     """How names are looked up and connections are made, as in the whole check."""
 

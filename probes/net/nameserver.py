@@ -10,13 +10,13 @@ import asyncio
 import struct
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from probes.model import Endpoint, ResolutionFailure
 from probes.net.system import DNS_PORT
+from probes.values import row, value
 
 if TYPE_CHECKING:
     from dns.message import Message, QueryMessage
@@ -29,7 +29,7 @@ UDP_PAYLOAD = 1232  # what crosses every path unfragmented: dnsflagday.net/2020
 MAX_ADDRESSES = 64  # more behind one name is an attack on the prober, not a service
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Answer:
     """What one family of a name came to. `failure` is None exactly when there is an address."""
 
@@ -41,7 +41,7 @@ class Answer:
     authentic: bool = False  # the server says that DNSSEC holds (AD, RFC 4035 section 3.2.3)
 
 
-@dataclass(frozen=True, slots=True)
+@row
 class _Verdict:
     """What one reply means: `final` ends the question, the others send us to the next server."""
 

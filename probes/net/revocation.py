@@ -8,7 +8,7 @@ that serves one at a time is not measured by its own queue for more than two of 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from probes.model import Endpoint
 from probes.net.egress import Permit
@@ -17,6 +17,7 @@ from probes.net.resolve import Overrides
 from probes.observed import StatusAnswer
 from probes.pki.ocsp import get_url, request
 from probes.pki.revocation import Question
+from probes.values import value
 
 SLOW_S = 2.0  # the catalogue's limit
 PER_SOURCE_S = 5.0  # strict clients wait 5 to 15 s; 2 s could not tell slow from unreachable
@@ -32,7 +33,7 @@ MAX_SOURCES = 16  # asked in one check
 _GET_REFUSED = {400, 404, 405, 414, 501}  # responders that know POST alone say so in one of these ways
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class _Samples:
     """The tries of one source: the last that brought a body, or the first that failed; and each one's time."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from probes.model import Endpoint, ip_literal
+from probes.values import value
 
 DNS_PORT = 53
 MAX_NAMESERVERS = 3  # resolv.conf(5), MAXNS
@@ -14,7 +15,7 @@ DEFAULT_ATTEMPTS = 2  # resolv.conf(5), RES_DFLRETRY
 MAX_NDOTS, MAX_ATTEMPTS = 15, 5  # resolv.conf(5) caps them silently; so do we
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class System:
     """How this machine resolves names. Empty `nameservers` means it was not told of any.
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from probes.pki import der, distinguished
 from probes.pki.certificate import Certificate, Unreadable, parse
-from probes.values import once
+from probes.values import once, value
 
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 # To lower case, and PrintableString, T61String, IA5String to UTF8String.
@@ -23,7 +23,7 @@ _FOLDING = bytes(0x0C if each in b"\x13\x14\x16" else each for each in bytes(ran
 _CERTIFICATE_LABELS = ("CERTIFICATE", "X509 CERTIFICATE")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Anchor:
     """One member of a store. *added*: by the user, beside the default store."""
 

@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, m
 from probes.pki import der, distinguished, reading
 from probes.pki.extensions import USAGE_NAMES, Address, Extensions
 from probes.pki.signatures import HASHES, RSA_PSS, PublicKey, pss_hash, public_key, signed_by
+from probes.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Unreadable:
     """Bytes that are not even the frame of a certificate."""
 

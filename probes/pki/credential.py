@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import binascii
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from probes.model import UsageError, shown
 from probes.observed import Identity
 from probes.pki.certificate import Certificate, Unreadable, parse
 from probes.pki.signatures import signed_by
+from probes.values import value
 from probes.wire.octets import WireError
 from probes.wire.signatures import ClientIdentity, public_key
 
@@ -27,7 +28,7 @@ _KEYS = frozenset({"PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"})
 _UNENCRYPTED = "`openssl pkey -in KEY -out plain.pem` writes it without one"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Credential:
     """A client certificate chain (DER, leaf first) and the leaf's key as PKCS #8. Made of bytes, so that it pickles."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
+
+from probes.values import value
 
 SEQUENCE = 0x30
 INTEGER = 0x02
@@ -37,7 +38,7 @@ class Element(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Extension:
     """One certificate extension, unread."""
 
@@ -46,7 +47,7 @@ class Extension:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Skeleton:
     """The fields of a certificate as slices of its DER (RFC 5280 section 4.1); version counts from 1.
 

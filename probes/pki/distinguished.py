@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 from probes.pki import der
+from probes.values import value
 
 # RFC 4514 section 3, and the two others that operators know by name.
 KEYWORDS = {
@@ -41,7 +41,7 @@ TypeValue = tuple[str, str]
 Key = tuple[object, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Name:
     """A distinguished name. *text* is RFC 4514; *key* is equal for names that RFC 5280 section 7.1 calls equal."""
 

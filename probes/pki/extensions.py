@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal, TypeVar
 
@@ -12,6 +11,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from probes.pki import der, distinguished
 from probes.pki.distinguished import capped
+from probes.values import value
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -75,7 +75,7 @@ _KEY_USAGES = {
 Unread = Literal["any", "ip", "other"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class NameConstraints:
     """What a CA may issue for (RFC 5280 section 4.2.1.10). Directory names as DER.
 
@@ -95,7 +95,7 @@ class NameConstraints:
     unread: frozenset[Unread] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Extensions:
     """What the extensions of a certificate say; the defaults are what their absence says.
 

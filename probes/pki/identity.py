@@ -5,7 +5,6 @@ What a server then says is its word; these doubts are our reading, and a caller 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
@@ -14,6 +13,7 @@ from probes.pki.certificate import Certificate, parse
 from probes.pki.distinguished import Name, read
 from probes.pki.extensions import ANY_USAGE, CLIENT_AUTH
 from probes.pki.signatures import signed_by
+from probes.values import value
 from probes.wire.octets import WireError
 from probes.wire.registry import SIGNATURE_SCHEMES, scheme_name
 from probes.wire.signatures import public_key
@@ -33,7 +33,7 @@ _MOST_STEPS = 8  # certificates above the leaf
 _MOST_NAMES = 4  # accepted CAs in one sentence
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Doubt:
     """One reason why the certificate would be refused; `says` is a clause with values, without a full stop."""
 
@@ -163,7 +163,7 @@ def _of_authority(
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class _Climb:
     led: bool  # to an accepted CA
     top: Certificate

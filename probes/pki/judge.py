@@ -19,7 +19,7 @@ from probes.pki.paths import Found, Path, search
 from probes.pki.roots import RootVerdict
 from probes.pki.signatures import signed_by
 from probes.pki.views import MODERN, SERVER_ORDER, STRICT, View
-from probes.values import once
+from probes.values import once, value
 
 ChainCode = Literal[
     "chain.incomplete",
@@ -34,7 +34,7 @@ ChainCode = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Missing:
     """The issuer that the server should have sent: its name, key identifier, and where *wanted_by* says it is."""
 

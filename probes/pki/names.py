@@ -7,13 +7,13 @@ OpenSSL's, Node's and Java's own matching still fall back to it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
 from probes.pki.certificate import Certificate
 from probes.pki.extensions import Address
+from probes.values import value
 
 Reason = Literal[
     "covered",
@@ -30,7 +30,7 @@ Reason = Literal[
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Host:
     """A reference identity. *text*: A-labels in lower case without a trailing dot, or the canonical address."""
 
@@ -38,7 +38,7 @@ class Host:
     address: Address | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class NotAHost:
     """Text that names no host, and why not."""
 
@@ -46,7 +46,7 @@ class NotAHost:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class NameVerdict:
     """Whether a certificate covers a host. *by*: the name that does; *nearest*: the most similar one when none does."""
 

@@ -18,7 +18,7 @@ from probes.pki.certificate import Certificate
 from probes.pki.checks import Fault, FaultKind, faults
 from probes.pki.signatures import signed_by
 from probes.pki.views import MODERN, View
-from probes.values import once
+from probes.values import once, value
 
 DEPTH = 8  # issuers above the leaf, the anchor included
 PATHS = 32
@@ -55,7 +55,7 @@ class Path:
         return self.certificates[:-1] if self.has("bad_signature") else self.certificates
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Found:
     """What a search found, and what it spent: distinct signatures asked for, and whether a bound cut it short."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 
 from cryptography import x509
 
@@ -11,9 +10,10 @@ from probes.pki import der, extensions, lenient
 from probes.pki.distinguished import capped
 from probes.pki.extensions import UNDERSTOOD, Extensions
 from probes.pki.signatures import REFUSALS
+from probes.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Reading:
     """*defects*: what a strict parser refuses. *broken*: a lenient one must refuse it, too, as every client does."""
 

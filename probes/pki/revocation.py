@@ -7,7 +7,6 @@ them. Pure: `probes.net.revocation` asks.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
@@ -18,11 +17,12 @@ from probes.pki.judge import ChainFacts
 from probes.pki.ocsp import judge_ocsp
 from probes.pki.paths import Path
 from probes.pki.status import Status
+from probes.values import value
 
 MAX_URLS = 3  # of one kind, asked for one certificate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Question:
     """One source to ask about one certificate; the answer is checked against its issuer."""
 
@@ -32,7 +32,7 @@ class Question:
     issuer: Certificate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Unasked:
     """A certificate that names sources, none of which can be asked; why, as a phrase."""
 
@@ -40,7 +40,7 @@ class Unasked:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Sources:
     """Whom to ask about the certificates of one chain."""
 

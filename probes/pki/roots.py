@@ -5,12 +5,12 @@ The certificates cannot prove it; what speaks for either side is weighed here, i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from probes.pki.anchors import Anchors, folded, organisations
 from probes.pki.certificate import Certificate
 from probes.pki.distinguished import Name
+from probes.values import value
 
 # Words that many CAs carry in their names, so that sharing them says nothing.
 _COMMON_WORDS = frozenset(
@@ -20,7 +20,7 @@ _COMMON_WORDS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class RootVerdict:
     """*complete*: the root itself was seen, so that nothing is guessed. *reasons*: phrases, strongest first."""
 

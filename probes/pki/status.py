@@ -5,7 +5,6 @@ Bodies come from strangers: everything here takes any bytes and answers with a v
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 
 from probes.pki import der
 from probes.pki.signatures import HASHES, REFUSALS, RSA_PSS, public_key
+from probes.values import value
 
 SKEW = timedelta(minutes=5)  # forgiven at both ends of a validity window
 LASTS = timedelta(days=7)  # our own limit for an OCSP response without nextUpdate
@@ -31,7 +31,7 @@ Standing = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Status:
     """`why` is a phrase with the particulars. Times are aware UTC; `verified`: the signature holds, by a signer with
     the right to make it."""
@@ -63,7 +63,7 @@ def freshness(
     return "stale" if end is not None and at > end + SKEW else "fresh"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Signed:
     """What certificates, CRLs and basic OCSP responses have in common: a body, an algorithm, a signature."""
 

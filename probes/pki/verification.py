@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from probes.pki.anchors import Anchors
@@ -11,9 +10,10 @@ from probes.pki.certificate import Certificate, Unreadable, parse
 from probes.pki.names import NameVerdict, explain
 from probes.pki.paths import Path, search
 from probes.pki.views import MODERN, View
+from probes.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Verification:
     """The answer.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from probes.values import value
 
 Search = Literal[
     "full",  # every path is tried until one holds: browsers, Go, Java, rustls
@@ -13,7 +14,7 @@ Search = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class View:
     """What one family of clients insists on. The store, and whether AIA is fetched, are no part of it.
 

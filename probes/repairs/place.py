@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv6Address
 
@@ -13,6 +12,7 @@ from probes.facts import Facts
 from probes.look import Look
 from probes.model import Finding, ip_literal
 from probes.pki.certificate import Certificate
+from probes.values import value
 
 _MOST_ADDRESSES = 8
 _BLANK = re.compile(r"<([a-z_]+)>")
@@ -32,7 +32,7 @@ _SUITES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Fill:
     """The values that a template may name as `<name>`."""
 
@@ -87,8 +87,8 @@ class Place:
         """Which of the servers we know lines for answered, where an HTTP header says so."""
         for look in (*self.looks, *self.facts.looks):
             for shake in look.handshakes:
-                for field, value in shake.http.fields if shake.http else ():
-                    found = next((kind for kind, known in _SERVER_FIELDS if known.match(value)), None)
+                for field, said in shake.http.fields if shake.http else ():
+                    found = next((kind for kind, known in _SERVER_FIELDS if known.match(said)), None)
                     if field == "server" and found is not None:
                         return found
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from probes.facts import Facts
 from probes.look import Chain, Look
@@ -12,9 +11,10 @@ from probes.pki.certificate import Certificate
 from probes.pki.judge import ChainFacts
 from probes.rules.phrase import addresses, date, issuer, subject, where
 from probes.rules.renewal import dane_lines, renewal_lines
+from probes.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Chained:
     """One fault of a chain, and where it is served; `known` tells of the first such chain."""
 

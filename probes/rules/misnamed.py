@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from probes.facts import Facts
 from probes.look import Chain, Look, leaf_of
 from probes.model import Finding, shown
 from probes.pki.names import explain
 from probes.rules.phrase import addresses, listed, names, where, x509
+from probes.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Misnamed:
     """The addresses that serve a leaf for other names, for one reason; `names` are those of the first."""
 

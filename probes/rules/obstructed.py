@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from probes.facts import Facts
 from probes.look import Look
 from probes.model import Finding
 from probes.rules.phrase import addresses, fips, lines, where
+from probes.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Obstructed:
     """The addresses at which one code stops current clients; `place` names them for a sentence."""
 

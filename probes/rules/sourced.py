@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
@@ -17,13 +16,14 @@ from probes.pki.judge import ChainFacts
 from probes.pki.ocsp import get_url, request
 from probes.rules.phrase import addresses, date, listed, many, quoted, s_client, subject, where
 from probes.standing import NOUN, SLOW_MS, Source
+from probes.values import value
 
 _IN_URLS = "!#$%&'()*+,/:;=?@[]-._~"  # RFC 3986 section 2.2 and 2.3, and what is encoded already
 _TIMED = r"%{stderr}HTTP %{http_code} after %{time_total} s\n"
 Pick = Callable[[Look, ChainFacts], tuple[Source, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Sourced:
     """The sources that one complaint is about, each once, and the addresses that serve the certificates concerned."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from probes.facts import Facts
 from probes.look import Look, leaf_of
@@ -11,9 +10,10 @@ from probes.model import Finding
 from probes.pki.certificate import Certificate
 from probes.rules.phrase import addresses, date, issuer, subject, where, x509
 from probes.rules.renewal import renewal_lines
+from probes.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Untimely:
     """The addresses that serve a leaf out of its time in one way, and the first such leaf."""
 

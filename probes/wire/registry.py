@@ -6,8 +6,7 @@ never fail: an unknown one reads as its number. Sources: IANA's TLS registries, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from probes.values import value
 from probes.wire.suites import CipherSuite, all_suites, cipher_name, suite
 
 __all__ = ["CipherSuite", "all_suites", "cipher_name", "suite"]
@@ -125,7 +124,7 @@ def group_name(code: int) -> str:
     return GROUPS.get(code, f"0x{code:04x}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class SignatureScheme:
     """One scheme. ``key`` is the certificate key it needs: rsa, rsa-pss, ec, ed25519, ed448, dsa or mldsa.
 
@@ -197,7 +196,7 @@ def scheme_name(code: int) -> str:
     return known.name if known else f"0x{code:04x}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class AlertKind:
     """An alert: number, IANA's name, and what its sender means by it, in one sentence for people."""
 

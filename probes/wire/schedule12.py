@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
+from probes.values import row
 from probes.wire.macs import mac
 from probes.wire.octets import ProtectionError, UnsupportedError
 from probes.wire.records import frame_header
@@ -56,7 +56,7 @@ def p_hash(digest: str, secret: bytes, seed: bytes, length: int) -> bytes:
     return output[:length]
 
 
-@dataclass(frozen=True, slots=True)
+@row
 class Prf:
     """The PRF and the transcript hash of one version: MD5 and SHA-1 together before TLS 1.2, else one hash."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
+from probes.values import row
 from probes.wire.macs import HASHES, mac
 from probes.wire.messages import FINISHED, MESSAGE_HASH
 from probes.wire.octets import ProtectionError, UnsupportedError, vec8, vec24
@@ -22,7 +22,7 @@ class Aead(Protocol):
     def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
+@row
 class Suite13:
     digest: str
     aead: str

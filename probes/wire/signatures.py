@@ -7,10 +7,10 @@ can still be held against its signature, and so that a cold start need not load 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from probes.values import row, value
 from probes.wire.octets import MessageError, UnsupportedError
 from probes.wire.registry import LEGACY_SCHEMES, SIGNATURE_SCHEMES, TLS13, SignatureScheme, scheme_name
 
@@ -26,7 +26,7 @@ _PLAIN_FAMILIES = ("ed25519", "ed448", "dsa", "mldsa44", "mldsa65", "mldsa87")
 _RSA_OID = bytes.fromhex("06092a864886f70d010101")
 
 
-@dataclass(frozen=True, slots=True)
+@row
 class PublicKey:
     """A certificate's key with the scheme family it can sign for: rsa, rsa-pss, ec, ed25519, ed448, dsa, mldsa44…87."""
 
@@ -35,14 +35,14 @@ class PublicKey:
     key: PublicKeyTypes
 
 
-@dataclass(frozen=True, slots=True)
+@row
 class Verdict:
     ok: bool
     scheme: str
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ClientIdentity:
     """A client certificate: DER chain, leaf first, and the leaf's private key."""
 

@@ -7,9 +7,9 @@ until it tells whether TLS may begin. `Prelude` drives it: bytes in, bytes out, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from probes.values import value
 from probes.wire.records import looks_like_tls
 from probes.wire.talk import NAMES, Refused, Said, Talk, greets_first, starttls_of, stranger
 from probes.wire.talk_binary import ldap, mysql, postgres
@@ -20,7 +20,7 @@ __all__ = ["NAMES", "End", "Prelude", "Ready", "Refused", "greets_first", "start
 MAX_CLEAR = 1 << 15  # bytes of the far end; no greeting with its capabilities comes near it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Ready:
     """TLS may begin."""
 

@@ -6,8 +6,9 @@ block the cipher runs fastest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
+
+from probes.values import value
 
 SSL3, TLS10, TLS12, TLS13 = 0x0300, 0x0301, 0x0303, 0x0304
 EMPTY_RENEGOTIATION_INFO_SCSV = 0x00FF
@@ -136,7 +137,7 @@ _KEX: dict[str, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CipherSuite:
     """One suite. In TLS 1.3 (``min_version`` 0x0304) ``kex`` and ``auth`` are "any"; signalling values have "none".
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from probes.values import value
 from probes.wire.foreign import foreign_protocol
 
 MAX_LINES = 200  # of one reply
@@ -25,7 +25,7 @@ GREETS = frozenset({"smtp", "imap", "pop3", "mysql"})
 Awaited: TypeAlias = Literal["greeting", "capabilities", "go-ahead"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Refused:
     """TLS cannot begin. `protocol` is what the far end speaks, `why` a clause for people, `said` its words."""
 
