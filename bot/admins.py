@@ -47,6 +47,18 @@ class Admins:
             return True
         return None if None in members else False
 
+    async def refusal(self, team: str, user: str, what: str) -> str | None:
+        """Why *what* ("Watches") is not *user*'s to change, in a sentence or two; None where it is."""
+        allowed = await self.includes(team, user)
+        if allowed:
+            return None
+        if allowed is None:
+            return (
+                "I could not ask Slack who belongs to ADMIN_USERGROUPS, or who you are, so nothing was changed. Please "
+                "try again; if it stays so, the app lacks the scope usergroups:read or a group's id is wrong."
+            )
+        return f"{what} stay as they are: {await self.why_not(team, user)}."
+
     async def why_not(self, team: str, user: str) -> str:
         """Why *user* may change nothing, for a sentence that goes on."""
         standing = await self.people.standing(team, user)

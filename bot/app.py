@@ -131,6 +131,7 @@ def build_app(
     app.view(check_form.CHECK_FILLED)(forms.submitted(gate, desks.identities))
     app.action(watch_words.WATCH_PAGE)(actions.pressed(gate))
     app.action(watch_words.WATCH_IMPORT)(actions.pressed(gate))
+    app.action(watch_words.WATCH_IMPORT_ALL)(actions.pressed(gate))
     app.action(watch_words.WATCH_ADD)(modals.pressed(gate, watch.opened(desks.watches)))
     app.view(watch_words.WATCH_FORM)(watch.submitted(gate))
     app.action(digest_words.OPEN)(modals.pressed(gate, digest.opened(desks.digests)))

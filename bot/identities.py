@@ -44,15 +44,7 @@ class Identities:
                 "I cannot keep a private key: SECRET_KEY is not set, and without it nothing secret is stored. Whoever "
                 "runs me can set it to at least 32 characters, as `openssl rand -base64 32` writes, and restart me."
             )
-        allowed = await self._admins.includes(team, user)
-        if allowed:
-            return None
-        if allowed is None:
-            return (
-                "I could not ask Slack who belongs to ADMIN_USERGROUPS, or who you are, so nothing was changed. Please "
-                "try again; if it stays so, the app lacks the scope usergroups:read or a group's id is wrong."
-            )
-        return f"Client identities stay as they are: {await self._admins.why_not(team, user)}."
+        return await self._admins.refusal(team, user, "Client identities")
 
     async def add(
         self, *, team: str, user: str, name: str, patterns: str, certificate: str, key: str

@@ -1,211 +1,225 @@
 """A file of targets → what is to be watched, and which lines say nothing that can be. Pure.
 
-Three forms: one host a line; CSV with or without a header (host, port, owner, labels, starttls, sni); a zone file, of
-which the names of A, AAAA and CNAME records are taken. Which it is, is read off the file itself.
+Three forms: one host a line; CSV with or without a header; a zone file, of which the names of A, AAAA and CNAME records
+are taken. Which it is, is read off the file itself. Nothing is left out in silence: what is not taken is a `Problem`,
+or counted.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
 
-from bot.watch_grammar import labels, owner_id
-from probes.model import Target, UsageError, hostname, shown
+from bot import zone_text
+from bot.wanted import Aside, Problem, Read, Unread, Wanted, read_row
+from bot.zone_targets import read_zone
+from probes.model import Target, UsageError, shown
 
 MOST_BYTES: Final = 1_000_000
-Form = Literal["lines", "csv", "zone"]
 MOST_LINES: Final = 20_000  # four times what is watched at most; reading them takes seconds
-_IN_ZONES: Final = frozenset({"SOA", "NS", "A", "AAAA", "CNAME", "MX", "TXT"})
+_HOPELESS: Final = 2_000  # lines that are wrong before the first that is not: this is no list of targets
+_LONGEST_CELL: Final = 20  # lines
+_MOST_COLUMNS: Final = 100
+Form: TypeAlias = Literal["lines", "csv", "zone"]
 _COLUMNS: Final = {
-    "host": "host",
-    "hostname": "host",
-    "name": "host",
-    "target": "host",
-    "domain": "host",
+    **dict.fromkeys(("host", "hostname", "host name", "name", "dns name", "fqdn"), "host"),
+    **dict.fromkeys(("target", "domain", "server", "url", "endpoint", "record name"), "host"),
     "port": "port",
     "owner": "owner",
-    "label": "labels",
-    "labels": "labels",
-    "tags": "labels",
+    **dict.fromkeys(("label", "labels", "tag", "tags"), "labels"),
     "starttls": "starttls",
-    "sni": "sni",
-    "server_name": "sni",
+    **dict.fromkeys(("sni", "server name"), "sni"),
+    **dict.fromkeys(("identity", "client identity"), "identity"),
+    **dict.fromkeys(("expected ca", "expected cas", "ca", "cas"), "cas"),
+    **dict.fromkeys(("type", "record type", "rrtype"), "type"),
 }
 _PLAIN: Final = ("host", "port", "owner", "labels", "starttls", "sni")
-_TAKEN: Final = frozenset({"A", "AAAA", "CNAME"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """One line's target."""
-
-    target: Target
-    owner: str | None = None
-    labels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """A line that was left out, counted from 1, and why. `is_meant`: it says nothing that could be watched."""
-
-    line: int
-    why: str
-    is_meant: bool = False
+_MARKS: Final = ",;\t"
+_PATH: Final = re.compile(r"(://[^/?#\s]*)[/?#]\S*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a file holds; of what stands in it twice, the first."""
+    """What a file holds; of what stands in it twice, the first.
+
+    `offered`: endpoints that its MX, SRV and TLSA records name, which `wanted` does not. `aside`: records that name no
+    endpoint, by type. `unread`: columns of unknown meaning.
+    """
 
     form: Form
     wanted: tuple[Wanted, ...]
     problems: tuple[Problem, ...] = ()
     repeats: int = 0
+    offered: tuple[Target, ...] = ()
+    aside: Mapping[str, int] = field(default_factory=dict, hash=False)
+    unread: tuple[str, ...] = ()
 
 
 def read(name: str, data: bytes) -> Found:
     """The targets of a file of that name. Raises UsageError when it is not a text that holds any."""
-    text = data.decode("utf-8-sig", "replace")
-    if "\x00" in text or text.count("\N{REPLACEMENT CHARACTER}") > len(text) // 20:
-        raise UsageError(f"I read {shown(name, 60)}, which is no text in UTF-8. One host a line, CSV, or a zone file.")
-    if len(text.splitlines()) > MOST_LINES:
+    lines = re.split(r"\r\n|\n|\r", _text(name, data))
+    if len(lines) > MOST_LINES + 1:
         raise UsageError(f"I read {shown(name, 60)}, which has more than {MOST_LINES:,} lines. Split it.")
-    form = form_of(name, text)
-    lines = {"zone": _zone, "csv": _csv, "lines": _lines}[form](name, text)
+    form = form_of(name, lines)
+    readers: dict[Form, Callable[[str, list[str]], Iterator[Read]]] = {"zone": read_zone, "csv": _csv, "lines": _lines}
     wanted: dict[Target, Wanted] = {}
     problems: list[Problem] = []
+    offered: list[Target] = []
+    unread: list[str] = []
+    aside: Counter[str] = Counter()
     repeats = 0
-    for each in lines:
-        if isinstance(each, Problem):
-            problems.append(each)
-        elif each.target in wanted:
-            repeats += 1
-        else:
-            wanted[each.target] = each
-    if not wanted:
-        first = f" Line {problems[0].line}: {problems[0].why}" if problems else ""
-        raise UsageError(f"I read {shown(name, 60)} and found no target in it.{first}")
-    return Found(form=form, wanted=tuple(wanted.values()), problems=tuple(problems), repeats=repeats)
+    for each in readers[form](name, lines):
+        match each:
+            case Problem():
+                problems.append(each)
+            case Aside():
+                aside[each.kind] += 1
+            case Unread():
+                unread.append(each.column)
+            case Target():
+                offered.append(each)
+            case Wanted() if each.target in wanted:
+                repeats += 1
+            case Wanted():
+                wanted[each.target] = each
+                problems += [Problem(line=each.line, why=why, kind="in-part") for why in each.unsaid]
+        if not wanted and len(problems) >= _HOPELESS:
+            break
+    if not wanted and not offered:
+        raise UsageError(f"I read {shown(name, 60)} and found no target in it.{_first(problems)}")
+    return Found(
+        form=form,
+        wanted=tuple(wanted.values()),
+        problems=tuple(problems),
+        repeats=repeats,
+        offered=tuple(each for each in dict.fromkeys(offered) if each not in wanted),
+        aside=dict(sorted(aside.items())),
+        unread=tuple(unread),
+    )
 
 
-def form_of(name: str, text: str) -> Form:
+def _first(problems: Sequence[Problem]) -> str:
+    """The first thing that is wrong, and how many follow."""
+    if not problems:
+        return ""
+    first = problems[0]
+    why = f"{first.subject}: {first.why}" if first.subject else first.why
+    many = f"{len(problems):,} lines name none; the first is line" if len(problems) > 1 else "Line"
+    return f" {many} {first.line}: {why.rstrip('.')}."
+
+
+# ── what kind of text it is ─────────────────────────────────────────────────────
+
+
+def _text(name: str, data: bytes) -> str:
+    """As UTF-8, as UTF-16 (a spreadsheet's "Unicode text"), or in the code page of Windows. Raises UsageError."""
+    said = f"I read {shown(name, 60)}, which is"
+    if data.startswith(b"PK\x03\x04"):
+        raise UsageError(f"{said} a spreadsheet or an archive. Save it as CSV and drop that.")
+    text = data.decode(_encoding(data), "replace")
+    odd = sum(c == "\N{REPLACEMENT CHARACTER}" or (c < " " and c not in "\t\r\n\f\x1a") for c in text)
+    if odd > len(text) // 50:
+        raise UsageError(f"{said} no text. I read one host a line, CSV, or a zone file.")
+    return text.removeprefix("\ufeff").rstrip("\x1a")
+
+
+def _encoding(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if data.count(0) * 5 > len(data) * 2:  # every other byte of a text in ASCII
+        return "utf-16-be" if data[0] == 0 else "utf-16-le"
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"
+
+
+def form_of(name: str, lines: list[str]) -> Form:
     """What kind of file it is."""
-    if name.lower().endswith((".zone", ".db")) or any(map(_is_of_a_zone, text[:20_000].splitlines())):
+    low = name.lower()
+    if low.endswith((".zone", ".db")):
         return "zone"
-    first = next((line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
-    return "csv" if any(mark in first for mark in ",;\t") else "lines"
+    said = [line for line in lines[:400] if line.strip() and not line.lstrip().startswith(("#", ";"))]
+    title = re.split(r"[,;\t]", said[0]) if said else []
+    if low.endswith((".csv", ".tsv")) or (len(title) > 1 and "host" in map(_meaning, title)):
+        return "csv"
+    if any(map(zone_text.is_record, said)):
+        return "zone"
+    # What stands behind the host of a URL separates nothing.
+    return "csv" if any(mark in _PATH.sub(r"\1", line) for line in said for mark in _MARKS) else "lines"
 
 
-def _is_of_a_zone(line: str) -> bool:
-    """`$ORIGIN …`, `$TTL …`, or a record: `[name] [ttl] IN type …`."""
-    words = line.upper().split(maxsplit=4)
-    if words[:1] in (["$ORIGIN"], ["$TTL"]):
-        return len(words) > 1
-    if "IN" not in words[:3]:
-        return False
-    at = words.index("IN")
-    has_type = len(words) > at + 1 and words[at + 1] in _IN_ZONES
-    return has_type and (at < 2 or words[1].isdecimal())
+# ── one host a line ─────────────────────────────────────────────────────────────
 
 
-def _lines(_: str, text: str) -> Iterator[Wanted | Problem]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        said = line.partition("#")[0].strip()
-        if said:
-            yield _wanted(number, {"host": said})
+def _lines(_: str, lines: list[str]) -> Iterator[Read]:
+    is_first = True
+    for number, line in enumerate(lines, start=1):
+        words = line.partition("#")[0].split()
+        if not words or words[0].startswith(";"):
+            continue
+        is_title, is_first = is_first and len(words) == 1 and _meaning(words[0]) == "host", False
+        if is_title:
+            continue
+        if len(words) == 2 and words[1].isdecimal():
+            yield read_row(number, {"host": words[0], "port": words[1]})
+        else:
+            yield read_row(number, {"host": " ".join(words).strip("\"'`,;")})
 
 
-def _csv(_: str, text: str) -> Iterator[Wanted | Problem]:
-    sample = next((line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
-    mark = max(",;\t", key=sample.count)
+# ── CSV ─────────────────────────────────────────────────────────────────────────
+
+
+def _csv(_: str, lines: list[str]) -> Iterator[Read]:
+    told = lines[0].lower().partition("sep=")[2][:1] if lines[0].lower().startswith("sep=") else ""  # Excel's
+    sample = next((line for line in lines[bool(told) :] if line.strip() and not line.lstrip().startswith("#")), "")
+    mark = told if told and told in _MARKS else max(_MARKS, key=sample.count)
     columns: tuple[str, ...] = _PLAIN
     is_first = True
-    reader = csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True)
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if not any(cells) or cells[0].startswith("#"):
-                continue
-            names = [_COLUMNS.get(cell.lower(), "") for cell in cells]
-            if is_first and "host" in names:
-                columns, is_first = tuple(names), False
-                continue
-            is_first = False
-            yield _wanted(reader.line_num, dict(zip(columns, cells, strict=False)))
-    except csv.Error as error:
-        yield Problem(line=reader.line_num, why=f"no CSV: {error}")
-
-
-def _wanted(number: int, cells: dict[str, str]) -> Wanted | Problem:
-    """One line of a list or a table."""
-    host, port = cells.get("host", ""), cells.get("port", "")
-    if host.count(":") > 1 and port and not host.startswith("["):
-        host = f"[{host}]"
-    try:
-        target = Target.parse(
-            f"{host}:{port}" if port and not host.startswith(("http:", "https:")) else host,
-            sni=cells.get("sni") or None,
-            starttls=(cells.get("starttls") or "").lower() or None,
-        )
-        found = labels((cells.get("labels") or "").replace(";", ",").replace("|", ","))
-        return Wanted(target=target, owner=owner_id(_bare(cells.get("owner", ""))), labels=found)
-    except UsageError as error:
-        return Problem(line=number, why=str(error))
-
-
-def _bare(owner: str) -> str:
-    return re.sub(r"^<(?:@|!subteam\^)([A-Z0-9]+)(?:\|[^>]*)?>$", r"\1", owner)
-
-
-def _zone(name: str, text: str) -> Iterator[Wanted | Problem]:
-    """The names of address records. What cannot be a server's name (wildcards, `_service` labels) is left out."""
-    import dns.exception  # heavy, and only here
-    import dns.zone
-
-    stem = re.sub(r"\.(?:zone|db|txt)$", "", name.lower()).removeprefix("db.")
-    try:
-        origin: str | None = hostname(stem) + "." if "." in stem else None
-    except UsageError:
-        origin = None
-    try:
-        zone = dns.zone.from_text(
-            f"$TTL 3600\n{text}",
-            origin=origin,
-            relativize=False,
-            check_origin=False,
-            # $GENERATE writes any number of records in one line; $INCLUDE reads files.
-            allow_directives=("$ORIGIN", "$TTL"),
-        )
-    except (dns.exception.DNSException, ValueError) as error:
-        told = re.search(r":(\d+): (.*)", str(error))
-        line = max(1, int(told[1]) - 2) if told else 1  # counted behind the line, and with the one put before
-        why = told[2] if told else (str(error) or type(error).__name__)
-        if origin is None and "origin" in why.lower():
-            why = "names here are relative, and nothing says to what: begin with $ORIGIN example.com."
-        yield Problem(line=line, why=f"no zone file from here on: {shown(why, 160)}")
-        return
-    at = _lines_of(text)
-    for owner in zone.nodes:
-        types = {rdataset.rdtype.name for rdataset in zone.nodes[owner].rdatasets}
-        if not types & _TAKEN:
+    for number, row in _rows(lines, mark, sample.count(mark), first=int(bool(told))):
+        cells = [cell.strip() for cell in row[:_MOST_COLUMNS]]
+        if not any(cells) or cells[0].startswith(("#", ";")):
             continue
-        written = owner.to_text(omit_final_dot=True)
-        number = at.get(written.lower(), at.get(written.split(".")[0].lower(), 1))
-        if "*" in written or written.startswith("_") or "._" in written:
-            yield Problem(line=number, why=f"{shown(written, 80)} is no server's name", is_meant=True)
-            continue
-        yield _wanted(number, {"host": written})
+        names = [_meaning(cell) for cell in cells] if is_first else []
+        is_first = False
+        if "host" in names:
+            columns = tuple(names)
+            yield from (Unread(column=cell) for cell, name in zip(cells, names, strict=True) if cell and not name)
+        else:
+            yield read_row(number, dict(zip(columns, cells, strict=False)))
 
 
-def _lines_of(text: str) -> dict[str, int]:
-    """The first line that begins with each name: near enough to find it."""
-    found: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        first = line.split(maxsplit=1)[0].rstrip(".").lower() if line[:1].strip() else ""
-        if first:
-            found.setdefault(first, number)
-    return found
+def _meaning(cell: str) -> str:
+    return _COLUMNS.get(re.sub(r"[\s_-]+", " ", cell.strip().lower()), "")
+
+
+def _rows(lines: list[str], mark: str, marks: int, *, first: int) -> Iterator[tuple[int, list[str]]]:
+    """Rows with the line each begins on. *marks*: how many a row has. A line that has them all stands in no cell: a
+    quotation mark that is never closed costs its own line alone."""
+    at = first
+    while at < len(lines):
+        end, most = at + 1, min(len(lines), at + _LONGEST_CELL if marks else 0)
+        while end < most and _is_open(lines[at:end]) and lines[end].count(mark) < marks:
+            end += 1
+        row = None if _is_open(lines[at:end]) else _cells(lines[at:end], mark)
+        if row is None:
+            end, row = at + 1, lines[at].replace('"', "").split(mark)
+        yield at + 1, row
+        at = end
+
+
+def _is_open(lines: Sequence[str]) -> bool:
+    return sum(line.count('"') for line in lines) % 2 == 1
+
+
+def _cells(lines: Sequence[str], mark: str) -> list[str] | None:
+    """The row that *lines* are; None where they are none."""
+    try:
+        return next(csv.reader(["\n".join(lines)], delimiter=mark, skipinitialspace=True), [])
+    except csv.Error:
+        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -15,15 +15,16 @@ from bot.admins import Admins
 from bot.answers import reply
 from bot.dropped import DroppedFiles
 from bot.history import History
-from bot.identities import Identities
-from bot.model import Check, Content, Intake, Note
+from bot.identities import Identities, check_covered
+from bot.model import Check, Content, Intake, Note, StoredIdentity
 from bot.notify import Outbox
 from bot.render import watch as render
 from bot.render import words
+from bot.wanted import Problem, Wanted
 from bot.watch import LOOK, Watching
 from bot.watched import LONGEST_SNOOZE_D, MOST_WATCHED, Lookout, Watch, WatchCommand
 from bot.watchlist import Watchlist
-from probes.model import Target, UsageError
+from probes.model import Target, UsageError, shown
 
 _ADDED_AT_ONCE: Final = 200  # watches a transaction: acknowledgements wait for the memory's thread
 MOST_BUNDLE: Final = 6_000
@@ -58,21 +59,14 @@ class WatchDesk:
         return {
             render.WATCH_PAGE: self._turned,
             render.WATCH_IMPORT: self._confirmed,
+            render.WATCH_IMPORT_ALL: self._confirmed,
             render.WATCH_FORM: self._submitted,
             LOOK: self._watching.again,
         }
 
     async def refusal(self, team: str, user: str) -> str | None:
         """Why *user* may not change watches, or None."""
-        allowed = await self._admins.includes(team, user)
-        if allowed:
-            return None
-        if allowed is None:
-            return (
-                "I could not ask Slack who belongs to ADMIN_USERGROUPS, so nothing was changed. Please try again; if "
-                "it stays so, the app lacks the scope usergroups:read or a group's id is wrong."
-            )
-        return "Watches are changed by members of my operator's user groups alone (ADMIN_USERGROUPS)."
+        return await self._admins.refusal(team, user, "Watches")
 
     async def command(self, intake: Intake, command: WatchCommand) -> None:
         """Do what was asked, and say what came of it."""
@@ -216,6 +210,8 @@ class WatchDesk:
         except UsageError as error:
             await self._whisper(intake, words.answer(str(error)))
             return
+        if intake.action == render.WATCH_IMPORT_ALL:
+            found = replace(found, wanted=(*found.wanted, *(Wanted(target=each) for each in found.offered)))
         here = await self._watched_here(intake, found)
         known = len(here)
         stored: list[Watch] = []
@@ -227,7 +223,7 @@ class WatchDesk:
             some, without_room = await self._watchlist.add_all(wanted, most=self._most)
             stored += some
             left += without_room
-        content = render.imported(name, len(stored), known, left, self._most)
+        content = render.imported(name, found, len(stored), known, left, self._most)
         place = replace(_public(intake, f"imported:{intake.id}", content), thread_ts=intake.thread_ts)
         key = await self._history.posted_at(intake.channel, intake.message_ts) if intake.message_ts else None
         await self._watching.sweep(_progress(intake), [watch.lookout.id for watch in stored])
@@ -242,7 +238,22 @@ class WatchDesk:
             raise UsageError(
                 f"I read {len(found.wanted):,} endpoints in {file.name}, and I watch {self._most:,} at most. Split it."
             )
+        found = await self._with_identities(intake.team, found)
         return file.name, found, hashlib.sha256(file.data).hexdigest()[:32]
+
+    async def _with_identities(self, team: str, found: imports.Found) -> imports.Found:
+        """*found*, less the lines whose client identity there is none of, or is bound to other hosts."""
+        if not any(each.identity for each in found.wanted):
+            return found
+        known = {identity.name: identity for identity in await self._identities.listed(team)}
+        wanted, wrong = [], []
+        for each in found.wanted:
+            why = _not_bound(known, each)
+            if why:
+                wrong.append(Problem(line=each.line, why=why))
+            else:
+                wanted.append(each)
+        return replace(found, wanted=tuple(wanted), problems=(*wrong, *found.problems))
 
     async def _watched_here(self, intake: Intake, found: imports.Found) -> dict[Target, Watch]:
         """What of it is watched already."""
@@ -327,17 +338,37 @@ def _bundle(first: str, rest: str) -> str:
     return pem
 
 
-def _wanted(intake: Intake, each: imports.Wanted, old: Watch | None) -> Watch:
+def _not_bound(known: Mapping[str, StoredIdentity], each: Wanted) -> str:
+    """Why the target may not be shown the client identity that its line names."""
+    if not each.identity:
+        return ""
+    if each.identity not in known:
+        return f"I have no client identity “{shown(each.identity, 40)}”: `/tls identity list` names those that I have"
+    try:
+        check_covered(known[each.identity], Check(target=each.target))
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+def _wanted(intake: Intake, each: Wanted, old: Watch | None) -> Watch:
     """The watch that a line asks for; what it does not say stays as it was."""
     if old is not None:
-        return replace(old, owner=each.owner or old.owner, labels=each.labels or old.labels)
+        return replace(
+            old,
+            lookout=replace(old.lookout, identity=each.identity or old.lookout.identity),
+            owner=each.owner or old.owner,
+            labels=each.labels or old.labels,
+            expected_cas=each.expected_cas or old.expected_cas,
+        )
     return Watch(
         id=0,
         team=intake.team,
         channel=intake.channel,
-        lookout=Lookout(id=0, team=intake.team, target=each.target),
+        lookout=Lookout(id=0, team=intake.team, target=each.target, identity=each.identity),
         owner=each.owner,
         labels=each.labels,
+        expected_cas=each.expected_cas,
         added_by=intake.user,
         added_at=_now(),
     )

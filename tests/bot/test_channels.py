@@ -175,12 +175,13 @@ async def test_everybody_may_check_where_they_are(desk: Desk, make: Any) -> None
     await desk.headline("is broken")
 
 
+@pytest.mark.parametrize("text", ["identity remove payments", "watch add api.example.com", "watch import"])
 @pytest.mark.parametrize(("make", "why"), [(guest, "you are a guest here"), (stranger, "from another workspace")])
-async def test_who_is_no_member_changes_no_settings(idle_desk: Desk, make: Any, why: str) -> None:
+async def test_who_is_no_member_changes_no_settings(idle_desk: Desk, make: Any, why: str, text: str) -> None:
     ws = idle_desk.workspace
     await idle_desk.start(secret_key="k" * 40)
     user = make(idle_desk, ws.incidents)
-    await ws.mention(user, ws.incidents, "identity remove payments")
+    await ws.mention(user, ws.incidents, text)
 
     def told() -> Any:
         return next((w for w in ws.whispers(user) if why in said(w.message)), None)

@@ -16,6 +16,7 @@ from bot.identities import FieldError, covers, host_patterns, identity_name
 from bot.model import Check, IdentityCommand, Misread
 from bot.prober import Prober
 from bot.render import identities as render
+from bot.render.watch import WATCH_IMPORT
 from bot.sealing import Seal, WrongKey
 from probes.check import Options
 from probes.lab import start
@@ -94,6 +95,20 @@ async def test_an_identity_is_added_listed_used_and_removed(safe: Desk) -> None:
     await safe.whisper("Removed the client identity")
     await safe.tls("identity list")
     await safe.whisper("No client identity is stored")
+
+
+async def test_a_file_of_watches_names_identities_that_there_are_and_that_cover_the_host(safe: Desk) -> None:
+    await added(safe)
+    ws = safe.workspace
+    text = "host,identity\na.internal.example.com,Payments\nb.elsewhere.test,payments\n"
+    await ws.upload(ws.me, ws.incidents, "x.csv", text.encode(), comment=f"<@{ws.bot}> watch import")
+    preview = await ws.wait_for(lambda: next((m for m in safe.bot_messages() if "to watch?" in m["text"]), None))
+    assert preview is not None and "line 3: The identity payments is bound to" in said(preview)
+    await ws.act(ws.me, action_id=WATCH_IMPORT, channel=ws.incidents, message_ts=preview["ts"])
+    await ws.wait_for(lambda: any("1 endpoint more watched here" in m["text"] for m in safe.bot_messages()))
+    with sqlite3.connect(safe.database) as database:
+        found = database.execute("select host, identity from lookouts").fetchall()
+    assert found == [("a.internal.example.com", "payments")]
 
 
 async def test_the_key_is_in_no_answer_no_log_and_not_readable_in_the_file(

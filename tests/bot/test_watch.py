@@ -245,6 +245,36 @@ async def test_a_file_is_shown_confirmed_and_swept(desk: Desk, world: World) -> 
     assert len(replaced) == 1
 
 
+async def test_what_a_file_says_and_is_not_watched_is_told_before_and_after(desk: Desk, world: World) -> None:
+    text = (
+        "host,owner,identity,cost\na.test,bob,,1\n_dmarc.a.test,,,\n*.a.test,,,\nnot a host,,,\nb.test,,payments,\n"
+        "a.test,,,\n"
+    )
+    await dropped(desk, "targets.csv", text)
+    asked = await confirmed(desk)
+    now = await desk.workspace.wait_for(
+        lambda: next((m for m in desk.bot_messages() if "1 endpoint more watched here" in m["text"]), None)
+    )
+    assert now is not None and asked["ts"] == now["ts"]
+    for message in (asked, now):
+        words = said(message)
+        assert "2 lines left out" in words and "line 5" in words and "no client identity “payments”" in words
+        assert "1 line taken in part" in words and "“bob” is no Slack id" in words
+        assert "`_dmarc.a.test`" in words and "`*.a.test`" in words
+        assert "1 line said the same again" in words and "Columns not read: cost" in words
+    assert rows(desk, "select host from lookouts") == [("a.test",)]
+
+
+async def test_services_that_a_zone_names_are_watched_when_that_is_asked(desk: Desk, world: World) -> None:
+    ws = desk.workspace
+    await dropped(desk, "x.zone", "$ORIGIN a.test.\n@ MX 10 mail\nwww A 192.0.2.1\nmail A 192.0.2.2\n_dmarc TXT x\n")
+    found = await ws.wait_for(lambda: next((m for m in desk.bot_messages() if "to watch?" in m["text"]), None))
+    assert found is not None and "`mail.a.test:25 --starttls smtp`" in said(found)
+    await ws.act(ws.me, action_id=render.WATCH_IMPORT_ALL, channel=ws.incidents, message_ts=found["ts"])
+    sql = "select host || ' ' || starttls from lookouts order by host, port"
+    await until(desk, sql, ["mail.a.test smtp", "mail.a.test ", "www.a.test "])
+
+
 async def test_a_file_of_another_channel_is_not_read(desk: Desk) -> None:
     ws = desk.workspace
     elsewhere = ws.general
