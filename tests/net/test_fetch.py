@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from probes.model import Fetched
 from probes.net.egress import Permit
-from probes.net.fetch import MAX_BODY, MAX_REDIRECTS, certificates_in, fetch_issuer
+from probes.net.fetch import MAX_BODY, MAX_REDIRECTS, certificates_in, fetch_issuer, warm
 from probes.net.resolve import Override
 from tests import pki
 from tests.net.peers import OpenSsl, openssl_context, served
@@ -100,6 +100,7 @@ async def fetch(
     overrides: dict[tuple[str, int], Override] | None = None,
     seconds: float = 5,
 ) -> Fetched:
+    await warm()  # as the prober does: on a busy machine the import alone can take longer than a fetch may
     deadline = asyncio.get_running_loop().time() + seconds
     return await fetch_issuer(url, permit=permit, overrides=overrides or {}, resolver=None, deadline=deadline)
 
