@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 
-from bot.history import History
+from bot.history import Book, History
 from bot.installations import Installations
 from bot.places import Places
 from bot.rows import stamp
@@ -17,11 +17,11 @@ from bot.rows import stamp
 LOG = logging.getLogger("bot.departures")
 
 
-class Departures:
+class Departures(Book):
     """Of all workspaces. *installations* is None where the one workspace is known by its token."""
 
     def __init__(self, *, history: History, places: Places, installations: Installations | None) -> None:
-        self._memory = history
+        super().__init__(history)
         self._places = places
         self._installations = installations
 
@@ -35,11 +35,11 @@ class Departures:
             gone = await self._installations.members(team)
         for each in gone:
             await self._places.leave(each)
-            await self._memory._write(self._stop, each)
+            await self._write(self._stop, each)
             LOG.info("everything stopped team=%s", each)
 
     def _stop(self, team: str) -> None:
-        db, now = self._memory._db, stamp(datetime.now(UTC))
+        db, now = self._db, stamp(datetime.now(UTC))
         db.execute("delete from vigils where incident in (select id from incidents where team = ?)", (team,))
         db.execute(
             "update outbox set state = 'dead', error = 'uninstalled' where team = ? and sent_revision < revision"

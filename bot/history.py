@@ -4,8 +4,11 @@ short job on the one thread that owns the connection (`bot.store`)."""
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlite_utils import Database
 
 from bot.casebook import KEEP, Casebook, Say, Watching
 from bot.model import Intake, Note, PastCheck, StoredIdentity, Transition, Vigil
@@ -18,6 +21,7 @@ from bot.rows import (
 )
 from probes.codec import to_json
 
+Result = TypeVar("Result")
 _PRUNED_AT_ONCE = 200
 _OLD_INTAKES = (
     "delete from intakes where id in (select id from intakes where finished_at < :text"
@@ -313,6 +317,39 @@ class History(Casebook):
 
     async def refusing_teams(self) -> frozenset[str]:
         return frozenset(row["team"] for row in await self._run(self._rows, "select team from refusals"))
+
+
+class Book:
+    """A part of the memory with rows of its own, in a module of its own.
+
+    Its jobs run as the memory's do: they read on one thread and write on the other; each write is a transaction, with
+    what it notes and the request that it ends.
+    """
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    @property
+    def _db(self) -> Database:
+        return self._history._db
+
+    async def _run(self, job: Callable[..., Result], *arguments: Any) -> Result:
+        return await self._history._run(job, *arguments)
+
+    async def _write(self, job: Callable[..., Result], *arguments: Any) -> Result:
+        return await self._history._write(job, *arguments)
+
+    def _rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        return self._history._rows(sql, *values)
+
+    def _take_in(self, intake: Intake, verdict: str, *, finished: bool) -> int | None:
+        return self._history._take_in(intake, verdict, finished, ())
+
+    def _note(self, notes: Sequence[Note]) -> None:
+        self._history._note(notes)
+
+    def _finish(self, request: int, now: datetime, notes: Sequence[Note] = (), error: str | None = None) -> None:
+        self._history._finish(request, now, notes, error)
 
 
 def _words_of(check: PastCheck) -> str:

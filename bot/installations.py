@@ -31,7 +31,7 @@ from slack_sdk.oauth.token_rotation.async_rotator import AsyncTokenRotator
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.clients import NotInstalled
-from bot.history import History
+from bot.history import Book, History
 from bot.rows import stamp
 from bot.sealing import Seal, WrongKey
 
@@ -100,7 +100,7 @@ async def _nobody(_: str) -> None:
     return
 
 
-class Installations(AsyncInstallationStore):
+class Installations(Book, AsyncInstallationStore):
     """Where installations are kept. `on_installed` is told each workspace that the bot comes (back) to."""
 
     def __init__(
@@ -111,7 +111,7 @@ class Installations(AsyncInstallationStore):
         client: AsyncWebClient,
         on_installed: Callable[[str], Awaitable[None]] = _nobody,
     ) -> None:
-        self._memory = history
+        super().__init__(history)
         self._on_installed = on_installed
         self._seal = Seal(secret_key)
         self._client = client  # carries no token of its own
@@ -164,14 +164,14 @@ class Installations(AsyncInstallationStore):
         }
         marks = ", ".join("?" * len(row))
         sql = f"insert or replace into installations ({', '.join(row)}) values ({marks})"  # noqa: S608 - our own names
-        await self._memory._write(self._memory._db.execute, sql, tuple(row.values()))
+        await self._write(self._db.execute, sql, tuple(row.values()))
         self._known[installed.id] = installed
 
     async def refresh(self, installed: Installed) -> None:
         """Store the new tokens of an installation that stands. Raises NotInstalled when it was taken away meanwhile."""
         sql = "update installations set sealed = ?, expires_at = ? where id = ? and sealed is not null returning id"
         sealed = self._sealed(installed)
-        if not await self._memory._write(self._memory._rows, sql, sealed, installed.expires_at, installed.id):
+        if not await self._write(self._rows, sql, sealed, installed.expires_at, installed.id):
             raise NotInstalled(installed.id)
         self._known[installed.id] = installed
 
@@ -196,7 +196,7 @@ class Installations(AsyncInstallationStore):
         if not id:
             return None
         sql = "select * from installations where id = ? and sealed is not null"
-        rows = await self._memory._run(self._memory._rows, sql, id)
+        rows = await self._run(self._rows, sql, id)
         if not rows:
             return None
         try:
@@ -228,13 +228,13 @@ class Installations(AsyncInstallationStore):
         if self._orgs.get(team) == org:
             return
         sql = "insert or replace into org_workspaces (team, org) values (?, ?)"
-        await self._memory._write(self._memory._db.execute, sql, (team, org))
+        await self._write(self._db.execute, sql, (team, org))
         self._orgs[team] = org
 
     async def _org_of(self, team: str) -> str:
         if team not in self._orgs:
             sql = "select org from org_workspaces where team = ?"
-            rows = await self._memory._run(self._memory._rows, sql, team)
+            rows = await self._run(self._rows, sql, team)
             if not rows:
                 return ""
             self._orgs[team] = str(rows[0]["org"])
@@ -249,7 +249,7 @@ class Installations(AsyncInstallationStore):
         )
         # Slack tells the time of an event in whole seconds.
         latest = stamp(datetime.fromtimestamp(before + 1.0 if before is not None else time.time() + 60.0, UTC))
-        erased = await self._memory._write(self._memory._rows, sql, stamp(datetime.now(UTC)), id, latest)
+        erased = await self._write(self._rows, sql, stamp(datetime.now(UTC)), id, latest)
         if erased:
             self._known.pop(id, None)
             LOG.info("uninstalled id=%s tokens erased", id)
@@ -257,7 +257,7 @@ class Installations(AsyncInstallationStore):
 
     async def members(self, org: str) -> list[str]:
         """The workspaces that *org*'s installation has spoken for."""
-        rows = await self._memory._run(self._memory._rows, "select team from org_workspaces where org = ?", org)
+        rows = await self._run(self._rows, "select team from org_workspaces where org = ?", org)
         return [str(row["team"]) for row in rows]
 
 
@@ -265,11 +265,8 @@ def _about(id: str) -> tuple[str, ...]:
     return ("installation", id, "tokens")
 
 
-class States(AsyncOAuthStateStore):
+class States(Book, AsyncOAuthStateStore):
     """The states of installations under way: each is good once, for ten minutes."""
-
-    def __init__(self, history: History) -> None:
-        self._memory = history
 
     @property
     def logger(self) -> logging.Logger:
@@ -280,15 +277,15 @@ class States(AsyncOAuthStateStore):
         now = time.time()
 
         def issued() -> None:
-            self._memory._db.execute("delete from oauth_states where expires_at < ?", (now,))
-            self._memory._db.execute("insert into oauth_states values (?, ?)", (_digest(state), now + STATE_LIVES_S))
+            self._db.execute("delete from oauth_states where expires_at < ?", (now,))
+            self._db.execute("insert into oauth_states values (?, ?)", (_digest(state), now + STATE_LIVES_S))
 
-        await self._memory._write(issued)
+        await self._write(issued)
         return state
 
     async def async_consume(self, state: str) -> bool:
         sql = "delete from oauth_states where digest = ? and expires_at >= ? returning digest"
-        return bool(await self._memory._write(self._memory._rows, sql, _digest(state), time.time()))
+        return bool(await self._write(self._rows, sql, _digest(state), time.time()))
 
 
 def _digest(state: str) -> str:

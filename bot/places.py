@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
-from bot.history import History
+from bot.history import Book, History
 from bot.rows import stamp
 
 Why: TypeAlias = Literal["archived", "deleted", "left", "uninstalled"]
@@ -33,11 +33,11 @@ async def _nobody_waits() -> None:
     return
 
 
-class Places:
+class Places(Book):
     """The places of all workspaces. Make it with `Places.known`; `on_change` is told when one is closed or opened."""
 
     def __init__(self, history: History) -> None:
-        self._memory = history
+        super().__init__(history)
         self._closed: dict[tuple[str, str], str] = {}
         self.on_change: Callable[[], Awaitable[None]] = _nobody_waits
 
@@ -45,7 +45,7 @@ class Places:
     async def known(cls, history: History) -> Places:
         """What is remembered of them."""
         places = cls(history)
-        rows = await history._run(history._rows, "select team, channel, why from closed_channels where why != ''")
+        rows = await places._run(places._rows, "select team, channel, why from closed_channels where why != ''")
         places._closed = {(row["team"], row["channel"]): row["why"] for row in rows}
         return places
 
@@ -55,7 +55,7 @@ class Places:
 
     async def close(self, team: str, channel: str, why: Why, *, at: float) -> bool:
         """The channel was closed at *at* (Unix seconds): who watched there watches no more. False for old news."""
-        is_news = await self._memory._write(self._close, team, channel, why, _stamped(at))
+        is_news = await self._write(self._close, team, channel, why, _stamped(at))
         if is_news:
             self._closed[team, channel] = why
             await self.on_change()
@@ -65,9 +65,9 @@ class Places:
         """The channel was opened again at *at*, or the bot invited back. False for old news, or when it was open."""
         if (team, channel) not in self._closed:
             # Remembered all the same: the news that it was closed may come after this.
-            await self._memory._write(self._note, team, channel, _OPEN, _stamped(at))
+            await self._write(self._put, team, channel, _OPEN, _stamped(at))
             return False
-        is_news = await self._memory._write(self._note, team, channel, _OPEN, _stamped(at))
+        is_news = await self._write(self._put, team, channel, _OPEN, _stamped(at))
         if is_news:
             self._closed.pop((team, channel), None)
             await self.on_change()
@@ -75,30 +75,30 @@ class Places:
 
     async def leave(self, team: str) -> None:
         """The whole workspace took the bot out."""
-        await self._memory._write(self._note, team, _EVERYWHERE, "uninstalled", _stamped(None))
+        await self._write(self._put, team, _EVERYWHERE, "uninstalled", _stamped(None))
         self._closed[team, _EVERYWHERE] = "uninstalled"
         await self.on_change()
 
     async def come_back(self, team: str) -> None:
         """The bot is installed there again. What was owed when it was taken out is old, and is said no more."""
         if (team, _EVERYWHERE) in self._closed:
-            await self._memory._write(self._come_back, team)
+            await self._write(self._come_back, team)
             del self._closed[team, _EVERYWHERE]
             await self.on_change()
 
     def _come_back(self, team: str) -> None:
-        self._memory._db.execute(_OLD, {"team": team})
-        self._note(team, _EVERYWHERE, _OPEN, _stamped(None))
+        self._db.execute(_OLD, {"team": team})
+        self._put(team, _EVERYWHERE, _OPEN, _stamped(None))
 
     def _close(self, team: str, channel: str, why: Why, at: str) -> bool:
-        if not self._note(team, channel, why, at):
+        if not self._put(team, channel, why, at):
             return False
         for sql in _STOPPED:
-            self._memory._db.execute(sql, {"team": team, "channel": channel, "why": why})
+            self._db.execute(sql, {"team": team, "channel": channel, "why": why})
         return True
 
-    def _note(self, team: str, channel: str, why: str, at: str) -> bool:
-        cursor = self._memory._db.execute(
+    def _put(self, team: str, channel: str, why: str, at: str) -> bool:
+        cursor = self._db.execute(
             "insert into closed_channels (team, channel, why, at) values (?, ?, ?, ?)"
             " on conflict (team, channel) do update set why = excluded.why, at = excluded.at where at < excluded.at",
             (team, channel, why, at),

@@ -27,6 +27,7 @@ from bot.history import History
 from bot.messages import permalink
 from bot.model import Act, Check, Intake, Misread
 from bot.render import step as render
+from bot.step_book import Outcome, StepBook
 from probes.model import Report, UsageError
 
 LOG = logging.getLogger("bot.steps")
@@ -55,7 +56,8 @@ class Steps:
     """The steps of all workflows. `run` it as a task."""
 
     def __init__(self, *, history: History, clients: Clients, checking: Checking) -> None:
-        self._memory = history
+        self._history = history
+        self._book = StepBook(history)
         self._clients = clients
         self._checking = checking
         self._news = asyncio.Event()
@@ -93,11 +95,11 @@ class Steps:
         wanted = replace(
             intake, key=key, kind="mention", action=None, user=user, text=commands.written(asked), thread_ts=None, id=0
         )
-        wanted = replace(wanted, id=await self._memory.take_in_once(wanted, verdict="workflow"))
-        past = await self._memory.check(wanted.id)
+        wanted = replace(wanted, id=await self._history.take_in_once(wanted, verdict="workflow"))
+        past = await self._history.check(wanted.id)
         if past is None:
             await self._checking.begin(wanted, asked)
-            past = await self._memory.check(wanted.id)
+            past = await self._history.check(wanted.id)
         if past is None:  # one like it runs in that channel already, or it may not be made
             return await self._checking.look_at(intake.team, asked), ""
         return past.report, await self._link(past.headline, intake)
@@ -107,7 +109,7 @@ class Steps:
         url = await self._clients.url(intake.team)
         until = time.monotonic() + _POSTED_WITHIN_S
         while url and time.monotonic() < until:
-            ts, is_given_up = await self._memory.posted_as(headline)
+            ts, is_given_up = await self._history.posted_as(headline)
             if ts is not None:
                 return permalink(url, intake.channel, ts)
             if is_given_up:
@@ -121,27 +123,12 @@ class Steps:
 
     async def decline(self, intake: Intake, why: str) -> None:
         """The request is not taken; the workflow learns why."""
-
-        def declined() -> None:
-            if self._memory._take_in(intake, "refused", True, ()) is not None:
-                self._note(intake, {"error": why})
-
-        await self._memory._write(declined)
+        await self._book.decline(intake, {"error": why})
         self._news.set()
 
-    async def _conclude(self, intake: Intake, outcome: dict[str, Any], *, error: str | None = None) -> None:
-        def concluded() -> None:
-            self._note(intake, outcome)
-            self._memory._finish(intake.id, datetime.now(UTC), (), error)
-
-        await self._memory._write(concluded)
+    async def _conclude(self, intake: Intake, outcome: Outcome, *, error: str | None = None) -> None:
+        await self._book.conclude(intake, outcome, error)
         self._news.set()
-
-    def _note(self, intake: Intake, outcome: dict[str, Any]) -> None:
-        self._memory._db.execute(
-            "insert or ignore into workflow_steps (execution, team, outcome, noted_at) values (?, ?, ?, ?)",
-            (json.loads(intake.text)["execution"], intake.team, json.dumps(outcome, ensure_ascii=False), time.time()),
-        )
 
     # ── telling it ──────────────────────────────────────────────────────────────
 
@@ -149,8 +136,7 @@ class Steps:
         """Tell Slack every outcome that it does not have. Runs until it is cancelled."""
         while True:
             self._news.clear()
-            sql = "select * from workflow_steps where told_at is null order by retry_at limit 50"
-            rows = await self._memory._run(self._memory._rows, sql)
+            rows = await self._book.untold()
             due = [row for row in rows if row["retry_at"] <= time.time()]
             for row in due:
                 await self._told(row)
@@ -176,26 +162,20 @@ class Steps:
                 await self._later(row, code, retry_after)
             else:
                 LOG.warning("step not taken execution=%s error=%s", execution, code)
-                await self._over(row, code)
+                await self._book.over(execution, code)
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
             await self._later(row, type(error).__name__, None)
         else:
-            await self._over(row, None)
-
-    async def _over(self, row: dict[str, Any], error: str | None) -> None:
-        sql = "update workflow_steps set told_at = ?, error = ? where execution = ?"
-        now = datetime.now(UTC).isoformat()
-        await self._memory._write(self._memory._db.execute, sql, (now, error, row["execution"]))
+            await self._book.over(execution, None)
 
     async def _later(self, row: dict[str, Any], error: str, retry_after: float | None) -> None:
         if row["attempts"] + 1 >= _MOST_ATTEMPTS:
             LOG.error("step given up execution=%s error=%s", row["execution"], error)
-            await self._over(row, error)
+            await self._book.over(row["execution"], error)
             return
         wait = retry_after or _BACKOFF_S[min(row["attempts"], len(_BACKOFF_S) - 1)]
         LOG.info("step not told yet execution=%s error=%s retry_in_s=%s", row["execution"], error, wait)
-        sql = "update workflow_steps set attempts = attempts + 1, retry_at = ?, error = ? where execution = ?"
-        await self._memory._write(self._memory._db.execute, sql, (time.time() + wait, error, row["execution"]))
+        await self._book.later(row["execution"], time.time() + wait, error)
 
 
 def _code(error: SlackApiError) -> tuple[str, float | None]:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.history import History
+from bot.history import Book
 from bot.model import Note, PastCheck
 from bot.rows import moment, past_check_of, stamp
 from bot.triage import Answer, Clue, Sibling, Walkthrough
@@ -31,15 +31,12 @@ class Place:
     thread_ts: str | None = None
 
 
-class Walkthroughs:
+class Walkthroughs(Book):
     """The walkthroughs of every workspace."""
-
-    def __init__(self, history: History) -> None:
-        self._memory = history
 
     async def begin(self, walk: Walkthrough, notes: Sequence[Note], *, request: int, now: datetime) -> Walkthrough:
         """Store *walk* and finish its *request*; or, where one like it is open in that thread, that one instead."""
-        return await self._memory._write(self._begin, walk, tuple(notes), request, now)
+        return await self._write(self._begin, walk, tuple(notes), request, now)
 
     def _begin(self, walk: Walkthrough, notes: tuple[Note, ...], request: int, now: datetime) -> Walkthrough:
         there = self._open_beside(walk)
@@ -48,16 +45,16 @@ class Walkthroughs:
         self._forget(now)
         row = _row(walk, now)
         marks = ", ".join("?" * len(row))
-        self._memory._db.execute(
+        self._db.execute(
             f"insert into walkthroughs ({', '.join(row)}) values ({marks})",  # noqa: S608 - our own names
             tuple(row.values()),
         )
-        self._memory._finish(request, now, notes, None)
+        self._finish(request, now, notes)
         return walk
 
     def _open_beside(self, walk: Walkthrough) -> Walkthrough | None:
         """The open walkthrough of the same thread and host; a new one without a host is about any."""
-        rows = self._memory._rows(
+        rows = self._rows(
             "select w.*, coalesce(w.thread_ts, p.thread_ts, p.ts) as place from walkthroughs w"
             " left join outbox p on p.key = w.parent where w.channel = ? and w.team = ? and w.is_open",
             walk.channel,
@@ -71,15 +68,15 @@ class Walkthroughs:
         return None
 
     def _forget(self, now: datetime) -> None:
-        self._memory._db.execute(
+        self._db.execute(
             "delete from walkthroughs where id in (select id from walkthroughs where updated_at < ? limit ?)",
             (stamp(now - KEPT), _FORGOTTEN_AT_ONCE),
         )
 
     async def load(self, number: int, *, team: str, channel: str) -> Walkthrough | None:
         """Walkthrough *number* as it stands, if it is of that channel and its message is still known."""
-        rows = await self._memory._run(
-            self._memory._rows,
+        rows = await self._run(
+            self._rows,
             "select w.* from walkthroughs w join outbox o on o.key = 'triage:' || w.id"
             " where w.id = ? and w.team = ? and w.channel = ?",
             number,
@@ -91,11 +88,11 @@ class Walkthroughs:
     async def save(self, walk: Walkthrough, notes: Sequence[Note], *, request: int | None, now: datetime) -> bool:
         """Store *walk* over the revision it was read at, with *notes*, and finish *request*; False: somebody was
         first, and nothing is stored."""
-        return await self._memory._write(self._save, walk, tuple(notes), request, now)
+        return await self._write(self._save, walk, tuple(notes), request, now)
 
     def _save(self, walk: Walkthrough, notes: tuple[Note, ...], request: int | None, now: datetime) -> bool:
         row = _row(replace(walk, revision=walk.revision + 1), now)
-        cursor = self._memory._db.execute(
+        cursor = self._db.execute(
             "update walkthroughs set command = ?, is_open = ?, revision = ?, updated_at = ?, state = ?"
             " where id = ? and revision = ?",
             (row["command"], row["is_open"], row["revision"], row["updated_at"], row["state"], walk.id, walk.revision),
@@ -103,9 +100,9 @@ class Walkthroughs:
         if cursor.rowcount != 1:
             return False
         if request is None:
-            self._memory._note(notes)
+            self._note(notes)
         else:
-            self._memory._finish(request, now, notes, None)
+            self._finish(request, now, notes)
         return True
 
     # ── what triage asks the memory ─────────────────────────────────────────────
@@ -142,8 +139,8 @@ class Walkthroughs:
         )
 
     async def _newest(self, condition: str, *values: Any) -> PastCheck | None:
-        rows = await self._memory._run(
-            self._memory._rows,
+        rows = await self._run(
+            self._rows,
             f"select * from checks where {condition} order by id desc limit 1",  # noqa: S608 - ours
             *values,
         )
@@ -151,8 +148,8 @@ class Walkthroughs:
 
     async def failing_elsewhere(self, *, team: str, channel: str, target: str, since: datetime) -> tuple[str, ...]:
         """Other targets of that channel whose incidents are open and not older than *since*."""
-        rows = await self._memory._run(
-            self._memory._rows,
+        rows = await self._run(
+            self._rows,
             "select distinct target from incidents where team = ? and channel = ? and target != ? and state = 'open'"
             " and opened_at >= ? order by target limit ?",
             team,
@@ -165,9 +162,7 @@ class Walkthroughs:
 
     async def place_of(self, key: str) -> Place:
         """The thread of the message *key*: the one it stands in, else its own."""
-        rows = await self._memory._run(
-            self._memory._rows, "select parent, thread_ts, ts from outbox where key = ?", key
-        )
+        rows = await self._run(self._rows, "select parent, thread_ts, ts from outbox where key = ?", key)
         if not rows:
             return Place()
         found = rows[0]
@@ -177,7 +172,7 @@ class Walkthroughs:
 
     async def posted(self, key: str) -> str | None:
         """Where Slack put the message *key*, once it has said so."""
-        rows = await self._memory._run(self._memory._rows, "select ts from outbox where key = ?", key)
+        rows = await self._run(self._rows, "select ts from outbox where key = ?", key)
         return str(rows[0]["ts"]) if rows and rows[0]["ts"] else None
 
 
