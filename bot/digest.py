@@ -25,21 +25,28 @@ MOST_CURVES = 8
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One thing about one endpoint. `subject` is foreign text, `text` ours (mrkdwn); `key` names the message that shows
-    more of it (an outbox key), `owner` is a person's or a group's id."""
+    more of it (an outbox key), `owner` is a person's or a group's id. `by`: when its certificate ends."""
 
     weight: Weight
     subject: str
     text: str
     owner: str = ""
     key: str = ""
+    by: datetime | None = None
+
+
+Group: TypeAlias = tuple[Item, ...]
+"""What is said of one endpoint: one line. Never empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What one source has to say: `needs` a person, `changed` since the last digest, `aside` at the foot."""
+    """What one source has to say: `needs` a person, `changed` since the last digest; `rests`: a person has put it off;
+    `aside` at the foot."""
 
     needs: tuple[Item, ...] = ()
     changed: tuple[Item, ...] = ()
+    rests: tuple[Item, ...] = ()
     aside: tuple[str, ...] = ()
 
 
@@ -67,8 +74,9 @@ class Digest:
 
     at: datetime
     since: datetime
-    needs: tuple[Item, ...] = ()
-    changed: tuple[Item, ...] = ()
+    needs: tuple[Group, ...] = ()
+    changed: tuple[Group, ...] = ()
+    rests: tuple[Group, ...] = ()
     endings: tuple[Ending, ...] = ()
     next_ending: Ending | None = None
     curves: tuple[Curve, ...] = ()
@@ -79,6 +87,12 @@ class Digest:
     @property
     def is_quiet(self) -> bool:
         return not self.needs and not self.changed
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Of the messages that show more."""
+        everything = (*self.needs, *self.changed, *self.rests)
+        return frozenset(item.key for group in everything for item in group if item.key)
 
 
 def composed(
@@ -110,6 +124,7 @@ def composed(
         since=since,
         needs=ordered(item for one in everything for item in one.needs),
         changed=ordered(item for one in everything for item in one.changed),
+        rests=ordered(item for one in everything for item in one.rests),
         endings=tuple(each for each in endings if each.at - at <= timedelta(days=HORIZON_DAYS)),
         next_ending=next((each for each in endings if each.at > at), None),
         curves=tuple(slower[:MOST_CURVES]),
@@ -119,10 +134,24 @@ def composed(
     )
 
 
-def ordered(items: Iterable[Item]) -> tuple[Item, ...]:
-    """The heaviest first; the same thing once, however many say it."""
+def ordered(items: Iterable[Item]) -> tuple[Group, ...]:
+    """By endpoint: the heaviest first, then what gets worse first. The same thing once, however many say it."""
     unique = {(item.subject, item.text): item for item in items}
-    return tuple(sorted(unique.values(), key=lambda item: (_HEAVINESS[item.weight], item.subject, item.text)))
+    groups: dict[str, list[Item]] = {}
+    for item in sorted(unique.values(), key=_urgency):
+        groups.setdefault(short(item.subject), []).append(item)
+    return tuple(tuple(group) for group in groups.values())
+
+
+def _urgency(item: Item) -> tuple[int, float, str, str]:
+    # What has no date of its own is broken, or waits for an answer: no date comes before it.
+    by = item.by.timestamp() if item.by is not None else 0.0
+    return _HEAVINESS[item.weight], by, short(item.subject), item.text
+
+
+def short(target: str) -> str:
+    """As people write it: the usual port is left out."""
+    return target.removesuffix(":443")
 
 
 def curve_of(subject: str, paces: Sequence[Pace], at: datetime) -> Curve | None:
@@ -178,16 +207,21 @@ def _stands(incident: Incident) -> str:
     return f"{name} open: `{incident.cause}`{commander}"
 
 
-def of_watches(watches: Iterable[Watch], in_incidents: frozenset[str]) -> Said:
-    """What is broken and has no incident here (it was snoozed, or is one of a flood)."""
-    needs = [
-        Item(
-            weight="critical",
-            subject=str(watch.target),
-            text=f"broken: `{watch.lookout.cause or 'unknown'}`",
-            owner=watch.owner or "",
-        )
-        for watch in watches
-        if watch.lookout.status == "broken" and str(watch.target) not in in_incidents
-    ]
-    return Said(needs=tuple(needs))
+def of_watches(watches: Iterable[Watch], in_incidents: frozenset[str], now: datetime) -> Said:
+    """What is broken and has no incident here (it is snoozed, or one of a flood)."""
+    needs, rests = [], []
+    for watch in watches:
+        if watch.lookout.status != "broken" or str(watch.target) in in_incidents:
+            continue
+        text = f"broken: `{watch.lookout.cause or 'unknown'}`"
+        if watch.snoozed_until is not None and watch.snoozed_until > now:
+            text += f", snoozed until {on(watch.snoozed_until)}"
+            rests.append(Item(weight="notice", subject=str(watch.target), text=text))
+        else:
+            needs.append(Item(weight="critical", subject=str(watch.target), text=text, owner=watch.owner or ""))
+    return Said(needs=tuple(needs), rests=tuple(rests))
+
+
+def on(moment: datetime) -> str:
+    """A day, by the clock of whoever reads."""
+    return f"<!date^{int(moment.timestamp())}^{{date_short_pretty}}|{moment:%-d %B}>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import datetime, time
 from typing import Any, Final, TypeAlias
 
 from bot.digest_times import DigestPlan
@@ -30,7 +30,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posted:
-    """A digest that is in its channel. `day` is the local day it belongs to; empty for one that was asked for.
+    """A digest that is in its channel. `due`: when its plan wanted it; None for one that was asked for.
 
     It is kept current until `until`. `since`: what its "changed" is measured from.
     """
@@ -38,7 +38,7 @@ class Posted:
     team: str
     channel: str
     key: str
-    day: str
+    due: datetime | None
     zone: str
     posted_at: datetime
     since: datetime
@@ -52,13 +52,19 @@ class DigestBook:
         self._memory = memory
 
     async def plan(self, planned: Planned, intake_id: int, notes: Sequence[Note]) -> None:
-        """This is the channel's plan from now on, and the request that asked for it is done."""
+        """This is the channel's plan from now on, and the request that asked for it is done.
+
+        A plan that is set again as it was goes on: what it owes already is not lost.
+        """
 
         def set_() -> None:
             plan = planned.plan
             self._memory._db.execute(
-                "insert or replace into digest_plans (team, channel, at, zone, weekdays, set_by, set_at)"
-                " values (?, ?, ?, ?, ?, ?, ?)",
+                "insert into digest_plans (team, channel, at, zone, weekdays, set_by, set_at)"
+                " values (?, ?, ?, ?, ?, ?, ?) on conflict (team, channel) do update set at = excluded.at,"
+                " zone = excluded.zone, weekdays = excluded.weekdays, set_by = excluded.set_by, set_at = case when"
+                " at = excluded.at and zone = excluded.zone and weekdays = excluded.weekdays then set_at"
+                " else excluded.set_at end",
                 (
                     planned.team,
                     planned.channel,
@@ -89,18 +95,18 @@ class DigestBook:
         return [_planned_of(row) for row in rows]
 
     async def post(self, posted: Posted, notes: Sequence[Note], *, intake_id: int = 0) -> bool:
-        """Remember it together with what is to be said; False: that day's is posted already. *intake_id*: the request
+        """Remember it together with what is to be said; False: that one is posted already. *intake_id*: the request
         that asked for it, which is done then."""
 
         def kept() -> bool:
             cursor = self._memory._db.execute(
-                "insert or ignore into digests (team, channel, key, day, zone, posted_at, since, until)"
+                "insert or ignore into digests (team, channel, key, due, zone, posted_at, since, until)"
                 " values (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     posted.team,
                     posted.channel,
                     posted.key,
-                    posted.day or None,
+                    stamp(posted.due) if posted.due is not None else None,
                     posted.zone,
                     stamp(posted.posted_at),
                     stamp(posted.since),
@@ -115,26 +121,44 @@ class DigestBook:
 
         return await self._memory._write(kept)
 
-    async def newest(self, team: str, channel: str, *, is_planned: bool) -> Posted | None:
-        """The newest digest of the channel; *is_planned*: of those that a plan asked for."""
-        which = "and day is not null" if is_planned else ""
+    async def newest(self, team: str, channel: str) -> Posted | None:
+        """The newest digest that a plan of the channel asked for."""
         rows = await self._memory._run(
             self._memory._rows,
-            f"select * from digests where team = ? and channel = ? {which} order by posted_at desc, rowid desc limit 1",  # noqa: S608
+            "select * from digests where team = ? and channel = ? and due is not null order by due desc limit 1",
             team,
             channel,
         )
         return _posted_of(rows[0]) if rows else None
 
     async def current(self, now: datetime) -> list[Posted]:
-        """Those that are to be kept current now: the newest of each channel, on its day."""
+        """Those that are to be kept current now: of each channel the newest that was planned, and the newest that was
+        asked for, on their day. What Slack refused for good is left alone."""
         rows = await self._memory._run(
             self._memory._rows,
             "select d.* from digests d where d.until > ? and not exists (select 1 from digests e where"
-            " e.team = d.team and e.channel = d.channel and e.rowid > d.rowid)",
+            " e.team = d.team and e.channel = d.channel and (e.due is null) = (d.due is null) and e.rowid > d.rowid)"
+            " and not exists (select 1 from outbox o where o.key = d.key and o.state = 'dead')",
             stamp(now),
         )
         return [_posted_of(row) for row in rows]
+
+    async def was_refused(self, posted: Posted) -> bool:
+        """Slack did not let it be said."""
+        refused = "select 1 from outbox where key = ? and state = 'dead'"
+        return bool(await self._memory._run(self._memory._rows, refused, posted.key))
+
+    async def asked_since(self, team: str, channel: str, since: datetime) -> tuple[str | None] | None:
+        """Where the digest stands (its ts, once it is posted) that was asked for in the channel itself since then."""
+        rows = await self._memory._run(
+            self._memory._rows,
+            "select o.ts from digests d join outbox o on o.key = d.key and o.state = 'live' and o.thread_ts is null"
+            " where d.team = ? and d.channel = ? and d.due is null and d.posted_at > ? order by d.rowid desc limit 1",
+            team,
+            channel,
+            stamp(since),
+        )
+        return (rows[0]["ts"],) if rows else None
 
     async def standing(self, team: str, channel: str) -> list[Incident]:
         """The incidents of the channel that nobody has resolved, oldest first."""
@@ -183,14 +207,9 @@ def _posted_of(row: Row) -> Posted:
         team=row["team"],
         channel=row["channel"],
         key=row["key"],
-        day=row["day"] or "",
+        due=moment(row["due"]) if row["due"] is not None else None,
         zone=row["zone"],
         posted_at=moment(row["posted_at"]),
         since=moment(row["since"]),
         until=moment(row["until"]),
     )
-
-
-def day_of(posted: Posted) -> date | None:
-    """The local day that a planned digest belongs to."""
-    return date.fromisoformat(posted.day) if posted.day else None

@@ -4,56 +4,51 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from bot import issuances
 from bot.ct_book import CtBook
-from bot.digest import Item, Said, Weight
+from bot.digest import Item, Said, Weight, on
 from bot.digest_book import DigestBook
 from bot.digesting import Source
-from bot.expiry import CRITICAL, Step
+from bot.expiry import CRITICAL
 from bot.lineage_book import LineageBook
 from bot.lineages import Lineage
 from bot.render import ct as ct_words
+from bot.render.expiry import STEPS
 from bot.render.limits import code, prose
 from bot.render.words import listed
 
-_STEPS: Final[dict[Step, str]] = {
-    "overdue": "renewal overdue",
-    "undeployed": "renewed, not in use everywhere",
-    "sixth": "not renewed yet",
-    "wanted": "its CA wants it replaced",
-    "twelfth": "still not renewed",
-    "last": "about to expire",
-    "expired": "expired",
-    "revoked": "revoked",
-}
-
 
 def of_lineages(book: LineageBook) -> Source:
-    """Open lineages need their owner."""
+    """Open lineages need their owner, unless somebody put them off."""
 
     async def source(team: str, channel: str, since: datetime, now: datetime) -> Said:
-        return Said(needs=tuple(_item(lineage, now) for lineage in await book.open_ones(team, channel)))
+        found = await book.open_ones(team, channel)
+        snoozed = {each.id for each in found if each.snoozed_until is not None and each.snoozed_until > now}
+        return Said(
+            needs=tuple(_item(each, now) for each in found if each.id not in snoozed),
+            rests=tuple(_item(each, now) for each in found if each.id in snoozed),
+        )
 
     return source
 
 
 def _item(lineage: Lineage, now: datetime) -> Item:
     step = lineage.told[-1][0] if lineage.told else "sixth"
-    until = f", ends {lineage.until:%-d %B}" if lineage.until is not None and lineage.until > now else ""
-    state = ""
-    if lineage.snoozed_until is not None and lineage.snoozed_until > now:
-        state = f", snoozed until {lineage.snoozed_until:%-d %B}"
-    elif lineage.acknowledged_by:
-        state = f", <@{lineage.acknowledged_by}> is at it"
     weight: Weight = "critical" if step in CRITICAL else "warning"
+    state, owner = "", lineage.owner
+    if lineage.snoozed_until is not None and lineage.snoozed_until > now:
+        weight, state, owner = "notice", f", snoozed until {on(lineage.snoozed_until)}", ""
+    elif lineage.acknowledged_by:
+        state, owner = f", <@{lineage.acknowledged_by}> is at it", ""
     return Item(
-        weight="notice" if state.startswith(", snoozed") else weight,
+        weight=weight,
         subject=lineage.names[0] if lineage.names else "a certificate without names",
-        text=f"{_STEPS[step]}{until}{state}",
-        owner=lineage.owner,
+        text=f"{STEPS[step]}{state}",
+        owner=owner,
         key=lineage.root,
+        by=lineage.until,
     )
 
 
@@ -66,7 +61,7 @@ def of_issuances(book: CtBook) -> Source:
             Item(
                 weight="critical" if issuances.is_forbidden(found.caa.get(case.tbs)) else "warning",
                 subject=issued.matches[0].name if issued.matches else case.domains[0],
-                text=f"a certificate by {code(issued.ca or '?', 60)} that nobody is known to have asked for",
+                text=f"a certificate by {code(issued.ca or '?', 60)}; nobody is known to have asked for it",
                 key=case.told_in or case.root,
             )
             for case, issued in found.waiting
@@ -101,5 +96,5 @@ def _drift(row: dict[str, Any]) -> Item:
     text = prose(row["text"], 160)
     weight: Weight = row["severity"] if row["severity"] in {"critical", "warning"} else "notice"
     if row["ended"] == "back":
-        return Item(weight="notice", subject=row["target"], text=f"back as it was: {text}{where}")
+        return Item(weight="notice", subject=row["target"], text=f"right again; it was: {text}{where}")
     return Item(weight=weight, subject=row["target"], text=f"{text}{where}")

@@ -9,7 +9,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
@@ -22,7 +23,7 @@ from bot.admins import Admins
 from bot.answers import reply
 from bot.clients import Clients
 from bot.digest import Digest, Said
-from bot.digest_book import DigestBook, Planned, Posted, day_of
+from bot.digest_book import DigestBook, Planned, Posted
 from bot.digest_times import DigestCommand, DigestPlan, last_due
 from bot.drawing import Drawing, NotDrawn
 from bot.history import History
@@ -31,7 +32,7 @@ from bot.model import Content, Intake, Note, Picture
 from bot.notify import Outbox
 from bot.places import Places
 from bot.render import digest as render
-from bot.render.figures import Figure, alt_of
+from bot.render.figures import Figure, alt_of, drawable
 from bot.watchlist import Watchlist
 
 LOG = logging.getLogger("bot.digesting")
@@ -41,7 +42,9 @@ Source: TypeAlias = Callable[[str, str, datetime, datetime], Awaitable[Said]]
 EVERY_S: Final = 30.0
 _KEPT_CURRENT_EVERY: Final = timedelta(minutes=5)
 _FIRST_SINCE: Final = timedelta(days=1)
-_TOO_OLD: Final = timedelta(days=7)  # a digest that was missed longer ago is history
+_A_MOMENT: Final = timedelta(minutes=1)  # so long a digest that was asked for is the answer to the next who asks
+_NAMES_KNOWN_FOR: Final = timedelta(days=1)
+_NAMES_UNKNOWN_FOR: Final = timedelta(minutes=30)
 _MOST_PEOPLE: Final = 20
 _PATIENCE_S: Final = 3.0
 _LOCAL_MIDNIGHT: Final = clock_time(0, 0)
@@ -75,7 +78,8 @@ class Digesting:
         self._sources = tuple(sources)
         self._now = now
         self._drawn: dict[Figure, Picture] = {}
-        self._people: dict[tuple[str, str], str] = {}
+        self._people: dict[tuple[str, str], tuple[str, datetime]] = {}  # and until when that is believed
+        self._one_at_a_time: dict[tuple[str, str], asyncio.Lock] = {}  # by channel: digests that are asked for
         self._refreshed_at: datetime | None = None
 
     def listen_to(self, source: Source) -> None:
@@ -105,7 +109,7 @@ class Digesting:
             for posted in await self._book.current(now):
                 if self._places.is_open(posted.team, posted.channel):
                     with self._alone(posted):
-                        await self._keep_current(posted, now)
+                        await self._keep_current(posted)
 
     @staticmethod
     @contextmanager
@@ -117,53 +121,43 @@ class Digesting:
             LOG.exception("digest failed team=%s channel=%s", digest.team, digest.channel)
 
     async def _post_if_due(self, planned: Planned, now: datetime) -> None:
-        day, due = last_due(planned.plan, now)
-        if due <= planned.set_at or now - due > _TOO_OLD:
+        _, due = last_due(planned.plan, now)
+        if due <= planned.set_at:
             return
-        newest = await self._book.newest(planned.team, planned.channel, is_planned=True)
-        before = day_of(newest) if newest is not None else None
-        if before is not None and before >= day:
+        newest = await self._book.newest(planned.team, planned.channel)
+        if newest is not None and newest.due is not None and newest.due >= due:
             return
+        # Whoever set the plan is told when the channel takes no digest, and not again with each that follows.
+        is_told = newest is not None and await self._book.was_refused(newest)
         since = newest.posted_at if newest is not None else now - _FIRST_SINCE
-        await self._post(planned.team, planned.channel, planned.plan.zone, since, now, day=day)
-
-    async def _post(
-        self,
-        team: str,
-        channel: str,
-        zone: str,
-        since: datetime,
-        now: datetime,
-        *,
-        day: date | None = None,
-        intake: Intake | None = None,
-    ) -> None:
-        name = f"{day:%Y-%m-%d}" if day is not None else f"request-{intake.id if intake else 0}"
         posted = Posted(
-            team=team,
-            channel=channel,
-            key=f"digest:{team}:{channel}:{name}",
-            day=day.isoformat() if day is not None else "",
-            zone=zone,
+            team=planned.team,
+            channel=planned.channel,
+            key=f"digest:{planned.team}:{planned.channel}:{due:%Y-%m-%dT%H%MZ}",
+            due=due,
+            zone=planned.plan.zone,
             posted_at=now,
             since=since,
-            until=_end_of_day(now, zone),
+            until=_end_of_day(now, planned.plan.zone),
         )
-        note = await self._note(posted, intake)
-        if await self._book.post(posted, (note,), intake_id=intake.id if intake is not None else 0):
-            LOG.info("digest posted team=%s channel=%s day=%s", team, channel, name)
+        await self._post(posted, replace(await self._note(posted), user=None if is_told else planned.set_by))
+
+    async def _post(self, posted: Posted, note: Note, intake_id: int = 0) -> None:
+        if await self._book.post(posted, (note,), intake_id=intake_id):
+            LOG.info("digest posted team=%s channel=%s key=%s", posted.team, posted.channel, posted.key)
         self._outbox.wake()
 
-    async def _keep_current(self, posted: Posted, now: datetime) -> None:
-        note = await self._note(posted, None)
-        await self._history.note((note,))
+    async def _keep_current(self, posted: Posted) -> None:
+        await self._history.note((await self._note(posted),))
         self._outbox.wake()
 
     # ── what it says ────────────────────────────────────────────────────────────
 
-    async def _note(self, posted: Posted, intake: Intake | None) -> Note:
+    async def _note(self, posted: Posted, thread_ts: str | None = None) -> Note:
         composed = await self._composed(posted)
-        pictures = await self._pictures(posted.team, composed)
+        # Nothing to say is one line; whoever asks wants to look at something.
+        is_one_line = composed.is_quiet and posted.due is not None
+        pictures = () if is_one_line else await self._pictures(posted.team, composed)
         content = render.said(
             composed,
             zone=posted.zone,
@@ -175,7 +169,7 @@ class Digesting:
             kind="message",
             team=posted.team,
             channel=posted.channel,
-            thread_ts=intake.thread_ts if intake is not None else None,
+            thread_ts=thread_ts,
             content=content,
             pictures=pictures,
         )
@@ -187,7 +181,7 @@ class Digesting:
         standing = await self._book.standing(team, channel)
         said = [
             digest.of_incidents(standing, await self._book.ended(team, channel, posted.since)),
-            digest.of_watches(watches, frozenset(incident.target for incident in standing)),
+            digest.of_watches(watches, frozenset(incident.target for incident in standing), now),
         ]
         for source in self._sources:
             try:
@@ -219,7 +213,7 @@ class Digesting:
     async def _links(self, team: str, channel: str, composed: Digest) -> dict[str, str]:
         url = await self._clients.url(team)
         links: dict[str, str] = {}
-        for key in {item.key for item in (*composed.needs, *composed.changed) if item.key} if url else ():
+        for key in composed.keys if url else ():
             ts, is_given_up = await self._history.posted_as(key)
             if ts is not None and not is_given_up:
                 links[key] = permalink(url, channel, ts)
@@ -227,24 +221,31 @@ class Digesting:
 
     async def _names(self, team: str, owners: Sequence[str]) -> dict[str, str]:
         """How owners are called, for pictures; whom Slack does not tell of stays an id."""
+        now = self._now()
         for owner in owners[:_MOST_PEOPLE]:
-            if (team, owner) not in self._people:
+            known = self._people.get((team, owner))
+            if known is None or known[1] <= now:
                 try:
                     async with asyncio.timeout(_PATIENCE_S):
-                        self._people[team, owner] = await self._name(team, owner)
+                        found = await self._name(team, owner), now + _NAMES_KNOWN_FOR
                 except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
                     LOG.info("name unknown owner=%s error=%s", owner, error)
-                    self._people[team, owner] = owner
-        return {owner: self._people.get((team, owner), owner) for owner in owners}
+                    found = (known or (owner,))[0], now + _NAMES_UNKNOWN_FOR
+                self._people[team, owner] = found
+        return {owner: self._people[team, owner][0] for owner in owners if (team, owner) in self._people}
 
     async def _name(self, team: str, owner: str) -> str:
+        """The first of its names that a picture can show."""
         client = await self._clients.client(team)
         if owner.startswith("S"):
             groups: list[dict[str, Any]] = (await client.usergroups_list()).get("usergroups") or []
-            return next((f"@{group['handle']}" for group in groups if group.get("id") == owner), owner)
-        person: dict[str, Any] = (await client.users_info(user=owner)).get("user") or {}
-        profile: dict[str, Any] = person.get("profile") or {}
-        return str(profile.get("display_name") or person.get("real_name") or person.get("name") or owner)
+            group = next((each for each in groups if each.get("id") == owner), {})
+            names = [f"@{group['handle']}" if group.get("handle") else "", group.get("name")]
+        else:
+            person: dict[str, Any] = (await client.users_info(user=owner)).get("user") or {}
+            profile: dict[str, Any] = person.get("profile") or {}
+            names = [profile.get("display_name"), person.get("real_name"), person.get("name")]
+        return next((shown for name in names if name and (shown := drawable(str(name)))), owner)
 
     # ── what people ask ─────────────────────────────────────────────────────────
 
@@ -263,12 +264,31 @@ class Digesting:
 
     async def now(self, intake: Intake) -> None:
         """`digest now`: one for whoever wants to look, counted from the last planned one."""
-        newest = await self._book.newest(intake.team, intake.channel, is_planned=True)
-        planned = await self.plan_of(intake.team, intake.channel)
-        zone = planned.plan.zone if planned is not None else "UTC"
-        now = self._now()
-        since = newest.posted_at if newest is not None else now - _FIRST_SINCE
-        await self._post(intake.team, intake.channel, zone, since, now, intake=intake)
+        place = intake.team, intake.channel
+        async with self._one_at_a_time.setdefault(place, asyncio.Lock()):
+            now = self._now()
+            asked = None if intake.thread_ts is not None else await self._book.asked_since(*place, now - _A_MOMENT)
+            if asked is not None:
+                url = await self._clients.url(intake.team)
+                link = permalink(url, intake.channel, asked[0]) if url and asked[0] is not None else ""
+                await self._history.finish(intake.id, now, (reply(intake, render.a_moment_ago(link)),))
+                self._outbox.wake()
+                return
+            newest = await self._book.newest(*place)
+            planned = await self.plan_of(*place)
+            zone = planned.plan.zone if planned is not None else "UTC"
+            posted = Posted(
+                team=intake.team,
+                channel=intake.channel,
+                key=f"digest:{intake.team}:{intake.channel}:request-{intake.id}",
+                due=None,
+                zone=zone,
+                posted_at=now,
+                since=newest.posted_at if newest is not None else now - _FIRST_SINCE,
+                until=_end_of_day(now, zone),
+            )
+            note = replace(await self._note(posted, intake.thread_ts), user=intake.user)
+            await self._post(posted, note, intake.id)
 
     async def refusal(self, team: str, user: str) -> Content | None:
         """Why *user* may not change when digests come, or None."""

@@ -149,6 +149,14 @@ def _watches_of(db: Database) -> None:
     db.execute("drop index looks_begun")
 
 
+@STEPS(name="0017_digest_moments")
+def _digest_moments(db: Database) -> None:
+    # A planned digest is known by the moment it was due, not by its local day: when a plan moves to another hour or
+    # zone, the day may have been told of already.
+    for statement in _DIGEST_MOMENTS:
+        db.execute(statement)
+
+
 def apply(db: Database) -> list[str]:
     """Bring *db* up to date; the names of the steps that were taken."""
     pending = [step.name for step in STEPS.pending(db)]
@@ -379,6 +387,18 @@ _DIGESTS = (
     """create table digests (
         team text not null, channel text not null, key text not null unique, day text, zone text not null,
         posted_at text not null, since text not null, until text not null, unique (team, channel, day))""",
+)
+
+_DIGEST_MOMENTS = (
+    # `due` is null for one that was asked for.
+    """create table due_digests (
+        team text not null, channel text not null, key text not null unique, due text, zone text not null,
+        posted_at text not null, since text not null, until text not null, unique (team, channel, due))""",
+    """insert into due_digests (team, channel, key, due, zone, posted_at, since, until)
+        select team, channel, key, case when day is null then null else posted_at end, zone, posted_at, since, until
+        from digests order by rowid""",
+    "drop table digests",
+    "alter table due_digests rename to digests",
 )
 
 # Certificate Transparency (`bot.ct_book`). Times are Unix seconds.

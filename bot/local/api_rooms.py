@@ -243,6 +243,12 @@ def user_list(core: Core, args: Args) -> Json:
     return {"members": page, "cache_ts": int(core.team.clock.now())} | more
 
 
+def usergroup_list(core: Core, args: Args) -> Json:
+    """usergroups.list"""
+    handles = {group: core.team.handles.get(group, group.lower()) for group in core.team.usergroups}
+    return {"usergroups": [{"id": group, "handle": handle, "name": handle} for group, handle in handles.items()]}
+
+
 def usergroup_users(core: Core, args: Args) -> Json:
     """usergroups.users.list"""
     group = args.text("usergroup")
@@ -354,6 +360,7 @@ METHODS = {
     "conversations.join": Method(handler=conversation_join, tier=3, scopes=("channels:join",)),
     "users.info": Method(handler=user_info, tier=4, scopes=("users:read",)),
     "users.list": Method(handler=user_list, tier=2, scopes=("users:read",)),
+    "usergroups.list": Method(handler=usergroup_list, tier=2, scopes=("usergroups:read",)),
     "usergroups.users.list": Method(handler=usergroup_users, tier=2, scopes=("usergroups:read",)),
     "reactions.add": Method(handler=reaction_add, tier=3, scopes=("reactions:write",)),
     "reactions.remove": Method(handler=reaction_remove, tier=2, scopes=("reactions:write",)),

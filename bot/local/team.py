@@ -107,6 +107,7 @@ class Team:
         self.users: dict[str, User] = {}
         self.channels: dict[str, Channel] = {}
         self.usergroups: dict[str, list[str]] = {}
+        self.handles: dict[str, str] = {}  # of user groups; one without is called by its id
         self._ids = 0
         bot_name = str(((manifest.get("features") or {}).get("bot_user") or {}).get("display_name", "bot"))
         bot = self.add_user(bot_name, bot_name, is_bot=True)

@@ -1,45 +1,63 @@
 """A digest → one message: what needs somebody, what changed, the horizon as a picture, the rest folded. Pure.
 
 It says what is and since when, not for how long: the message is kept current on its day, and an edit that changes
-nothing but a duration would be noise.
+nothing but a duration would be noise. An endpoint has one line, and a line is cut between words alone: half a mention
+would be shown as it is written.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from bot.digest import SLOW_DAYS, Curve, Digest, Ending, Item
+from bot.digest import HORIZON_DAYS, SLOW_DAYS, Curve, Digest, Ending, Group, short
 from bot.digest_times import DAYS, EXAMPLE, DigestPlan, next_due
 from bot.model import Content, Json
 from bot.render import words
-from bot.render.figures import Expiry, Figure, Horizon, Lane, Sparkline, Sparklines, days
-from bot.render.limits import actions, button, code, context, cut, fit, foreign, section
+from bot.render.figures import MOST_ROWS, Expiry, Figure, Horizon, Lane, Sparkline, Sparklines, days
+from bot.render.limits import WHOLE, actions, button, code, context, fit, foreign, length, section, weight
 from bot.render.watch import owner as mention
 
 _SIGN = {"critical": "🔴", "warning": "🟠", "notice": "🔵"}
-_MOST_NEEDS, _MOST_CHANGED = 12, 12
+_MOST_NEEDS, _MOST_CHANGED, _MOST_ASIDE = 10, 8, 10
+_LONGEST_SAID: Final = 220  # of what is said of one endpoint; its name, its owner and its link come besides
+_LONGEST_NAME: Final = 100
+_LONGEST_PART: Final = 2500  # of one block; Slack takes 3,000
 _UNOWNED = "no owner"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """What every line is written with: the permalinks of messages by their keys, and the clock."""
+
+    links: Mapping[str, str]
+    zone: str
+    at: datetime
 
 
 def said(digest: Digest, *, zone: str, links: Mapping[str, str], images: Sequence[Json] = ()) -> Content:
     """The whole message. *links*: the permalinks of messages, by their keys; *images*: blocks of `figures_of`."""
+    page = _Page(links=links, zone=zone, at=digest.at)
     head = f"*TLS digest* · {_day(digest.at, zone)}"
     if digest.is_quiet:
-        line = f"{head} · nothing needs you. {_quietly(digest)}"
-        return fit(cut(line, 600), [section(line), *images, *_aside(digest)])
+        blocks = [section(f"{head} · {_quietly(digest)}"), *images]
+        aside = [context(part) for part in _parts(digest.aside[:_MOST_ASIDE], 1900)]
+        return fit("TLS digest: nothing needs you", [*blocks, *aside])
     blocks = [section(f"{head} · {_counted(digest)}")]
     if digest.needs:
-        blocks.append(section(_listed("*Needs somebody*", digest.needs, links, _MOST_NEEDS)))
+        blocks += _listed("*Needs somebody*", digest.needs, page, _MOST_NEEDS)
     if digest.changed:
-        since = f"*Changed since {_since(digest.since, zone)}*"
-        blocks.append(section(_listed(since, digest.changed, links, _MOST_CHANGED)))
+        since = f"*Changed since {_since(digest.since, digest.at, zone)}*"
+        blocks += _listed(since, digest.changed, page, _MOST_CHANGED)
     blocks += images
-    more = [*digest.needs[_MOST_NEEDS:], *digest.changed[_MOST_CHANGED:]]
-    folded = [*blocks, *_folded(digest, more, links)]
+    more = [*digest.needs[_MOST_NEEDS:], *digest.changed[_MOST_CHANGED:], *digest.rests]
+    room = WHOLE - weight(blocks) - 500
     text = f"TLS digest: {_counted(digest)}"
-    return fit(text, folded, classic=[*blocks, *_unfolded(digest, more)])
+    return fit(text, [*blocks, *_folded(digest, more, page, room)], classic=[*blocks, *_unfolded(digest, more)])
 
 
 def figures_of(digest: Digest, people: Mapping[str, str]) -> tuple[Figure, ...]:
@@ -49,8 +67,9 @@ def figures_of(digest: Digest, people: Mapping[str, str]) -> tuple[Figure, ...]:
         figures.append(_horizon(digest, people))
     if digest.curves:
         lines = tuple(_sparkline(curve) for curve in digest.curves)
-        caption = f"median of each day, last {SLOW_DAYS} days, where the newest stands out"
-        figures.append(Sparklines(title="Handshakes that became slower", caption=caption, lines=lines))
+        caption = "median of each day; the newest stands out"
+        first = f"{SLOW_DAYS - 1} days ago"
+        figures.append(Sparklines(title="Handshakes that became slower", caption=caption, lines=lines, first=first))
     return tuple(figures)
 
 
@@ -61,9 +80,12 @@ def _day(at: datetime, zone: str) -> str:
     return f"{at.astimezone(ZoneInfo(zone)):%A, %-d %B}"
 
 
-def _since(at: datetime, zone: str) -> str:
-    local = at.astimezone(ZoneInfo(zone))
-    return f"{local:%A %H:%M}"
+def _since(since: datetime, at: datetime, zone: str) -> str:
+    """`09:00`, `Friday 09:00`, or `Friday, 6 November` where the weekday alone would be another one."""
+    then, now = since.astimezone(ZoneInfo(zone)), at.astimezone(ZoneInfo(zone))
+    if now.date() - then.date() >= timedelta(days=6):
+        return f"{then:%A, %-d %B}"
+    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%A %H:%M}"
 
 
 def _counted(digest: Digest) -> str:
@@ -78,12 +100,12 @@ def _counted(digest: Digest) -> str:
 
 def _quietly(digest: Digest) -> str:
     if not digest.watched:
-        return "Nothing is watched here yet: `/tls watch add HOST`."
+        return "nothing is watched here yet: `/tls watch add HOST`."
     ahead = ""
     if digest.next_ending is not None:
         left = (digest.next_ending.at - digest.at).total_seconds() / 86_400
-        ahead = f" The next certificate ends in {days(left)}: {code(_short(digest.next_ending.subject), 120)}."
-    return f"{_states(digest)}.{ahead}"
+        ahead = f"; the next certificate ends in {days(left)}: {code(short(digest.next_ending.subject), 120)}"
+    return f"nothing needs you. {_states(digest)}{ahead}."
 
 
 def _states(digest: Digest) -> str:
@@ -96,47 +118,86 @@ def _states(digest: Digest) -> str:
     return f"{words.counted(digest.watched, 'endpoint')} watched: {', '.join(parts)}"
 
 
-def _listed(title: str, items: Sequence[Item], links: Mapping[str, str], most: int) -> str:
-    lines = [_line(item, links) for item in items[:most]]
-    if len(items) > most:
-        lines.append(f"… {len(items) - most} more below")
-    return "\n".join([title, *lines])
+def _listed(title: str, groups: Sequence[Group], page: _Page, most: int) -> list[Json]:
+    lines = [title, *(_line(group, page) for group in groups[:most])]
+    if len(groups) > most:
+        lines.append(f"… {len(groups) - most} more below")
+    return [section(part) for part in _parts(lines)]
 
 
-def _line(item: Item, links: Mapping[str, str]) -> str:
-    owner = f" · {mention(item.owner)}" if item.owner else ""
-    link = f" · <{links[item.key]}|thread>" if item.key in links else ""
-    return cut(f"{_SIGN[item.weight]} {code(_short(item.subject), 120)} {item.text}{owner}{link}", 230)
+def _line(group: Group, page: _Page) -> str:
+    """One endpoint: what is said of it, when it ends, whose it is, and where more is said."""
+    told = _within("; ".join(item.text for item in group), _LONGEST_SAID)
+    owners = dict.fromkeys(mention(item.owner) for item in group if item.owner)
+    threads = dict.fromkeys(f"<{page.links[item.key]}|thread>" for item in group if item.key in page.links)
+    ends = [item.by for item in group if item.by is not None and item.by > page.at]
+    shown = [
+        told,
+        *(_end(min(ends), page) for _ in ends[:1]),
+        *(owner for owner in owners if owner not in told),
+        *threads,
+    ]
+    return f"{_SIGN[group[0].weight]} {code(short(group[0].subject), _LONGEST_NAME)} {' · '.join(shown)}"
 
 
-def _short(target: str) -> str:
-    """As people write it: the usual port is left out."""
-    return target.removesuffix(":443")
+def _end(by: datetime, page: _Page) -> str:
+    """`ends 6 December`, and `ends Sunday 23:01` where hours count."""
+    local = by.astimezone(ZoneInfo(page.zone))
+    return f"ends {local:%A %H:%M}" if by - page.at < timedelta(days=3) else f"ends {local:%-d %B}"
 
 
-def _aside(digest: Digest) -> list[Json]:
-    return [context("\n".join(digest.aside[:10]))] if digest.aside else []
+# What is not to be cut in two: a mention or a link, code, an emoji, an entity; else a run of letters, or of space.
+_TOKEN: Final = re.compile(r"<[^>]*>|`[^`]*`|:[a-z0-9_+-]+:|&[a-z]+;|[^\s<`:&]{1,24}|\s+|.", re.DOTALL)
 
 
-def _folded(digest: Digest, more: Sequence[Item], links: Mapping[str, str]) -> list[Json]:
-    """The rest, in one block that is closed until somebody opens it."""
-    lines = [_line(item, links) for item in more[:40]]
-    parts = [section(part) for part in _parts([*lines, *digest.aside[:10]])]
-    parts.append(context(f"{_states(digest)}."))
+def _within(text: str, limit: int) -> str:
+    """*text* (mrkdwn), at most *limit* units; a cut is marked and splits no token."""
+    if length(text) <= limit:
+        return text
+    kept = ""
+    for token in _TOKEN.findall(text):
+        if length(kept) + length(token) > limit - 1:
+            break
+        kept += token
+    return f"{kept.rstrip()}…"
+
+
+def _folded(digest: Digest, more: Sequence[Group], page: _Page, room: int) -> list[Json]:
+    """The rest, in one block that is closed until somebody opens it. *room*: characters that the message still has."""
+    lines = [*(_line(group, page) for group in more), *digest.aside[:_MOST_ASIDE]]
+    states = context(f"{_states(digest)}.")
+    if not lines:
+        return [states]
+    kept = _first(lines, room)
+    if len(kept) < len(lines):
+        kept.append(f"… {len(lines) - len(kept)} more; `/tls watch list` has every endpoint.")
     title = {"type": "plain_text", "text": "Everything else"}
+    children = [*(section(part) for part in _parts(kept)), states]
     return [{"type": "container", "title": title, "is_collapsible": True, "default_collapsed": True,
-             "child_blocks": parts[:10]}]  # fmt: skip
+             "child_blocks": children}]  # fmt: skip
 
 
-def _unfolded(digest: Digest, more: Sequence[Item]) -> list[Json]:
+def _unfolded(digest: Digest, more: Sequence[Group]) -> list[Json]:
     count = f"{words.counted(len(more), 'line')} more. " if more else ""
-    return [context(cut(f"{count}{_states(digest)}. " + " ".join(digest.aside[:5]), 1900))]
+    return [context("\n".join(_first([f"{count}{_states(digest)}.", *digest.aside[:5]], 1900)))]
 
 
-def _parts(lines: Sequence[str]) -> list[str]:
+def _first(lines: Sequence[str], room: int) -> list[str]:
+    """As many *lines* as fit into *room* characters."""
+    kept = []
+    for line in lines:
+        room -= length(line) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    return kept
+
+
+def _parts(lines: Sequence[str], most: int = _LONGEST_PART) -> list[str]:
+    """*lines* in blocks of at most *most* characters; no line is longer."""
     parts, current = [], ""
     for line in lines:
-        if len(current) + len(line) > 2500:
+        if current and length(current) + length(line) >= most:
             parts.append(current)
             current = ""
         current += ("\n" if current else "") + line
@@ -151,27 +212,43 @@ def _horizon(digest: Digest, people: Mapping[str, str]) -> Horizon:
     for ending in digest.endings:
         lanes.setdefault(ending.owner, []).append(ending)
     soonest = sorted(lanes.items(), key=lambda lane: lane[1][0].at)
+    shown = [(people.get(owner, owner) if owner else _UNOWNED, ends) for owner, ends in soonest]
+    if len(shown) > MOST_ROWS:  # everybody is there: the last lane is that of all who come later
+        others = shown[MOST_ROWS - 1 :]
+        together = sorted((end for _, ends in others for end in ends), key=lambda each: each.at)
+        shown = [*shown[: MOST_ROWS - 1], (words.counted(len(others), "other"), together)]
     return Horizon(
-        title="Certificates that end within 90 days",
-        caption=f"{len(digest.endings)} of {words.counted(digest.watched, 'watched endpoint')}, by owner",
+        title=f"Certificates ending within {HORIZON_DAYS} days",
+        caption=_pressing(digest),
         lanes=tuple(
             Lane(
-                owner=people.get(owner, owner) if owner else _UNOWNED,
-                expiries=tuple(
-                    Expiry(label=_short(each.subject), days_left=(each.at - digest.at).total_seconds() / 86_400)
-                    for each in ends
-                ),
+                owner=owner,
+                expiries=tuple(Expiry(label=short(each.subject), days_left=_left(digest, each)) for each in ends),
             )
-            for owner, ends in soonest
+            for owner, ends in shown
         ),
     )
+
+
+def _left(digest: Digest, ending: Ending) -> float:
+    return (ending.at - digest.at).total_seconds() / 86_400
+
+
+def _pressing(digest: Digest) -> str:
+    """`99 of 120: 1 expired, 12 within 7 days, 31 within 30`."""
+    left = [_left(digest, each) for each in digest.endings]
+    expired, week, month = (sum(low <= each < high for each in left) for low, high in ((-9e9, 0), (0, 7), (0, 30)))
+    parts = [f"{expired:,} expired"] if expired else []
+    parts += [f"{week:,} within 7 days"] if week else []
+    parts += [f"{month:,} within 30" + ("" if week else " days")] if month > week else []
+    return f"{len(left):,} of {digest.watched:,}" + (f": {', '.join(parts)}" if parts else "")
 
 
 def _sparkline(curve: Curve) -> Sparkline:
     known = [each for each in curve.medians if each is not None]
     usual = sorted(known[:-1])[len(known[:-1]) // 2]
-    note = f"{known[-1]:.0f} ms, usually {usual:.0f}"
-    return Sparkline(label=_short(curve.subject), points=curve.medians, note=note, tone="attention")
+    note = f"{words.elapsed(known[-1])}, usually {words.elapsed(usual)}"
+    return Sparkline(label=short(curve.subject), points=curve.medians, note=note, tone="attention")
 
 
 # ── answers ─────────────────────────────────────────────────────────────────────
@@ -182,6 +259,12 @@ def planned(plan: DigestPlan, now: datetime, user: str) -> Content:
     at = f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} {{time}}|{words.clock(moment)}>"
     asked = f"This channel gets its digest at *{plan}*, as <@{user}> asked."
     text = f"{asked} The next one: {at}. `/tls digest now` shows one."
+    return fit(text, [section(text)])
+
+
+def a_moment_ago(link: str) -> Content:
+    where = f"<{link}|It is here>" if link else "It is on its way"
+    text = f"Somebody asked for the digest a moment ago. {where}, and it is kept current today."
     return fit(text, [section(text)])
 
 

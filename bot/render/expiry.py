@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from bot import expiry
-from bot.expiry import CRITICAL, Certificates, Concern, Place
+from bot.expiry import CRITICAL, Certificates, Concern, Place, Step
 from bot.lineages import SNOOZES, Lineage, Mass, Say, Why
 from bot.model import Content, Json
 from bot.render import words
@@ -22,6 +23,16 @@ ACKNOWLEDGE, SNOOZE = "lineage.acknowledge", "lineage.snooze"
 ACTIONS = (ACKNOWLEDGE, SNOOZE)
 _SNOOZES = {"1d": "1 day", "3d": "3 days", "1w": "1 week"}
 _SHOWN = 6
+STEPS: Final[dict[Step, str]] = {
+    "overdue": "renewal is overdue",
+    "undeployed": "renewed, and not in use everywhere",
+    "sixth": "not renewed yet",
+    "wanted": "its CA wants it replaced",
+    "twelfth": "still not renewed",
+    "last": "about to expire",
+    "expired": "expired",
+    "revoked": "revoked",
+}
 _LEFT = {"sixth": 6, "twelfth": 12, "last": 24}  # of the whole lifetime
 
 
@@ -68,17 +79,8 @@ def said(lineage: Lineage, say: Say, certificates: Certificates, now: datetime) 
 
 def _plain(lineage: Lineage, concern: Concern) -> str:
     """For notifications: no markup but what Slack takes there."""
-    what = {
-        "overdue": "renewal is overdue",
-        "undeployed": "renewed, and not in use everywhere",
-        "sixth": "not renewed yet",
-        "wanted": "its CA wants it replaced",
-        "twelfth": "still not renewed",
-        "last": "about to expire",
-        "expired": "expired",
-        "revoked": "revoked",
-    }[concern.step]
-    return foreign(f"Certificate of {_name(lineage)}: {what} (until {concern.not_after:%Y-%m-%d})", 300)
+    until = f"{concern.not_after:%Y-%m-%d}"
+    return foreign(f"Certificate of {_name(lineage)}: {STEPS[concern.step]} (until {until})", 300)
 
 
 def _sign(concern: Concern) -> str:

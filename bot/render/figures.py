@@ -5,6 +5,7 @@ A picture never says anything alone: `alt_of` tells its numbers in words, and so
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from bot.render.words import counted, listed
 
 FIGURES = "history.figures"  # the button under a page of history
 MOST_ROWS = 10  # of one picture; what exceeds them is counted in its caption
+HORIZON_DAYS = 90
 _MOST_IN_WORDS = 5
 _LONGEST_ALT = 1900
 _LONGEST_LABEL = 56
@@ -78,17 +80,16 @@ class Lane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Horizon:
-    """Who has to renew how much, and when: from today to `days` ahead."""
+    """Who has to renew how much, and when: from today to `HORIZON_DAYS` ahead."""
 
     title: str
     caption: str
     lanes: tuple[Lane, ...]
-    days: int = 90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sparkline:
-    """How a value went, oldest first; None where there is none (the target failed). `note`: the newest, in words."""
+    """How a value went, oldest first; None where nothing was measured. `note`: the newest, in words."""
 
     label: str
     points: tuple[float | None, ...]
@@ -98,12 +99,13 @@ class Sparkline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sparklines:
-    """Small curves under each other, each from 0 to its own greatest value."""
+    """Small curves under each other, each from 0 to its own greatest value; `first` and `last` name their ends."""
 
     title: str
     caption: str
     lines: tuple[Sparkline, ...]
-    unit: str = "ms"
+    first: str = ""
+    last: str = "today"
 
 
 Figure: TypeAlias = Bars | Horizon | Sparklines
@@ -123,6 +125,27 @@ def days(days_left: float) -> str:
     return f"expired {said} ago" if days_left < 0 else said
 
 
+def brief(days_left: float) -> str:
+    """The same where there is little room, and where dates stand below."""
+    if 0 <= days_left < 1:
+        return "<1 day"
+    return "expired" if days_left < 0 else days(days_left)
+
+
+_SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN")  # the font has them, and needs no shaping for them
+
+
+def drawable(name: str) -> str:
+    """*name* as a picture can show it: without emoji; empty where it is written in a script that the font lacks."""
+    kept = []
+    for letter in unicodedata.normalize("NFC", label(name)):
+        if letter.isalpha() and not unicodedata.name(letter, "").startswith(_SCRIPTS):
+            return ""
+        if letter < "\u0300" or letter.isalpha() or unicodedata.category(letter)[0] in "NPZ":
+            kept.append(letter)
+    return " ".join("".join(kept).split())
+
+
 def label(text: str) -> str:
     """Foreign text as it may stand in a picture."""
     return raw(text, _LONGEST_LABEL)
@@ -138,7 +161,7 @@ def alt_of(figure: Figure) -> str:
             rows = [f"{label(bar.label)} {bar.note}" for bar in figure.bars]
             rows += [figure.mark.label] if figure.mark else []
         case Horizon():
-            rows = [f"{label(lane.owner)}: {_in_words(lane)}" for lane in figure.lanes]
+            rows = [f"{label(lane.owner)} {len(lane.expiries):,}: {_in_words(lane)}" for lane in figure.lanes]
         case Sparklines():
             rows = [f"{label(line.label)} {line.note}" for line in figure.lines]
         case _:
@@ -149,7 +172,7 @@ def alt_of(figure: Figure) -> str:
 
 def _in_words(lane: Lane) -> str:
     soonest = sorted(lane.expiries, key=lambda each: each.days_left)
-    return listed((f"{label(each.label)} {days(each.days_left)}" for each in soonest), 4) or "nothing"
+    return listed((f"{label(each.label)} {days(each.days_left)}" for each in soonest), 2) or "nothing"
 
 
 # ── the figures of past incidents ───────────────────────────────────────────────
@@ -232,10 +255,12 @@ def pictures_of(past: Past) -> tuple[Bars, ...]:
             note=_took(past.to_cause, past.measured),
             tone="calm" if past.to_cause < timedelta(hours=GUIDE_HOURS) else "attention",
         )
+        bars = (overall, *shown) if len(shown) > 1 else tuple(shown)  # one cause is all causes
         title, caption = "Time to root cause", f"median over {_over(past.measured)}, question to cause"
-        pictures.append(Bars(title=title, caption=caption, bars=(overall, *shown), scale="seconds", mark=_GUIDE))
-    often = tuple(Bar(label=each.code, value=float(each.incidents), note=f"{each.incidents:,}") for each in past.causes)
-    pictures.append(Bars(title="Most frequent causes", caption=f"of {_over(past.incidents)}", bars=often))
+        pictures.append(Bars(title=title, caption=caption, bars=bars, scale="seconds", mark=_GUIDE))
+    if len(past.causes) > 1:  # one has nothing beside it to be compared with
+        often = tuple(Bar(label=each.code, value=each.incidents, note=f"{each.incidents:,}") for each in past.causes)
+        pictures.append(Bars(title="Most frequent causes", caption=f"of {_over(past.incidents)}", bars=often))
     return tuple(pictures)
 
 

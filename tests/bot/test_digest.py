@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
@@ -82,20 +83,112 @@ def test_what_needs_somebody_stands_before_what_changed() -> None:
     assert "<https://x.example/archives/C1/p1|thread>" in text
     assert "nobody commands" in text
     assert said.text == "TLS digest: 1 thing needs somebody, 1 change"
-    assert said.blocks[-1]["type"] == "container"
+    assert [block["type"] for block in said.blocks] == ["section", "section", "section", "context"]
+
+
+def test_what_exceeds_the_first_lines_is_folded_away_and_counted() -> None:
+    needs = tuple(Item(weight="warning", subject=f"h{n:03}.example", text="old") for n in range(30))
+    rests = (Item(weight="notice", subject="late.example", text="snoozed"),)
+    said = render.said(of(said=(Said(needs=needs, rests=rests, aside=("An aside.",)),)), zone="UTC", links={})
+    fold = said.blocks[-1]
+    assert fold["type"] == "container" and fold["default_collapsed"]
+    lines = text_of(Content(text="", blocks=(fold,))).splitlines()
+    assert [line for line in lines if "h009" in line] == [] and any("h010" in line for line in lines)
+    assert any("late.example" in line for line in lines) and "An aside." in lines
+    assert "… 20 more below" in text_of(replace(said, blocks=said.blocks[:-1]))
     assert all(block["type"] != "container" for block in said.classic)
+    assert "21 lines more" in text_of(replace(said, blocks=said.classic))
+
+
+def test_an_endpoint_has_one_line_with_all_that_is_said_of_it() -> None:
+    expired = Item(weight="critical", subject="api.example.com", text="expired", owner="U7", key="lineage:1:1")
+    digest = of(said=(of_incidents([incident()], []), Said(needs=(expired,))))
+    links = {"check:1": "https://x.example/a", "lineage:1:1": "https://x.example/b"}
+    said = render.said(digest, zone="UTC", links=links)
+    [line] = [line for line in text_of(said).splitlines() if "api.example.com" in line]
+    assert line == (
+        "🔴 `api.example.com` INC-7 open: `chain.incomplete`, nobody commands; expired · <@U7> · "
+        "<https://x.example/a|thread> · <https://x.example/b|thread>"
+    )
+    assert "1 thing needs somebody" in text_of(said)
+
+
+def test_what_gets_worse_first_stands_first_and_an_open_question_before_it() -> None:
+    def item(subject: str, days: float | None) -> Item:
+        by = None if days is None else NOW + timedelta(days=days)
+        return Item(weight="warning", subject=subject, text="x", by=by)
+
+    digest = of(said=(Said(needs=(item("a", 30), item("b", 2), item("c", None), item("d", -1))),))
+    assert [group[0].subject for group in digest.needs] == ["c", "d", "b", "a"]
+
+
+def test_what_is_snoozed_needs_nobody() -> None:
+    broken = replace(watch("c.example", status="broken", cause="reach.refused"), snoozed_until=NOW + timedelta(days=2))
+    said = of_watches([broken], frozenset(), NOW)
+    assert not said.needs
+    assert "snoozed until <!date^1795593600^{date_short_pretty}|25 November>" in said.rests[0].text
+    assert of_watches([broken], frozenset(), NOW + timedelta(days=3)).needs
+    assert of(broken, said=(said,)).is_quiet
+
+
+@pytest.mark.parametrize(
+    "token", ["<@U0123456789>", "<!subteam^S0123>", "`a.b.c.d e`", "&amp;", ":tada:", "<https://x.example/p1|thread>"]
+)
+def test_a_line_is_never_cut_inside_of_a_mention_a_link_code_an_emoji_or_an_entity(token: str) -> None:
+    for before in range(170, 225):
+        item = Item(
+            weight="notice", subject="a", text="x" * before + f" {token} is {token} at {token}", owner="U9", key="k"
+        )
+        said = render.said(of(said=(Said(needs=(item,)),)), zone="UTC", links={"k": "https://x/"})
+        [line] = [line for line in text_of(said).splitlines() if "xxx" in line]
+        assert line.endswith("… · <@U9> · <https://x/|thread>") or before < 200
+        left = line.replace(token, "").removesuffix(" · <@U9> · <https://x/|thread>").replace("`a`", "")
+        assert not set(left) & set("<>`&:|;@")
+
+
+@pytest.mark.parametrize(
+    ("days", "zone", "told"),
+    [
+        (0.5, "UTC", "x · ends Monday 20:00 · <@U7>"),
+        (0.5, "Asia/Tokyo", "x · ends Tuesday 05:00 · <@U7>"),
+        (13.7, "UTC", "x · ends 7 December · <@U7>"),
+        (13.7, "Pacific/Apia", "x · ends 7 December · <@U7>"),
+        (13.3, "Asia/Tokyo", "x · ends 7 December · <@U7>"),
+        (-1, "UTC", "x · <@U7>"),
+    ],
+)
+def test_when_a_certificate_ends_is_said_by_the_clock_of_the_channel(days: float, zone: str, told: str) -> None:
+    item = Item(weight="warning", subject="a", text="x", owner="U7", by=NOW + timedelta(days=days))
+    assert told in text_of(render.said(of(said=(Said(needs=(item,)),)), zone=zone, links={}))
+
+
+@pytest.mark.parametrize(
+    ("since", "zone", "told"),
+    [
+        (datetime(2026, 11, 23, 7, 0, tzinfo=UTC), "UTC", "since 07:00*"),
+        (datetime(2026, 11, 22, 8, 0, tzinfo=UTC), "Europe/Berlin", "since Sunday 09:00*"),
+        (datetime(2026, 11, 17, 8, 0, tzinfo=UTC), "UTC", "since Tuesday, 17 November*"),
+        (datetime(2026, 11, 2, 8, 0, tzinfo=UTC), "UTC", "since Monday, 2 November*"),
+        (datetime(2026, 11, 22, 23, 30, tzinfo=UTC), "Asia/Kolkata", "since 05:00*"),
+    ],
+)
+def test_since_when_is_said_so_that_only_one_day_can_be_meant(since: datetime, zone: str, told: str) -> None:
+    change = Item(weight="notice", subject="b.example", text="new address")
+    digest = composed(at=NOW, since=since, said=(Said(changed=(change,)),), watches=(), paces={})
+    assert told in text_of(render.said(digest, zone=zone, links={}))
 
 
 def test_a_recovered_incident_needs_less_than_an_open_one() -> None:
     said = of_incidents([incident(1, state="recovered"), incident(2)], [incident(3, state="resolved")])
-    assert [item.weight for item in of(said=(said,)).needs] == ["critical", "notice"]
+    digest = of(said=(of_incidents([incident(1, state="recovered", target="b:443"), incident(2)], []),))
+    assert [group[0].weight for group in digest.needs] == ["critical", "notice"]
     assert "INC-3 resolved" in said.changed[0].text
 
 
 def test_what_is_broken_without_an_incident_is_told_as_well_and_once() -> None:
     broken = watch("c.example", status="broken", cause="reach.refused", owner="U7")
     with_incident = watch("d.example", status="broken", cause="reach.refused")
-    said = of_watches([broken, with_incident], frozenset({str(with_incident.target)}))
+    said = of_watches([broken, with_incident], frozenset({str(with_incident.target)}), NOW)
     assert [item.subject for item in said.needs] == [str(broken.target)]
     digest = of(broken, said=(said, said))
     assert len(digest.needs) == 1
@@ -128,6 +221,16 @@ def test_the_horizon_is_by_owner_and_ends_after_90_days() -> None:
         ("no owner", ["c.example"]),
         ("Ada", ["b.example"]),
     ]
+    assert figure.caption == "2 of 3: 1 expired, 1 within 7 days"
+
+
+def test_every_owner_is_in_the_picture() -> None:
+    digest = of(*(watch(f"h{n:02}.example", days=n, owner=f"U{n:02}") for n in range(1, 15)))
+    [figure] = render.figures_of(digest, {})
+    assert isinstance(figure, Horizon)
+    assert [lane.owner for lane in figure.lanes][-2:] == ["U09", "5 others"]
+    assert sum(len(lane.expiries) for lane in figure.lanes) == 14
+    assert figure.caption == "14 of 14: 6 within 7 days, 14 within 30"
 
 
 def days_of(*medians: float) -> list[Pace]:
@@ -144,7 +247,7 @@ def test_a_curve_is_shown_only_where_it_tells_something() -> None:
     digest = of(calm, slow, paces=paces)
     [curves] = [each for each in render.figures_of(digest, {}) if isinstance(each, Sparklines)]
     assert [line.label for line in curves.lines] == ["slow.example"]
-    assert curves.lines[0].note == "90 ms, usually 21"
+    assert curves.lines[0].note == "90 ms, usually 21 ms"
     assert curve_of("x", days_of(20, 21), NOW) is None
 
 

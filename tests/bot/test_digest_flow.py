@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
@@ -18,11 +21,14 @@ from bot.digest_times import plan_of
 from bot.digesting import Digesting
 from bot.drawing import Drawing
 from bot.history import History
+from bot.migrations import _DIGEST_MOMENTS, _DIGESTS
+from bot.model import Intake
 from bot.notify import Outbox
 from bot.places import Places
 from bot.render import digest as render
-from bot.watched import bucket
+from bot.watched import Lookout, Watch, bucket
 from bot.watchlist import Watchlist
+from probes.model import Target
 from tests.bot import reports
 from tests.bot.conftest import Desk, said
 
@@ -41,7 +47,7 @@ async def test_a_digest_now_tells_of_the_open_incident(desk: Desk) -> None:
 async def test_a_digest_with_nothing_to_say_is_one_line(desk: Desk) -> None:
     await desk.tls("digest now")
     message = await desk.headline("TLS digest")
-    assert "nothing needs you" in said(message)
+    assert "nothing is watched here yet" in said(message)
 
 
 async def test_a_plan_by_command_is_confirmed_for_all_and_can_be_ended(desk: Desk) -> None:
@@ -121,11 +127,21 @@ class Bench:
         await self.book.plan(planned, 0, ())
         return digesting
 
+    async def owed(self, key: str) -> list[dict[str, Any]]:
+        return await self.history._run(self.history._rows, "select * from outbox where key = ?", key)
+
     async def posted(self) -> list[tuple[str, str]]:
         """(key, text) of each digest that is owed."""
         sql = "select key, content from outbox where key like 'digest:%' order by id"
         rows = await self.history._run(self.history._rows, sql)
         return [(row["key"], row["content"]) for row in rows]
+
+
+def intake(number: int) -> Intake:
+    return Intake(
+        id=number, key=f"k{number}", kind="command", team="T1", channel="C1", user=f"U{number}", text="digest now",
+        received_at=datetime(2026, 3, 27, tzinfo=UTC),
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -143,8 +159,14 @@ async def test_each_local_day_has_its_digest_through_the_change_of_clocks(bench:
     while bench.clock.now < end:
         await digesting.turn()
         bench.clock.now += timedelta(minutes=20)
-    days = [key.rpartition(":")[2] for key, _ in await bench.posted()]
-    assert days == ["2026-03-28", "2026-03-29", "2026-03-30", "2026-03-31", "2026-04-01"]
+    moments = [key.rpartition(":")[2] for key, _ in await bench.posted()]
+    assert moments == [
+        "2026-03-28T0130Z",
+        "2026-03-29T0130Z",  # 02:30 does not exist: 03:30 by the new time
+        "2026-03-30T0030Z",
+        "2026-03-31T0030Z",
+        "2026-04-01T0030Z",
+    ]
 
 
 async def test_a_plan_begins_with_the_next_time_not_with_the_last(bench: Bench) -> None:
@@ -160,7 +182,7 @@ async def test_what_was_missed_is_caught_up_once(bench: Bench) -> None:
     for _ in range(3):
         await again.turn()
         bench.clock.now += timedelta(minutes=1)
-    assert [key.rpartition(":")[2] for key, _ in await bench.posted()] == ["2026-03-31"]
+    assert [key.rpartition(":")[2] for key, _ in await bench.posted()] == ["2026-03-31T0900Z"]
 
 
 async def test_it_is_current_on_its_day_and_left_alone_afterwards(bench: Bench) -> None:
@@ -168,7 +190,7 @@ async def test_it_is_current_on_its_day_and_left_alone_afterwards(bench: Bench) 
     bench.clock.now = datetime(2026, 3, 27, 13, 1, tzinfo=UTC)
     await digesting.turn()
     [(key, text)] = await bench.posted()
-    assert "nothing needs you" in text
+    assert "nothing is watched here yet" in text
     bench.said.append(Item(weight="warning", subject="api.example.com", text="chain shortened"))
     bench.clock.now += timedelta(minutes=10)
     await digesting.turn()
@@ -179,6 +201,96 @@ async def test_it_is_current_on_its_day_and_left_alone_afterwards(bench: Bench) 
     bench.clock.now = datetime(2026, 3, 28, 0, 5, tzinfo=UTC)
     await digesting.turn()
     assert "another issuer" not in (await bench.posted())[0][1]
+
+
+async def test_the_planned_one_is_kept_current_though_somebody_asked_for_another(bench: Bench) -> None:
+    digesting = await bench.planned("13:00 UTC")
+    bench.clock.now = datetime(2026, 3, 27, 13, 1, tzinfo=UTC)
+    await digesting.turn()
+    await digesting.now(intake(1))
+    bench.said.append(Item(weight="warning", subject="api.example.com", text="chain shortened"))
+    bench.clock.now += timedelta(minutes=10)
+    await digesting.turn()
+    posted = await bench.posted()
+    assert len(posted) == 2
+    assert all("chain shortened" in text for _, text in posted)
+
+
+async def test_who_asks_a_moment_later_is_shown_the_digest_that_is_there(bench: Bench) -> None:
+    digesting = await bench.planned("13:00 UTC")
+    await asyncio.gather(*(digesting.now(intake(number)) for number in (1, 2)))
+    await digesting.now(replace(intake(3), thread_ts="1.5"))  # a thread has its own
+    assert len(await bench.posted()) == 2
+    [answer] = await bench.owed("reply:k2")
+    assert "a moment ago" in answer["content"]
+    bench.clock.now += timedelta(minutes=2)
+    await digesting.now(intake(4))
+    assert len(await bench.posted()) == 3
+
+
+async def test_nothing_to_say_is_one_line_and_whoever_asks_sees_the_horizon(bench: Bench) -> None:
+    digesting = await bench.planned("13:00 UTC")
+    added = Watch(
+        id=0, team="T1", channel="C1", lookout=Lookout(id=0, team="T1", target=Target.parse("a.example")),
+        added_at=bench.clock(),
+    )  # fmt: skip
+    watch = await Watchlist(bench.history).add(added, "", most=9)
+    assert watch is not None
+    ends = (bench.clock() + timedelta(days=40)).timestamp()
+    sql = "update lookouts set expires_at = ?, status = 'ok'"
+    await bench.history._write(bench.history._db.execute, sql, (ends,))
+    bench.clock.now = datetime(2026, 3, 27, 13, 1, tzinfo=UTC)
+    await digesting.turn()
+    await digesting.now(intake(1))
+    planned, asked = [json.loads(text)["blocks"] for _, text in await bench.posted()]
+    assert [block["type"] for block in planned] == ["section"]
+    assert [block["type"] for block in asked] == ["section", "image"]
+
+
+async def test_a_channel_that_takes_no_digest_is_tried_once_a_day_and_told_of_once(bench: Bench) -> None:
+    digesting = await bench.planned("13:00 UTC")
+    refused = []
+    for day in (27, 28, 29):
+        bench.clock.now = datetime(2026, 3, day, 13, 1, tzinfo=UTC)
+        await digesting.turn()
+        [row] = await bench.owed(f"digest:T1:C1:2026-03-{day}T1300Z")
+        refused.append(row["user"])
+        await bench.history.undeliverable(row["id"], "not_in_channel")  # as the outbox does
+        for _ in range(3):
+            bench.said.append(Item(weight="warning", subject="api.example.com", text=f"change {len(bench.said)}"))
+            bench.clock.now += timedelta(minutes=10)
+            await digesting.turn()
+        [row] = await bench.owed(row["key"])
+        assert (row["state"], row["revision"]) == ("dead", 1)
+    assert refused == ["U1", None, None]
+
+
+async def test_what_was_posted_before_an_update_of_the_bot_is_not_posted_again(bench: Bench) -> None:
+    digesting = await bench.planned("13:00 UTC")
+    bench.clock.now = datetime(2026, 3, 27, 13, 1, tzinfo=UTC)
+    await digesting.turn()
+
+    def as_before() -> None:
+        execute = bench.history._db.execute
+        execute("drop table digests")
+        execute(next(sql for sql in _DIGESTS if "create table digests" in sql))
+        moment = "2026-03-27T13:01:00.000+00:00"
+        old = ("T1", "C1", "digest:T1:C1:2026-03-27", "2026-03-27", "UTC", moment, moment, moment)
+        execute("insert into digests values (?, ?, ?, ?, ?, ?, ?, ?)", old)
+        execute("insert into digests values ('T1', 'C1', 'k', null, 'UTC', ?, ?, ?)", (moment, moment, moment))
+        for statement in _DIGEST_MOMENTS:
+            execute(statement)
+
+    await bench.history._write(as_before)
+    newest = await bench.book.newest("T1", "C1")
+    assert newest is not None and newest.key == "digest:T1:C1:2026-03-27"
+    for _ in range(3):
+        await digesting.turn()
+        bench.clock.now += timedelta(minutes=10)
+    assert len(await bench.posted()) == 1
+    bench.clock.now += timedelta(days=1)
+    await digesting.turn()
+    assert len(await bench.posted()) == 2
 
 
 async def test_a_source_that_fails_does_not_take_the_digest_with_it(bench: Bench) -> None:
@@ -199,7 +311,7 @@ async def test_what_is_odd_about_one_channel_keeps_no_other_from_its_digest(benc
     digesting = await bench.planned("13:00 UTC")
     bench.clock.now = datetime(2026, 3, 27, 13, 1, tzinfo=UTC)
     await digesting.turn()
-    assert [key for key, _ in await bench.posted()] == ["digest:T1:C1:2026-03-27"]
+    assert [key for key, _ in await bench.posted()] == ["digest:T1:C1:2026-03-27T1300Z"]
 
 
 async def test_an_archived_channel_gets_none(bench: Bench) -> None:
