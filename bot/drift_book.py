@@ -14,7 +14,7 @@ from bot.drift_memory import FullLook, Memory, Stepped, Told, step
 from bot.expiry import Certificates
 from bot.look_book import pace_of
 from bot.model import Note
-from bot.plain import plain, typed
+from bot.plain import text_of, typed
 from bot.render import drift as words
 from bot.watched import Look, Pace, Watch
 from bot.watchlist import Watchlist
@@ -134,10 +134,6 @@ def completed(watchlist: Watchlist, certificates: Mapping[str, CertificateReport
 
 def is_snoozed(watch: Watch, now: datetime) -> bool:
     return watch.snoozed_until is not None and now < watch.snoozed_until
-
-
-def text_of(value: object) -> str:
-    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
 
 
 def _begun(before: Look | None, after: Look, now: datetime) -> Memory:

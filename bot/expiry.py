@@ -44,6 +44,8 @@ _SLACK = 0.05  # of the lifetime: renewal jobs run when they run
 _SLACK_AT_LEAST = timedelta(hours=12)
 _TO_DEPLOY = timedelta(hours=24)
 _TO_DEPLOY_SHARE = 0.1
+_ALIKE = 2  # times as long, or as short: what was learned of a lifetime of 90 days says nothing of one of 398
+_BACK_FOR = timedelta(hours=1)  # an older certificate: before, it may be one server of many that answers in turn
 _EARLY = 0.6  # of the lifetime left: no CA's routine window starts so soon (a third is usual, half for six days)
 
 
@@ -111,6 +113,7 @@ class Concern:
     newer: str = ""
     newer_until: datetime | None = None
     in_ct_alone: bool = False
+    is_back: bool = False  # the newer one was in use, and is not any more
     window: Window | None = None
     usual: float | None = None
 
@@ -326,16 +329,18 @@ def _undeployed(standing: Standing, certificates: Certificates, now: datetime) -
     only a log does.
 
     Where each address has a certificate of its own, renewed when its time comes, nothing is missing: what counts is
-    that one address gave up the very certificate that another still serves.
+    that one address gave up the very certificate that another still serves, or that all of them serve again.
     """
     since = {each.old: each for each in standing.replacements}
     for place in standing.places:
         gave_way = since.get(place.leaf)
-        if gave_way is None or not any(each.leaf == gave_way.new for each in standing.places):
+        if gave_way is None:
             continue
-        grace = time_to_deploy(certificates.get(gave_way.new))
         old, new = validity(certificates.get(place.leaf)), validity(certificates.get(gave_way.new))
-        if old is None or new is None or now < gave_way.at + grace:
+        is_back = not any(each.leaf == gave_way.new for each in standing.places)
+        if old is None or new is None or (is_back and (place.since <= gave_way.at or now >= new[1])):
+            continue
+        if now < (place.since + _BACK_FOR if is_back else gave_way.at + time_to_deploy(certificates[gave_way.new])):
             continue
         return Concern(
             step="undeployed",
@@ -345,6 +350,7 @@ def _undeployed(standing: Standing, certificates: Certificates, now: datetime) -
             of=len(standing.places),
             newer=gave_way.new,
             newer_until=new[1],
+            is_back=is_back,
         )
     return _logged_alone(standing, certificates, now)
 
@@ -387,7 +393,7 @@ def _overdue(standing: Standing, certificates: Certificates, now: datetime) -> C
         return None
     whole = period[1] - period[0]
     slack = max(_SLACK, _SLACK_AT_LEAST / whole)
-    usual = habit(standing.replacements)
+    usual = habit(each for each in standing.replacements if _is_alike(certificates.get(each.old), whole))
     said = next((each for each in standing.suggested if each.certificate == served and not each.jumped), None)
     is_late = False
     if usual is not None:
@@ -405,6 +411,11 @@ def _overdue(standing: Standing, certificates: Certificates, now: datetime) -> C
         usual=usual.share if usual else None,
         window=said.window if said and usual is None else None,
     )
+
+
+def _is_alike(certificate: CertificateReport | None, whole: timedelta) -> bool:
+    before = lifetime(certificate)
+    return before is None or (whole <= before * _ALIKE and before <= whole * _ALIKE)
 
 
 def _wanted(standing: Standing, certificates: Certificates, now: datetime) -> Concern | None:

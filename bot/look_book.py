@@ -192,7 +192,7 @@ class LookBook:
     def _keep_state(self, lookout: Lookout, seen: Seen, told_at: datetime | None) -> None:
         self._memory._db.execute(
             "update lookouts set status = ?, cause = ?, broken_since = ?, goods = ?, light = ?, full = ?, gist = ?,"
-            " light_at = ?, full_at = ?, told_at = coalesce(?, told_at) where id = ?",
+            " seen_leaves = ?, light_at = ?, full_at = ?, told_at = coalesce(?, told_at) where id = ?",
             (
                 lookout.status,
                 lookout.cause,
@@ -201,6 +201,7 @@ class LookBook:
                 lookout.light,
                 lookout.full,
                 lookout.gist,
+                " ".join(lookout.leaves),
                 seconds(lookout.light_at),
                 seconds(lookout.full_at),
                 seconds(told_at),

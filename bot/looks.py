@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bot.model import Check
 from bot.sighting import Kind, handshake_ms, sighting_of
-from bot.watched import Seen, fingerprints
+from bot.watched import Seen, fingerprints, leaves
 from probes.model import Report, UsageError
 
 
@@ -32,13 +32,15 @@ class Looker(Protocol):
 
 def told(ask: Ask, report: Report) -> Seen:
     """*report* as the answer to *ask*."""
-    whole, gist = fingerprints(sighting_of(report, kind=ask.kind))
+    sighting = sighting_of(report, kind=ask.kind)
+    whole, gist = fingerprints(sighting)
     return Seen(
         lookout=ask.lookout,
         kind=ask.kind,
         at=report.started_at,
         fingerprint=whole,
         gist=gist,
+        leaves=leaves(sighting),
         status=report.status,
         cause=report.cause,
         ms=handshake_ms(report) if ask.kind == "light" else {},

@@ -142,6 +142,19 @@ def _ct(db: Database) -> None:
         db.execute(statement)
 
 
+@STEPS(name="0014_lineages_go_on")
+def _lineages_go_on(db: Database) -> None:
+    # All names that a lineage ever had: a renewal may change them. `within`: the message in whose thread it is told.
+    for statement in _LINEAGES_GO_ON:
+        db.execute(statement)
+
+
+@STEPS(name="0014b_seen_leaves")
+def _seen_leaves(db: Database) -> None:
+    # The certificates that full looks saw: a light look that sees another asks for a full one.
+    db.execute("alter table lookouts add column seen_leaves text not null default ''")
+
+
 @STEPS(name="0015_watches_of")
 def _watches_of(db: Database) -> None:
     # What a workspace, or a channel of it, watches; nobody asks any more which looks began on a day.
@@ -376,6 +389,18 @@ _LINEAGES = (
     "create index drifts_at on drifts (team, channel, at)",
     # Until when a CA is not to be asked for renewal information.
     "create table ari_rounds (authority text primary key, next_at real not null)",
+)
+
+_LINEAGES_GO_ON = (
+    """create table lineage_names (
+        names_key text not null, lineage integer not null references lineages (id),
+        primary key (names_key, lineage)) without rowid""",
+    "insert into lineage_names select names_key, id from lineages",
+    "alter table lineages add column opened_at real",
+    "alter table lineages add column within text",
+    "drop index lineages_names",
+    "create index lineages_opened on lineages (team, channel, opened_at)",
+    "create index lineages_within on lineages (within) where within is not null",
 )
 
 _DIGESTS = (

@@ -7,6 +7,8 @@ numbers, booleans, times (aware), tuples and other such values.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import types
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -26,6 +28,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [plain(each) for each in value]
     return value
+
+
+def text_of(value: object) -> str:
+    """As it is stored."""
+    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def digest_of(value: object) -> str:
+    """The same for what is the same."""
+    return hashlib.sha256(text_of(value).encode()).hexdigest()[:16]
 
 
 def typed(kind: type[Value], data: Any) -> Value:

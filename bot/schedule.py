@@ -24,6 +24,7 @@ CATCH_UP = timedelta(seconds=60)  # over which what was missed is spread
 NOT_AGAIN_FOR = timedelta(minutes=10)  # a change asks for a full look, but not for one after the other
 NEWS_EVERY = timedelta(hours=1)  # what time alone brings (a lifetime's last sixth) is asked for so often
 GOOD_LOOKS = 2
+_LEAVES = 64  # of one name: some show a few of many servers at a time, each with a certificate of its own
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 
@@ -96,19 +97,24 @@ class Step:
 def step(lookout: Lookout, seen: Seen) -> Step:
     """Judge one look.
 
-    A light look that differs from the one before it asks for a full one; a full one alone says that something broke.
-    It has recovered after two good looks in a row, the last of them a full one.
+    A light look that differs from the one before it asks for a full one, and so does one that sees a certificate that
+    no full look saw; a full one alone says that something broke. It has recovered after two good looks in a row, the
+    last of them a full one.
     """
     if seen.kind == "light":
-        after = replace(lookout, light=seen.fingerprint, gist=seen.gist, light_at=seen.at)
+        after = replace(lookout, light=seen.fingerprint, light_at=seen.at)
         turned = (seen.status == "broken") != (lookout.status == "broken")
         turned = turned or (seen.status == "broken" and seen.cause != lookout.cause)
         is_news = seen.gist != lookout.gist if lookout.gist else turned  # the first is compared with the full look
+        is_news = is_news or (lookout.full_at is not None and not set(seen.leaves) <= set(lookout.leaves))
         if is_news and lookout.status == "broken":
             after = replace(after, goods=1 if seen.status != "broken" else 0)
         is_too_soon = lookout.full_at is not None and seen.at - lookout.full_at < NOT_AGAIN_FOR
-        return Step(lookout=after, full_now=is_news and (turned or not is_too_soon))
-    after = replace(lookout, full=seen.fingerprint, full_at=seen.at)
+        if is_news and is_too_soon and not turned:
+            return Step(lookout=after)  # it stays news for the next light look
+        return Step(lookout=replace(after, gist=seen.gist), full_now=is_news)
+    leaves = tuple(dict.fromkeys((*seen.leaves, *lookout.leaves)))[:_LEAVES]
+    after = replace(lookout, full=seen.fingerprint, leaves=leaves, full_at=seen.at)
     if seen.status == "broken":
         verdict: Verdict = "broke" if lookout.status != "broken" else "same"
         if verdict == "same" and seen.cause != lookout.cause:

@@ -12,7 +12,7 @@ from probes.model import Target
 Row: TypeAlias = dict[str, Any]
 LOOKOUT: Final = (
     "l.id as l_id, l.host, l.port, l.server_name, l.starttls, l.identity, l.bundle, l.status, l.cause,"
-    " l.broken_since, l.goods, l.light, l.full, l.gist, l.light_at, l.full_at, l.told_at, l.expires_at"
+    " l.broken_since, l.goods, l.light, l.full, l.gist, l.seen_leaves, l.light_at, l.full_at, l.told_at, l.expires_at"
 )
 WATCHES: Final = f"select w.*, {LOOKOUT} from watches w join lookouts l on l.id = w.lookout"  # noqa: S608 - ours
 # Not where the channel was archived or deleted, the bot sent away, or taken out of the workspace (`bot.places`).
@@ -67,6 +67,7 @@ def lookout_of(row: Row) -> Lookout:
         light=row["light"],
         full=row["full"],
         gist=row["gist"],
+        leaves=tuple(row["seen_leaves"].split()),
         light_at=maybe(row["light_at"]),
         full_at=maybe(row["full_at"]),
         told_at=maybe(row["told_at"]),

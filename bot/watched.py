@@ -45,7 +45,7 @@ class Lookout:
 
     `status` and `cause` are by the newest full look that counted; `goods`: looks in a row, since it broke, that were
     not broken. `light` and `full` are the fingerprints of the newest look of each kind, `gist` that of the light one
-    without its addresses.
+    without its addresses; `leaves`: the certificates that full looks saw, the newest first.
     """
 
     id: int
@@ -60,6 +60,7 @@ class Lookout:
     light: str = ""
     full: str = ""
     gist: str = ""
+    leaves: tuple[str, ...] = ()
     light_at: datetime | None = None
     full_at: datetime | None = None
     told_at: datetime | None = None  # when its news were asked for last
@@ -132,6 +133,7 @@ class Seen:
     at: datetime
     fingerprint: str = ""
     gist: str = ""
+    leaves: tuple[str, ...] = ()
     status: Status = "ok"
     cause: str | None = None
     ms: Mapping[str, float] = field(default_factory=dict, hash=False)
@@ -202,6 +204,11 @@ def fingerprints(sighting: Sighting) -> Fingerprints:
     )
     plain["findings"] = sorted({(code, severity) for code, severity, _ in sighting.findings})
     return whole, _digest(plain)
+
+
+def leaves(sighting: Sighting) -> tuple[str, ...]:
+    """Which certificates were served, each once: enough of their SHA-256 to know them again."""
+    return tuple(sorted({one.chain[0][:16] for one in sighting.served if one.chain}))
 
 
 def _digest(plain: object) -> str:

@@ -12,7 +12,8 @@ from typing import Final
 
 from bot import expiry
 from bot.expiry import CRITICAL, Certificates, Concern, Place, Step
-from bot.lineages import SNOOZES, Lineage, Mass, Say, Why
+from bot.lineages import SNOOZES, Lineage, Say, Why
+from bot.masses import Mass
 from bot.model import Content, Json
 from bot.render import words
 from bot.render.incident import when
@@ -63,15 +64,17 @@ def said(lineage: Lineage, say: Say, certificates: Certificates, now: datetime) 
     if concern is None:
         text = _ending(lineage, certificates)
         return fit(foreign(f"{_name(lineage)}: {_ENDED[lineage.ended or 'renewed']}", 300), [section(text)])
-    left = words.span(concern.not_after - now)
+    left, name = words.span(concern.not_after - now), _among(lineage)
     is_over = concern.not_after <= now
     match say.kind:
+        case "again":
+            text = f"it is back. {_headline(lineage, concern, certificates)}"
         case "repeat":
-            text = "nobody is at it yet" + ("." if is_over else f", and {left} are left.")
+            text = f"{name}nobody is at it yet" + ("." if is_over else f", and {left} are left.")
         case "snooze-over":
-            text = "the snooze is over" + ("." if is_over else f"; {left} left, and nothing has changed.")
+            text = f"{name}the snooze is over" + ("." if is_over else f"; {left} left, and nothing has changed.")
         case _ if concern.step in _LEFT and concern.is_leaf:
-            text = f"{left} left, and the certificate {_at(concern)}is {_state(concern)}."
+            text = f"{name}{left} left, and the certificate {_at(concern)}is {_state(concern)}."
         case _:
             text = _headline(lineage, concern, certificates)
     return fit(_plain(lineage, concern), [section(f"{_sign(concern)} {called}{text}")])
@@ -79,8 +82,8 @@ def said(lineage: Lineage, say: Say, certificates: Certificates, now: datetime) 
 
 def _plain(lineage: Lineage, concern: Concern) -> str:
     """For notifications: no markup but what Slack takes there."""
-    until = f"{concern.not_after:%Y-%m-%d}"
-    return foreign(f"Certificate of {_name(lineage)}: {STEPS[concern.step]} (until {until})", 300)
+    what = "an older one is in use again" if concern.is_back else STEPS[concern.step]
+    return foreign(f"Certificate of {_name(lineage)}: {what} (until {concern.not_after:%Y-%m-%d})", 300)
 
 
 def _sign(concern: Concern) -> str:
@@ -89,6 +92,11 @@ def _sign(concern: Concern) -> str:
 
 def _name(lineage: Lineage) -> str:
     return lineage.names[0] if lineage.names else "a certificate without names"
+
+
+def _among(lineage: Lineage) -> str:
+    """Which one is meant, where others are told in the same thread."""
+    return f"{code(_name(lineage), 120)}: " if lineage.within else ""
 
 
 def _headline(lineage: Lineage, concern: Concern, certificates: Certificates) -> str:
@@ -105,6 +113,8 @@ def _headline(lineage: Lineage, concern: Concern, certificates: Certificates) ->
             return f"{name} is usually renewed by now, and is not. Its certificate expires {ends}."
         case "undeployed" if concern.in_ct_alone:
             return f"{name} has a new certificate, and no address serves it. The one in use expires {ends}."
+        case "undeployed" if concern.is_back:
+            return f"{name}: {_older(concern)} an older certificate again, which expires {ends}. The newer one is gone."
         case "undeployed":
             return (
                 f"{name} is renewed, but {_share(concern)} still {_serve(concern)} the old certificate (until {ends})."
@@ -142,6 +152,12 @@ def _share(concern: Concern) -> str:
 
 def _serve(concern: Concern) -> str:
     return "serves" if len(concern.places) == 1 else "serve"
+
+
+def _older(concern: Concern) -> str:
+    if len(concern.places) == concern.of:
+        return "it serves"
+    return f"{_share(concern)} {_serve(concern)}"
 
 
 def _servers(concern: Concern) -> str:
@@ -191,6 +207,7 @@ _ENDED = {
     "renewed": "renewed everywhere",
     "mended": "no longer served",
     "gone": "no longer served",
+    "unwatched": "no longer watched here",
     "withdrawn": "no longer asked for",
     "massed": "told together with others",
 }
@@ -200,16 +217,19 @@ def _ending(lineage: Lineage, certificates: Certificates) -> str:
     name = f"*{code(_name(lineage), 120)}*"
     if lineage.ended == "gone":
         return f"✅ {name}: its certificate is no longer served at what is watched here."
+    if lineage.ended == "unwatched":
+        return f"➖ {name} is no longer watched here."
     if lineage.ended == "mended":
         return f"✅ {name}: what was warned of is served nowhere any more."
     if lineage.ended == "withdrawn":
         return f"✅ {name}: its CA no longer asks for an early replacement."
     if lineage.ended == "massed":
         return f"➡️ {name} is one of many that the CA wants replaced: see the message about all of them."
-    leaves = {place.leaf for place in lineage.places}
+    successors = {each.new for each in lineage.replacements if each.old in lineage.concerned}
+    leaves = {place.leaf for place in lineage.places} or successors
     ends = [period[1] for leaf in leaves if (period := expiry.validity(certificates.get(leaf)))]
     count = len(lineage.places)
-    where = "" if count == 1 else f" at {'both' if count == 2 else f'all {count}'} addresses"
+    where = "" if count < 2 else f" at {'both' if count == 2 else f'all {count}'} addresses"
     until = f", until {when(min(ends))}" if ends else ""
     return f"✅ {name} is renewed{where}{until}."
 
@@ -242,9 +262,9 @@ def pressed(value: str) -> tuple[int, int, timedelta | None]:
 def act(user: str, lineage: Lineage) -> Content:
     """One line in the thread, so that nobody asks who is at it."""
     if lineage.snoozed_until is not None and lineage.snoozed_by == user:
-        text = f"💤 <@{user}> snoozed this until {when(lineage.snoozed_until)}."
+        text = f"💤 {_among(lineage)}<@{user}> snoozed this until {when(lineage.snoozed_until)}."
         return fit("Snoozed", [context(text)])
-    return fit("Acknowledged", [context(f"👀 <@{user}> is at it. I only come back if it gets worse.")])
+    return fit("Acknowledged", [context(f"👀 {_among(lineage)}<@{user}> is at it. I only come back if it gets worse.")])
 
 
 def refused(why: Why, lineage: Lineage, user: str) -> Content:
@@ -276,6 +296,19 @@ def _common_name(sha256: str, certificates: Certificates) -> str:
 
 
 # ── many at once ────────────────────────────────────────────────────────────────
+
+
+def together(members: Sequence[tuple[str, bool]]) -> Content:
+    """The message in whose thread many are told, each with its lines and buttons; *members*: by name, is it open?"""
+    left = [name for name, is_open in members if is_open]
+    total = words.counted(len(members), "more certificate", "more certificates")
+    if not left:
+        text = f"✅ Nothing is left to do about the {total} of this thread."
+        return fit(text, [section(text)])
+    done = f" {len(members) - len(left)} of {len(members)} are done." if len(left) < len(members) else ""
+    names = words.listed((code(name, 80) for name in left), 20)
+    text = f"🟠 *{total} in need of renewal*: each has its own lines and buttons in this thread.{done} Left: {names}"
+    return fit(f"{total} in need of renewal", [section(cut(text, 2900))])
 
 
 def mass(whole: Mass) -> Content:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot import lineages
+from bot import lineage_looks, lineages, masses
 from bot.expiry import Suggested
+from bot.lineage_looks import LookAt
 from bot.lineages import Judged, Lineage, Refused
 from bot.plain import plain, typed
 from probes.ari import Window
@@ -25,16 +26,8 @@ EMPTY = Lineage(id=1, team="T", channel="C", names=("a.test",), owner="U1")
 
 def look(lineage: Lineage, now: datetime, *, watch: int = 1, **served: CertificateReport) -> Lineage:
     """*served*: address → leaf, written a1=…"""
-    return lineages.seen(
-        lineage,
-        watch=watch,
-        target="a.test:443",
-        served={address: (leaf.sha256,) for address, leaf in served.items()},
-        silent=(),
-        others=(),
-        certificates=KNOWN,
-        now=now,
-    )
+    paths = {address: (leaf.sha256,) for address, leaf in served.items()}
+    return lineage_looks.seen(lineage, [LookAt(watch=watch, target="a.test:443", served=paths, at=now)], KNOWN)
 
 
 def judge(lineage: Lineage, now: datetime) -> Judged:
@@ -103,11 +96,19 @@ def test_an_address_that_dns_hides_for_a_while_keeps_it_open() -> None:
     assert not judge(look(hidden, day(77.1), a1=NEW), day(77.1)).lineage.is_open
 
 
-def test_a_rolled_back_certificate_reopens_its_thread_in_silence() -> None:
+def test_a_rolled_back_certificate_reopens_its_thread_and_what_flaps_is_said_twice_at_most() -> None:
     lineage, _ = lived(EMPTY, 75.5)
-    lineage = judge(look(lineage, day(77), a1=NEW, a2=NEW), day(77)).lineage
-    again = judge(look(lineage, day(78), a1=OLD, a2=NEW), day(78))
-    assert again.say is None and again.lineage.is_open and again.lineage.episode == 1
+    said = []
+    for number in range(5):
+        for at, leaf in ((77 + 2 * number / 10, NEW), (77.1 + 2 * number / 10, OLD)):
+            judged = judge(look(lineage, day(at), a1=leaf, a2=NEW), day(at))
+            lineage = judged.lineage
+            said += [judged.say.key] if judged.say is not None else []
+    assert lineage.is_open and lineage.episode == 1
+    closed = f"lineage:1:1:closed:{NEW.sha256[:16]}"
+    assert list(dict.fromkeys(said)) == [
+        closed, "lineage:1:1:again:1", f"{closed}:1", "lineage:1:1:again:2", f"{closed}:2",
+    ]  # fmt: skip
 
 
 def test_the_next_certificate_gets_a_thread_of_its_own() -> None:
@@ -221,38 +222,40 @@ def test_a_renewal_that_comes_with_new_addresses_counts() -> None:
 def wanted(number: int) -> Lineage:
     lineage = look(replace(EMPTY, id=number, names=(f"{number}.test",)), day(5), a1=OLD)
     window = Window(start=day(10), end=day(12))
-    return lineages.suggested(lineage, Suggested(certificate=OLD.sha256, window=window, jumped=True, heard_at=day(5)))
+    return lineage_looks.suggested(
+        lineage, Suggested(certificate=OLD.sha256, window=window, jumped=True, heard_at=day(5))
+    )
 
 
 def test_two_that_a_ca_wants_back_speak_for_themselves_and_three_are_one_message() -> None:
-    assert lineages.joined(None, [wanted(1), wanted(2)], "CA", day(5)) is None
+    assert masses.joined(None, [wanted(1), wanted(2)], "CA", day(5)) is None
     said = judge(wanted(1), day(5)).say
     assert said is not None and said.calls
-    joined = lineages.joined(None, [wanted(1), wanted(2), wanted(3)], "CA", day(5))
+    joined = masses.joined(None, [wanted(1), wanted(2), wanted(3)], "CA", day(5))
     assert joined is not None
     mass, members = joined
     assert len(mass.members) == 3 and mass.deadline == day(12)
     assert [judge(each, day(5)).say for each in members] == [None, None, None]
     # What was told alone before is part of it now.
     alone = judge(wanted(1), day(5)).lineage
-    more = lineages.joined(mass, [alone], "CA", day(6))
+    more = masses.joined(mass, [alone], "CA", day(6))
     assert more is not None and judge(more[1][0], day(6)).lineage.ended == "massed"
 
 
 def test_a_mass_is_over_when_all_are_replaced() -> None:
-    joined = lineages.joined(None, [wanted(1), wanted(2), wanted(3)], "CA", day(5))
+    joined = masses.joined(None, [wanted(1), wanted(2), wanted(3)], "CA", day(5))
     assert joined is not None
     mass = joined[0]
     for number in (1, 2, 3):
         assert mass.is_open
-        mass = lineages.progressed(mass, look(wanted(number), day(61), a1=NEW))
+        mass = masses.progressed(mass, look(wanted(number), day(61), a1=NEW))
     assert not mass.is_open
 
 
 def test_a_wish_that_is_taken_back_closes_its_thread() -> None:
     lineage = judge(wanted(1), day(5)).lineage
     window = Window(start=day(58), end=day(62))
-    calm = lineages.suggested(lineage, Suggested(certificate=OLD.sha256, window=window, heard_at=day(6)))
+    calm = lineage_looks.suggested(lineage, Suggested(certificate=OLD.sha256, window=window, heard_at=day(6)))
     judged = judge(calm, day(6))
     assert judged.lineage.ended == "withdrawn" and judged.say is not None
 
@@ -273,26 +276,16 @@ def test_looks_at_once_come_to_the_same_as_one_after_the_other(made: list[tuple[
         at = day(61) + timedelta(hours=9 * number)
         by_address = {f"{watch}.{each[0]}": each[2:] for each in shown}
         leaves = {address: OLD if state == "old" else NEW for address, state in by_address.items() if state != "silent"}
-        each = lineages.LookAt(
+        each = LookAt(
             watch=watch,
             target="a.test:443",
             served={address: (leaf.sha256,) for address, leaf in leaves.items()},
             silent=tuple(address for address, state in by_address.items() if state == "silent") if shown else None,
-            others=frozenset(),
             at=at,
         )
         looks.append(each)
-        one_by_one = lineages.seen(
-            one_by_one,
-            watch=watch,
-            target=each.target,
-            served=each.served,
-            silent=[place.address for place in one_by_one.places] if each.silent is None else each.silent,
-            others=(),
-            certificates=KNOWN,
-            now=at,
-        )
-    at_once = lineages.seen_at_once(EMPTY, looks, KNOWN)
+        one_by_one = lineage_looks.seen(one_by_one, [each], KNOWN)
+    at_once = lineage_looks.seen(EMPTY, looks, KNOWN)
     assert at_once.places == one_by_one.places
     assert at_once.left == one_by_one.left
     assert at_once.looked_at == one_by_one.looked_at

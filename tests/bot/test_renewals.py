@@ -173,7 +173,7 @@ async def test_what_is_no_longer_watched_is_no_longer_warned_of(room: Room) -> N
     await room.watchlist.remove(watch)
     await room.renewals(None).round()
     assert await room.book.open_ones("T1") == []
-    assert (await room.said())[0][1] == "a.test: no longer served"
+    assert (await room.said())[0][1] == "a.test: no longer watched here"
     assert len(await room.said()) == 1
 
 
