@@ -107,15 +107,7 @@ def build_app(
     app.action(explain.CHECK)(actions.pressed(gate))
     app.action(listing.OLDER)(actions.pressed(gate))
     app.action(listing.NEWER)(actions.pressed(gate))
-    app.action(room.COMMAND_TAKEN)(actions.pressed(gate))
-    app.action(room.SEVERITY)(actions.pressed(gate))
-    app.action(room.WATCH)(actions.pressed(gate))
-    app.action(room.UNWATCH)(actions.pressed(gate))
-    app.action(room.RESOLVE)(actions.pressed(gate))
-    app.action(room.REOPEN)(actions.pressed(gate))
-    app.action(room.POSTMORTEM)(actions.pressed(gate))
-    app.action(room.MORE)(actions.pressed(gate))
-    app.shortcut(room.ADD_TO_TIMELINE)(incident.shortcut(gate))
+    _in_the_room(app, gate)
     app.action(report.TRIAGE)(actions.pressed(gate))
     app.action(questions.PRESSED)(actions.pressed(gate))
     app.action(questions.HOST)(modals.pressed(gate, triage.opened))
@@ -139,6 +131,19 @@ def build_app(
     app.action(identities.ADD)(modals.pressed(gate, views.opened(desks.identities)))
     app.view(identities.FORM)(views.submitted(gate, desks.identities))
     return _warning_of_certificates(app, gate)
+
+
+def _in_the_room(app: AsyncApp, gate: Gate) -> None:
+    """The buttons of an incident's root, and *Add to timeline*."""
+    app.action(room.COMMAND_TAKEN)(actions.pressed(gate))
+    app.action(room.SEVERITY)(actions.pressed(gate))
+    app.action(room.WATCH)(actions.pressed(gate))
+    app.action(room.UNWATCH)(actions.pressed(gate))
+    app.action(room.RESOLVE)(actions.pressed(gate))
+    app.action(room.REOPEN)(actions.pressed(gate))
+    app.action(room.POSTMORTEM)(actions.pressed(gate))
+    app.action(room.MORE)(actions.pressed(gate))
+    app.shortcut(room.ADD_TO_TIMELINE)(incident.shortcut(gate))
 
 
 def _told_of_workspaces(app: AsyncApp, departures: workspace.Departures, places: Places) -> None:

@@ -273,13 +273,29 @@ class Casebook(FullText):
 
     async def last_good(self, check: PastCheck, *, seen_in: Sequence[str]) -> PastCheck | None:
         """The newest check of the same endpoint before *check* that was not broken, in channels *seen_in*."""
+        return await self._before(check, seen_in, "status != 'broken'")
+
+    async def last_flawless(self, check: PastCheck, *, seen_in: Sequence[str]) -> PastCheck | None:
+        """The newest before it that found no cause at all."""
+        return await self._before(check, seen_in, "cause is null")
+
+    async def check_before(self, check: PastCheck, *, seen_in: Sequence[str]) -> PastCheck | None:
+        """The newest before it, whatever it found."""
+        return await self._before(check, seen_in, "true")
+
+    async def _before(self, check: PastCheck, seen_in: Sequence[str], condition: str) -> PastCheck | None:
+        """The newest check of the same endpoint (host, port, server name, STARTTLS) before *check*."""
+        target = check.report.target
+        sql = (
+            "select * from checks where target = ? and server_name is ? and starttls is ? and team = ? and id < ?"  # noqa: S608 - ours
+            f" and channel in (select value from json_each(?)) and {condition} order by id desc limit 1"
+        )
         rows = await self._run(
             self._rows,
-            "select * from checks where target = ? and server_name is ? and starttls is ? and team = ? and id < ?"
-            " and status != 'broken' and channel in (select value from json_each(?)) order by id desc limit 1",
-            str(check.report.target),
-            check.report.target.server_name,
-            check.report.target.starttls,
+            sql,
+            str(target),
+            target.server_name,
+            target.starttls,
             check.team,
             check.id,
             json.dumps(list(seen_in)),

@@ -230,21 +230,6 @@ class History(Casebook):
         is_of_there = found is not None and (found.team, found.channel) == (intake.team, intake.channel)
         return found if is_of_there else None
 
-    async def check_before(self, check: PastCheck, *, seen_in: Sequence[str]) -> PastCheck | None:
-        """The check of the same endpoint (host, port, server name, STARTTLS) before *check*, in channels *seen_in*."""
-        rows = await self._run(
-            self._rows,
-            "select * from checks where target = ? and server_name is ? and starttls is ? and team = ? and id < ?"
-            " and channel in (select value from json_each(?)) order by id desc limit 1",
-            str(check.report.target),
-            check.report.target.server_name,
-            check.report.target.starttls,
-            check.team,
-            check.id,
-            json.dumps(list(seen_in)),
-        )
-        return past_check_of(rows[0]) if rows else None
-
     async def newest_of(self, headline: str) -> int | None:
         """The number of the newest check that the message *headline* shows."""
         rows = await self._run(self._rows, "select max(id) as id from checks where headline = ?", headline)

@@ -322,7 +322,7 @@ class Triaging:
         return Known(
             now=now(),
             check=check,
-            last_good=await self._walks.last_good(check, seen_in=await self._quotable(intake)),
+            last_good=await self._history.last_flawless(check, seen_in=await self._quotable(intake)),
             elsewhere=await self._walks.failing_elsewhere(
                 team=walk.team, channel=walk.channel, target=str(check.report.target), since=now() - _ELSEWHERE
             ),

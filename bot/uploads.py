@@ -50,20 +50,19 @@ async def taken(client: AsyncWebClient, filename: str, content: bytes, *, alt: s
 async def is_shared(client: AsyncWebClient, upload: str, *, since: float) -> bool | None:
     """Does a message show the file? Slack may take a while from *since* (Unix seconds) on. None: we may not look."""
     is_late = time.time() - since > sum(_LOOKS_S)
-    async for file in _looks(client, upload, once=is_late):
-        if file is None:
-            return None
-        if file.get("shares"):
-            return True
-    return False
+    return await _says(client, upload, "shares", once=is_late)
 
 
 async def is_typed(client: AsyncWebClient, upload: str, *, once: bool = False) -> bool | None:
     """Has Slack looked into the file? Only then do blocks take it as a picture. None: we may not look."""
+    return await _says(client, upload, "mimetype", once=once)
+
+
+async def _says(client: AsyncWebClient, upload: str, what: str, *, once: bool) -> bool | None:
     async for file in _looks(client, upload, once=once):
         if file is None:
             return None
-        if file.get("mimetype"):
+        if file.get(what):
             return True
     return False
 

@@ -15,7 +15,6 @@ from bot.history import Book
 from bot.model import Note, PastCheck
 from bot.rows import moment, past_check_of, stamp
 from bot.triage import Answer, Clue, Sibling, Walkthrough
-from probes.model import Target
 
 KEPT = timedelta(days=90)  # as long as the messages that show them
 _FORGOTTEN_AT_ONCE = 200
@@ -122,20 +121,6 @@ class Walkthroughs(Book):
             channel,
             channel,
             thread_ts,
-        )
-
-    async def last_good(self, check: PastCheck, *, seen_in: Sequence[str]) -> PastCheck | None:
-        """The newest healthy check of the same endpoint before *check*, in channels *seen_in*."""
-        target: Target = check.report.target
-        return await self._newest(
-            "target = ? and server_name is ? and starttls is ? and team = ? and id < ? and cause is null"
-            " and channel in (select value from json_each(?))",
-            str(target),
-            target.server_name,
-            target.starttls,
-            check.team,
-            check.id,
-            json.dumps(list(seen_in)),
         )
 
     async def _newest(self, condition: str, *values: Any) -> PastCheck | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from probes.repairs.kinds import by_code
+
 _RELOAD = "# then: envoy --mode validate -c envoy.yaml, and restart; files named by an SDS path_config_source reload themselves"
 
 _SOCKET = """
@@ -220,48 +222,23 @@ _RESUME = f"""{_SOCKET}\
 {_RELOAD}
 """
 
-LINES: dict[str, str] = {
-    "reach.not-tls": _DEPLOY,
-    "reach.refused": _DEPLOY,
-    "reach.large-hello": _LARGE_HELLO,
-    "sni.default-certificate": _NAMED,
-    "sni.name-mismatch": _NAMED,
-    "sni.unrecognized": _NAMED,
-    "sni.required": _NAMELESS,
-    "chain.incomplete": _DEPLOY,
-    "chain.untrusted": _DEPLOY,
-    "chain.self-signed": _DEPLOY,
-    "chain.expired-intermediate": _DEPLOY,
-    "chain.cross-sign": _DEPLOY,
-    "chain.wrong-intermediate": _DEPLOY,
-    "chain.misordered": _DEPLOY,
-    "chain.weak": _DEPLOY,
-    "chain.wrong-usage": _DEPLOY,
-    "negotiation.protocol-version": _VERSIONS,
-    "negotiation.legacy-only": _VERSIONS,
-    "negotiation.modern-only": _VERSIONS,
-    "negotiation.cipher": _SUITES,
-    "negotiation.weak-offered": _SUITES,
-    "negotiation.group": _GROUPS,
-    "negotiation.signature": _KEYS,
-    "negotiation.alpn": _ALPN,
-    "validity.expired": _DEPLOY,
-    "validity.not-yet-valid": _DEPLOY,
-    "validity.expiring": _DEPLOY,
-    "mtls.certificate-required": _CLIENTS,
-    "mtls.unknown-ca": _CLIENTS,
-    "mtls.certificate-rejected": _CLIENT_CHECKS,
-    "revocation.ocsp-slow": _STAPLE,
-    "revocation.ocsp-unreachable": _STAPLE,
-    "revocation.staple-missing": _STAPLE,
-    "revocation.staple-invalid": _STAPLE,
-    "balancer.certificate-differs": _DEPLOY,
-    "balancer.address-down": _POOL,
-    "balancer.configuration-differs": _SUITES,
-    "balancer.intermittent": _POOL,
-    "balancer.origin-differs": _ORIGIN,
-    "resumption.tickets-not-shared": _TICKETS,
-    "resumption.broken": _TICKETS,
-    "resumption.coalescing": _MISDIRECTED,
-    "resumption.unsupported": _RESUME,
-}
+LINES = by_code(
+    plain=_DEPLOY,
+    large_hello=_LARGE_HELLO,
+    named=_NAMED,
+    nameless=_NAMELESS,
+    deploy=_DEPLOY,
+    versions=_VERSIONS,
+    suites=_SUITES,
+    groups=_GROUPS,
+    keys=_KEYS,
+    alpn=_ALPN,
+    clients=_CLIENTS,
+    client_checks=_CLIENT_CHECKS,
+    staple=_STAPLE,
+    pool=_POOL,
+    origin=_ORIGIN,
+    tickets=_TICKETS,
+    misdirected=_MISDIRECTED,
+    resume=_RESUME,
+)

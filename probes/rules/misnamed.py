@@ -6,41 +6,24 @@ from collections.abc import Iterator
 
 from probes.facts import Facts
 from probes.look import Chain, Look, leaf_of
-from probes.model import Finding, shown
+from probes.model import shown
 from probes.pki.names import explain
-from probes.rules.phrase import addresses, listed, names, where, x509
+from probes.rules.obstructed import Obstructed
+from probes.rules.phrase import listed, names, x509
 from probes.values import value
 
 
 @value
-class Misnamed:
+class Misnamed(Obstructed):
     """The addresses that serve a leaf for other names, for one reason; `names` are those of the first."""
-
-    code: str
-    looks: tuple[Look, ...]
-    fails_for: tuple[str, ...]
-    evidence: tuple[str, ...]
-
-    @property
-    def place(self) -> str:
-        return where(self.looks)
 
     @property
     def names(self) -> str:
         return names(self.looks[0])
 
-    def finding(self, *, explanation: str, fix: str) -> Finding:
-        return Finding(
-            code=self.code,
-            severity="critical",
-            explanation=explanation,
-            evidence=self.evidence,
-            addresses=addresses(self.looks),
-            fails_for=self.fails_for,
-            fix=fix,
-            next_command=x509(self.looks[0], "-subject", "-ext", "subjectAltName"),
-            stops_all=True,
-        )
+    @property
+    def next_command(self) -> str:
+        return x509(self.looks[0], "-subject", "-ext", "subjectAltName")
 
 
 def misnamed(facts: Facts, code: str) -> Iterator[Misnamed]:

@@ -14,6 +14,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         yield found.finding(
             explanation=f"{found.place} does not know {facts.reference}: it serves its default certificate, for {found.names}.",
             fix="Add the name to the server block or listener that holds its certificate (nginx `server_name`, HAProxy `crt-list`, Apache `ServerName`), reload, and check that the balancer passes the name on.",
+            next_command=found.next_command,
         )
 
 

@@ -17,6 +17,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         yield found.finding(
             explanation=f"The certificate that {found.place} serves for {facts.reference} does not cover that name: it is for {found.names}.",
             fix=_FIX_ADDRESS if facts.evidence.target.server_name is None else _FIX,
+            next_command=found.next_command,
         )
 
 

@@ -6,39 +6,22 @@ from collections.abc import Iterator
 
 from probes.facts import Facts
 from probes.look import Look, leaf_of
-from probes.model import Finding
 from probes.pki.certificate import Certificate
-from probes.rules.phrase import addresses, date, issuer, subject, where, x509
+from probes.rules.obstructed import Obstructed
+from probes.rules.phrase import date, issuer, subject, x509
 from probes.rules.renewal import renewal_lines
 from probes.values import value
 
 
 @value
-class Untimely:
+class Untimely(Obstructed):
     """The addresses that serve a leaf out of its time in one way, and the first such leaf."""
 
-    code: str
-    looks: tuple[Look, ...]
     leaf: Certificate
-    fails_for: tuple[str, ...]
-    evidence: tuple[str, ...]
 
     @property
-    def place(self) -> str:
-        return where(self.looks)
-
-    def finding(self, *, explanation: str, fix: str) -> Finding:
-        return Finding(
-            code=self.code,
-            severity="critical",
-            explanation=explanation,
-            evidence=self.evidence,
-            addresses=addresses(self.looks),
-            fails_for=self.fails_for,
-            fix=fix,
-            next_command=x509(self.looks[0], "-subject", "-dates"),
-            stops_all=True,
-        )
+    def next_command(self) -> str:
+        return x509(self.looks[0], "-subject", "-dates")
 
 
 def untimely(facts: Facts, code: str) -> Iterator[Untimely]:

@@ -16,6 +16,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         yield found.finding(
             explanation=f"The certificate of {found.place} expired {duration(facts.now - ended)} ago, on {date(ended)}.",
             fix="Renew and deploy it: then reload the server, since a renewed file that nobody reloaded looks exactly like this. If the renewal failed, its log (certbot, acme client) says why.",
+            next_command=found.next_command,
         )
 
 
