@@ -32,9 +32,10 @@ from bot.listeners.gate import Desks, Gate
 from bot.manifest import COMMAND
 from bot.people import People
 from bot.places import Places
-from bot.render import ct, expiry, explain, figures, help, identities, listing, repair, report
+from bot.render import ct_issuance, expiry, explain, figures, help, identities, listing, repair, report
 from bot.render import digest as digest_words
 from bot.render import forms as check_form
+from bot.render import imports as import_words
 from bot.render import incident as room
 from bot.render import triage as questions
 from bot.render import watch as watch_words
@@ -121,9 +122,8 @@ def build_app(
     app.action(help.HELP)(forms.asked_for_help(gate))
     app.shortcut(check_form.CHECK_SHORTCUT)(forms.used(gate, desks.identities))
     app.view(check_form.CHECK_FILLED)(forms.submitted(gate, desks.identities))
-    app.action(watch_words.WATCH_PAGE)(actions.pressed(gate))
-    app.action(watch_words.WATCH_IMPORT)(actions.pressed(gate))
-    app.action(watch_words.WATCH_IMPORT_ALL)(actions.pressed(gate))
+    for action in (watch_words.WATCH_PAGE, import_words.WATCH_IMPORT, import_words.WATCH_IMPORT_ALL):
+        app.action(action)(actions.pressed(gate))
     app.action(watch_words.WATCH_ADD)(modals.pressed(gate, watch.opened(desks.watches)))
     app.view(watch_words.WATCH_FORM)(watch.submitted(gate))
     app.action(digest_words.OPEN)(modals.pressed(gate, digest.opened(desks.digests)))
@@ -164,6 +164,6 @@ def _warning_of_certificates(app: AsyncApp, gate: Gate) -> AsyncApp:
     """The buttons of the threads about renewals and issuances."""
     app.action(expiry.ACKNOWLEDGE)(actions.pressed(gate))
     app.action(expiry.SNOOZE)(actions.pressed(gate))
-    app.action(ct.EXPECTED)(actions.pressed(gate))
-    app.action(ct.INVESTIGATE)(actions.pressed(gate))
+    app.action(ct_issuance.EXPECTED)(actions.pressed(gate))
+    app.action(ct_issuance.INVESTIGATE)(actions.pressed(gate))
     return app

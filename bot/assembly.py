@@ -195,6 +195,7 @@ def _working(base: _Base, certificates: _Certificates, outside: Outside, supervi
         cases=cases,
         messages=Messages(base.clients),
         quotable=quotable,
+        appeared=certificates.desk.appeared,
         on_vigil=vigils.begun,
     )
     watching = Watching(
@@ -228,7 +229,8 @@ def _working(base: _Base, certificates: _Certificates, outside: Outside, supervi
     )
     triage = Triaging(history=history, answers=answers, checking=checking, checker=outside.checker, quotable=quotable)
     steps = Steps(history=history, clients=base.clients, checking=checking)
-    below = Below(history=history, answers=answers, quotable=quotable)
+    appeared = certificates.desk.appeared
+    below = Below(history=history, answers=answers, quotable=quotable, appeared=appeared)
     known = Known(answers=answers, identities=identities)
     home = Home(
         history=history,
@@ -238,6 +240,7 @@ def _working(base: _Base, certificates: _Certificates, outside: Outside, supervi
         places=base.places,
         link=cases.link,
         is_member=base.admins.people.is_member,
+        ct=certificates.desk.at_home,
     )
     digests, renewals, ct = certificates.digests, certificates.renewals, certificates.desk
     work = Work(

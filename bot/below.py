@@ -6,6 +6,7 @@ import json
 
 from bot import check_notes
 from bot.answers import Answers
+from bot.cases import Appeared
 from bot.history import History
 from bot.model import Act, Content, Intake, Note, PastCheck
 from bot.quotable import Quotable
@@ -16,10 +17,11 @@ from probes.codec import to_json
 class Below:
     """Answers below the verdicts of all channels."""
 
-    def __init__(self, *, history: History, answers: Answers, quotable: Quotable) -> None:
+    def __init__(self, *, history: History, answers: Answers, quotable: Quotable, appeared: Appeared) -> None:
         self._history = history
         self._answers = answers
         self._quotable = quotable
+        self._appeared = appeared
 
     def acts(self) -> dict[str, Act]:
         """What each of these buttons does."""
@@ -75,7 +77,8 @@ class Below:
         seen_in = await self._quotable(intake)
         good = await self._history.last_good(check, seen_in=seen_in) if check.report.status == "broken" else None
         old = good or await self._history.check_before(check, seen_in=seen_in)
-        content = changes.first_look(check) if old is None else changes.changed(old, check)
+        appeared = await self._appeared(check, seen_in, old, None)
+        content = changes.first_look(check, appeared) if old is None else changes.changed(old, check, appeared)
         if old is None or await self._history.is_noted(check_notes.below_key(check, "changed")):
             await self._answers.private(intake, content)
         else:

@@ -12,13 +12,16 @@ from bot import incidents
 from bot.casebook import KEEP, Watching
 from bot.history import History
 from bot.messages import permalink
-from bot.model import Content, Entry, Incident, Note
+from bot.model import Content, Entry, Incident, Note, PastCheck
 from bot.notify import Outbox
 from bot.render import incident as render
 
 ALIKE = 4  # earlier incidents that are told of
 AddressOf: TypeAlias = Callable[[str], Awaitable[str]]  # of a workspace; empty when nobody knows
 HeadlineOf: TypeAlias = Callable[[Incident], Awaitable[Content | None]]  # of an incident that no check opened
+# Certificates that CT logs took, in mrkdwn: for the host of a check, as those channels know them, since the earlier
+# check and shortly before the incident began (None: before the check).
+Appeared: TypeAlias = Callable[[PastCheck, Sequence[str], PastCheck | None, datetime | None], Awaitable[Sequence[str]]]
 
 
 class Cases:

@@ -10,7 +10,8 @@ from bot.answers import reply
 from bot.ct_cases import Cases, case_of, guard_of, note_of
 from bot.issuances import Case, Guard, Remember, folded
 from bot.model import Content, Entry, Incident, Intake
-from bot.render import ct as words
+from bot.render import ct_advice as words
+from bot.render.ct_issuance import INVESTIGATE, investigated, pressed, subject
 
 
 class Answers(Cases):
@@ -21,7 +22,7 @@ class Answers(Cases):
         await self._memory._write(self._answer, intake, now, refusal)
 
     def _answer(self, intake: Intake, now: datetime, refusal: Content | None) -> None:
-        number, what = words.pressed(intake.text)
+        number, what = pressed(intake.text)
         rows = self._memory._rows("select * from ct_cases where id = ?", number)
         case = case_of(rows[0]) if rows else None
         if case is None or (case.team, case.channel) != (intake.team, intake.channel):
@@ -34,7 +35,7 @@ class Answers(Cases):
             self._refuse(
                 intake, case.state, words.answered_already(case, self._incident(case), intake.user), target, now
             )
-        elif intake.action == words.INVESTIGATE or what == "investigate":
+        elif intake.action == INVESTIGATE or what == "investigate":
             self._investigate(intake, case, now)
         elif what in issuances.REMEMBER:
             self._approve(intake, case, what, now)
@@ -53,9 +54,8 @@ class Answers(Cases):
                 (case.team, case.channel, domain, what, value, intake.user, now.timestamp()),
             )
         after = self._settled(case, intake.user, what, now)
-        notes = self._said(after)
         others = self._settle_others(after, intake.user, what, now) if what != "certificate" else []
-        notes += [note for other in others for note in self._said(other)]
+        notes = self._said_of([after, *others])
         line = words.approved(intake.user, issued, what, case.domains, len(others))
         notes.append(replace(note_of(case, f"{case.root}:act:{intake.id}", line), parent=case.root))
         self._memory._audited(intake.id, f"done: {what}", case.domains[0])
@@ -71,14 +71,14 @@ class Answers(Cases):
     def _settle_others(self, case: Case, user: str, what: str, now: datetime) -> list[Case]:
         """Open ones that the answer holds for as well."""
         settled = []
+        watched = {guard.domain: guard for guard in self._guards(case)}
+        known = {domain: self._known(case.team, case.channel, domain) for domain in watched}
         sql = "select * from ct_cases where team = ? and channel = ? and state = 'open' and id != ?"
         for row in self._memory._rows(sql, case.team, case.channel, case.id):
             other = case_of(row)
             issued = self._known_issuance(other.tbs)
-            guards = [each for each in self._guards(other) if each.domain in other.domains]
-            known = {each.domain: self._known(case.team, case.channel, each.domain) for each in guards}
-            caa = self._shown(other).caa
-            is_left = issuances.is_forbidden(caa) and what == "ca"
+            guards = [watched[domain] for domain in other.domains if domain in watched]
+            is_left = what == "ca" and issuances.is_forbidden(self._shown(other).caa)
             if guards and not is_left and issuances.judged(issued, guards, known).is_expected:
                 settled.append(self._settled(other, user, what, now))
         return settled
@@ -97,7 +97,7 @@ class Answers(Cases):
                 id=0,
                 team=case.team,
                 channel=case.channel,
-                target=words.subject(issued, case.domains),
+                target=subject(issued, case.domains),
                 endpoint=f"ct {case.tbs[:24]}",
                 host=case.domains[0],
                 issuer=issued.issuer,
@@ -145,6 +145,6 @@ class Answers(Cases):
 
         def found() -> Content | None:
             rows = self._memory._rows("select * from ct_cases where incident = ?", incident.id)
-            return words.investigated(self._shown(case_of(rows[0])), incident) if rows else None
+            return investigated(self._shown(case_of(rows[0])), incident) if rows else None
 
         return await self._memory._run(found)

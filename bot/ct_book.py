@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final
 from bot.ct_cases import case_of, guard_of, text_of
 from bot.ct_inquiries import Inquiries
 from bot.ct_logs import seconds_of
-from bot.issuances import Guard, Issued, Name, folded
+from bot.issuances import Case, Guard, Issued, Name, folded
 from bot.model import Note
-from bot.render import ct as words
+from bot.render import ct_evidence
+from bot.render.ct_issuance import not_understood
 
 if TYPE_CHECKING:
     from probes.ct.position import Event, Position
@@ -38,17 +39,18 @@ class CtBook(Inquiries):
 
     # ── what is watched ─────────────────────────────────────────────────────────
 
-    async def watch(self, guard: Guard) -> tuple[Guard, bool] | None:
-        """Watch the domain, or otherwise than before; with whether it was watched. None: too many are."""
+    async def watch(self, guard: Guard) -> tuple[bool, Guard | None]:
+        """Watch the domain, or otherwise than before. Back with whether it is watched (not where too many are), and
+        how it was until now."""
         return await self._memory._write(self._watch, guard)
 
-    def _watch(self, guard: Guard) -> tuple[Guard, bool] | None:
+    def _watch(self, guard: Guard) -> tuple[bool, Guard | None]:
         where = (guard.team, guard.channel, guard.domain)
-        old = self._memory._rows("select id from ct_guards where team = ? and channel = ? and domain = ?", *where)
+        old = self._memory._rows("select * from ct_guards where team = ? and channel = ? and domain = ?", *where)
         if not old:
             count = self._memory._rows("select count(*) as n from ct_guards where team = ?", guard.team)
             if count[0]["n"] >= MOST_GUARDS:
-                return None
+                return False, None
         self._memory._db.execute(
             "insert into ct_guards (team, channel, domain, expected_cas, lookalikes, added_by, added_at)"
             " values (?, ?, ?, ?, ?, ?, ?) on conflict (team, channel, domain) do update set"
@@ -56,7 +58,7 @@ class CtBook(Inquiries):
             (*where, json.dumps(guard.expected_cas, ensure_ascii=False), int(guard.lookalikes), guard.added_by,
              guard.added_at.timestamp()),
         )  # fmt: skip
-        return guard, bool(old)
+        return True, guard_of(old[0]) if old else None
 
     async def remove(self, team: str, channel: str, domain: str) -> bool:
         """Watch it no longer in this channel, and forget what was approved there. False: it was not watched."""
@@ -106,8 +108,12 @@ class CtBook(Inquiries):
 
     def _commit(self, position: Position, found: Sequence[Found], events: Sequence[Event], now: datetime) -> int:
         notes: list[Note] = []
+        touched: list[Case] = []
         for each in found:
-            notes += self._take(each, now)
+            cases, odd = self._take(each, now)
+            touched += cases
+            notes += odd
+        notes += self._said_of(touched)
         for event in events:
             notes += self._tell_event(event, now)
         promised = position.promised.size if position.promised else 0
@@ -120,28 +126,28 @@ class CtBook(Inquiries):
         self._memory._note(notes)
         return len(notes)
 
-    def _take(self, found: Found, now: datetime) -> list[Note]:
-        """One entry: new, or one more of an issuance that is known. What goes wrong with a strange certificate must
-        neither stop its log nor go unsaid."""
+    def _take(self, found: Found, now: datetime) -> tuple[list[Case], list[Note]]:
+        """One entry: new, or one more of an issuance that is known; the cases that it changes. What goes wrong with a
+        strange certificate must neither stop its log nor go unsaid: then the messages that say so."""
         try:
             with self._memory._db.atomic():
-                return self._taken(found, now)
+                return self._taken(found, now), []
         except Exception:
             LOG.exception("ct entry not understood log=%s index=%s", found.log.url, found.issuance.first.index)
             seen = found.issuance.first
             domains = sorted({match.domain for match in found.issuance.matches})
-            return [
+            return [], [
                 Note(
                     key=f"ct:odd:{seen.log_id}:{seen.index}:{team}:{channel}",
                     kind="message",
                     team=team,
                     channel=channel,
-                    content=words.not_understood(guards[0].domain, found.log.description, seen.index),
+                    content=not_understood(guards[0].domain, found.log.description, seen.index),
                 )
                 for (team, channel), guards in self._watchers(domains).items()
             ]
 
-    def _taken(self, found: Found, now: datetime) -> list[Note]:
+    def _taken(self, found: Found, now: datetime) -> list[Case]:
         issuance, seen = found.issuance, found.issuance.first
         self._keep_lookalikes(found, now)
         if not issuance.matches:
@@ -154,7 +160,9 @@ class CtBook(Inquiries):
             (issued.tbs, text_of(issued), folded(issued.ca), issued.spki, seconds_of(issued.not_after),
              issued.logged_at.timestamp(), now.timestamp()),
         ).rowcount == 1  # fmt: skip
-        evidence = json.dumps(words.evidence(found, now), ensure_ascii=False) if found.bundle is not None else None
+        evidence = (
+            json.dumps(ct_evidence.evidence(found, now), ensure_ascii=False) if found.bundle is not None else None
+        )
         execute(
             "insert into ct_entries (tbs, log_id, idx, log, at, is_precert, is_verified, evidence)"
             " values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (tbs, log_id, idx) do update set"
@@ -167,15 +175,12 @@ class CtBook(Inquiries):
                 execute("insert or ignore into ct_names (name, tbs) values (?, ?)", (name.lower(), issued.tbs))
         else:
             issued = self._known_issuance(issued.tbs)
-        notes = []
         known = {(row["team"], row["channel"]) for row in self._cases_of(issued.tbs)}
         domains = sorted({match.domain for match in issuance.matches})
         for place, guards in self._watchers(domains).items():
             if place not in known:
                 self._open_case(issued, place, guards, now)
-        for row in self._cases_of(issued.tbs):
-            notes += self._said(case_of(row))
-        return notes
+        return [case_of(row) for row in self._cases_of(issued.tbs)]
 
     def _keep_lookalikes(self, found: Found, now: datetime) -> None:
         for each in found.lookalikes:

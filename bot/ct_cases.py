@@ -18,7 +18,9 @@ from bot.expiry import authority
 from bot.issuances import Case, Guard, Issued, Known, Place, Served, Shown, folded
 from bot.model import Content, Incident, Note
 from bot.plain import plain, typed
-from bot.render import ct as words
+from bot.render import ct_evidence
+from bot.render import ct_issuance as words
+from bot.render.ct_advice import ca_domains
 from bot.rows import incident_of
 from probes.caa import Finding
 
@@ -54,7 +56,7 @@ class Cases:
     def _open_case(self, issued: Issued, place: tuple[str, str], guards: Sequence[Guard], now: datetime) -> None:
         team, channel = place
         known = {guard.domain: self._known(team, channel, guard.domain) for guard in guards}
-        verdict = issuances.judged(issued, guards, known, words.ca_domains(issued.issuer))
+        verdict = issuances.judged(issued, guards, known, ca_domains(issued.issuer))
         ca = folded(issued.ca)
         self._memory._db.execute(
             "insert into ct_cases (team, channel, tbs, domains, state, because, at, ca_before, key_before, told_in)"
@@ -122,6 +124,12 @@ class Cases:
 
     # ── what is said of an issuance ─────────────────────────────────────────────
 
+    def _said_of(self, cases: Sequence[Case]) -> list[Note]:
+        """The messages of many, each once: what they share is made when all of them are known."""
+        alone = {case.id: case for case in cases if not case.told_in}
+        shared = {case.told_in: case for case in cases if case.told_in}
+        return [note for case in (*alone.values(), *shared.values()) for note in self._said(case)]
+
     def _said(self, case: Case) -> list[Note]:
         """The message of a case as it is now, and its evidence; nothing for what was expected all along."""
         if case.state == "expected":
@@ -137,10 +145,12 @@ class Cases:
         if evidence:
             notes.append(
                 replace(
-                    note_of(case, f"{case.root}:evidence", words.evidence_said(evidence[0]["log"], evidence[0]["idx"])),
+                    note_of(
+                        case, f"{case.root}:evidence", ct_evidence.evidence_said(evidence[0]["log"], evidence[0]["idx"])
+                    ),
                     kind="file",
                     parent=case.root,
-                    filename=words.filename(shown.issued, evidence[0]["log"], evidence[0]["idx"]),
+                    filename=ct_evidence.filename(shown.issued, evidence[0]["log"], evidence[0]["idx"]),
                     file_text=json.dumps(json.loads(evidence[0]["evidence"]), indent=2, ensure_ascii=False) + "\n",
                 )
             )
@@ -155,10 +165,18 @@ class Cases:
         return incident_of(rows[0]) if rows else None
 
     def _flood_note(self, case: Case, key: str) -> Note:
-        sql = "select * from ct_cases where team = ? and channel = ? and told_in = ? order by id"
-        cases = [case_of(row) for row in self._memory._rows(sql, case.team, case.channel, key)]
-        shown = [(each, self._known_issuance(each.tbs)) for each in cases[-words.FLOOD_SHOWN :]]
-        return note_of(case, key, words.flood(shown, len(cases), sum(each.state == "open" for each in cases)))
+        sql = "select * from ct_cases where told_in = ? order by id desc limit ?"
+        cases = [case_of(row) for row in self._memory._rows(sql, key, words.FLOOD_SHOWN)][::-1]
+        counted = self._memory._rows(
+            "select json_extract(i.facts, '$.ca') as ca, count(*) as n, sum(c.state = 'open') as waiting,"
+            """ sum(coalesce(i.caa, '') like '%"forbidden"%') as forbidden"""
+            " from ct_cases c join ct_issuances i on i.tbs = c.tbs where c.told_in = ? group by i.ca order by n desc",
+            key,
+        )
+        shown = [(each, self._known_issuance(each.tbs)) for each in cases]
+        by_ca = {str(row["ca"]): int(row["n"]) for row in counted}
+        waiting, forbidden = (sum(row[name] for row in counted) for name in ("waiting", "forbidden"))
+        return note_of(case, key, words.flood(shown, by_ca, waiting=waiting, forbidden=forbidden))
 
     def _shown(self, case: Case) -> Shown:
         issued = self._known_issuance(case.tbs)
@@ -207,7 +225,6 @@ def note_of(case: Case, key: str, content: Content) -> Note:
 
 def guard_of(row: Row) -> Guard:
     return Guard(
-        id=row["id"],
         team=row["team"],
         channel=row["channel"],
         domain=row["domain"],

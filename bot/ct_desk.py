@@ -13,9 +13,11 @@ from bot.ct_grammar import CtCommand
 from bot.ct_watch import CtWatch
 from bot.history import History
 from bot.issuances import Guard, Issued
-from bot.model import Content, Intake, Note
+from bot.model import Content, Intake, Note, PastCheck
 from bot.notify import Outbox
 from bot.render import ct as render
+from bot.render import ct_advice, ct_logs
+from bot.render.ct_issuance import ACTIONS, EXPECTED
 
 _BEFORE: Final = timedelta(hours=24)
 
@@ -32,7 +34,7 @@ class CtDesk:
 
     def acts(self) -> dict[str, Callable[[Intake], Awaitable[None]]]:
         """What its buttons do."""
-        return dict.fromkeys(render.ACTIONS, self.pressed)
+        return dict.fromkeys(ACTIONS, self.pressed)
 
     async def command(self, intake: Intake, command: CtCommand) -> None:
         """Do what was asked, and say what came of it."""
@@ -44,7 +46,7 @@ class CtDesk:
             await self._done(intake, reply(intake, refusal))
         elif command.act == "remove":
             was_there = await self._book.remove(intake.team, intake.channel, command.domain)
-            self._watch.changed()
+            await self._watch.changed()
             await self._say(intake, render.removed(command.domain, was_there=was_there))
         elif not self._watch.is_on:
             await self._done(intake, reply(intake, render.off()))
@@ -57,7 +59,7 @@ class CtDesk:
         now = _now()
         overview, running = await self._book.overview(intake.team, intake.channel, now), self._watch.running()
         if command.act == "status":
-            return render.status(overview, running, now)
+            return ct_logs.status(overview, running, now)
         return render.listing(await self._book.guards(intake.team, intake.channel), overview, running, now)
 
     async def _begin(self, intake: Intake, command: CtCommand) -> None:
@@ -70,31 +72,48 @@ class CtDesk:
             added_by=intake.user,
             added_at=intake.received_at,
         )
-        watched = await self._book.watch(guard)
-        if watched is None:
+        is_watched, before = await self._book.watch(guard)
+        if not is_watched:
             await self._done(intake, reply(intake, render.full(MOST_GUARDS)))
             return
-        self._watch.changed()
+        await self._watch.changed()
         filled = await self._watch.backfill(command.domain) if command.backfill else ""
-        content = render.watching(guard, was_there=watched[1], logs=self._watch.logs, filled=filled)
+        content = render.watching(guard, before=before, logs=self._watch.logs, filled=filled)
         await self._say(intake, content)
+
+    async def at_home(self, team: str, channels: Sequence[str]) -> str:
+        """What an App Home says: what those channels watch, what waits there, and whether it works; empty where it is
+        off."""
+        if not self._watch.is_on:
+            return ""
+        return ct_logs.at_home(await self._book.standing(team, channels), self._watch.running())
 
     async def issued_before(self, team: str, channels: Sequence[str], host: str, at: datetime) -> Sequence[Issued]:
         """Certificates for *host* that were logged within the day before *at*, as those channels know them."""
-        found = await self._book.issued_for(team, channels, host, at - _BEFORE)
-        return [each for each in found if each.logged_at <= at]
+        return await self._book.issued_for(team, channels, host, at - _BEFORE, at)
+
+    async def appeared(
+        self, check: PastCheck, channels: Sequence[str], old: PastCheck | None, opened_at: datetime | None
+    ) -> list[str]:
+        """What *What changed* says, in mrkdwn, of certificates for the host of *check*: those that were logged since
+        the *old* one, and within the day before the incident that began at *opened_at*, or before the check."""
+        host, at = check.report.target.host, opened_at or check.at
+        since = min(at - _BEFORE, old.at) if old is not None else at - _BEFORE
+        issued = await self._book.issued_for(check.team, channels, host, since, check.at)
+        what = "this check" if opened_at is None and check.report.status != "broken" else "the failure"
+        return [ct_advice.appeared(each, host, at, what) for each in issued]
 
     async def pressed(self, intake: Intake) -> None:
         """*Expected* and *Investigate*. To investigate is for everybody: it silences nothing."""
         refusal = None
-        if intake.action == render.EXPECTED and not intake.text.endswith(":investigate"):
+        if intake.action == EXPECTED and not intake.text.endswith(":investigate"):
             refusal = await self._refusal(intake)
         await self._book.answer(intake, _now(), refusal=refusal)
         self._outbox.wake()
 
     async def _refusal(self, intake: Intake) -> Content | None:
         allowed = await self._admins.includes(intake.team, intake.user)
-        return None if allowed else render.not_allowed(is_unknown=allowed is None)
+        return None if allowed else ct_advice.not_allowed(is_unknown=allowed is None)
 
     # ── saying it ───────────────────────────────────────────────────────────────
 

@@ -94,15 +94,17 @@ class _Following:
         self._task: asyncio.Task[None] | None = None
         self._domains, self._similar = begin.domains, begin.similar
         self._known = {bytes.fromhex(each) for each in begin.following}
+        self._changing = asyncio.Lock()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._kept_going(), name="ct following")
 
     async def watch(self, domains: tuple[str, ...], similar: tuple[str, ...]) -> None:
-        if (domains, similar) != (self._domains, self._similar):
-            await self.stop()
-            self._domains, self._similar = domains, similar
-            self.start()
+        async with self._changing:  # never two of them beside each other
+            if (domains, similar) != (self._domains, self._similar):
+                await self.stop()
+                self._domains, self._similar = domains, similar
+                self.start()
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -182,6 +184,8 @@ class _Errands:
 
     async def done(self, kind: str, arguments: tuple[Any, ...]) -> Any:
         match kind:
+            case "watch":
+                return await self._following.watch(*arguments)
             case "caa":
                 return await self._caa(*arguments)
             case "evidence":
@@ -252,12 +256,8 @@ async def _serve(stream: asyncio.StreamReader, write: pipes.Write) -> None:
         kind, number, value = asked
         if kind == "answer":
             parent.answered(number, value)
-        elif kind == "watch":
-            # Beside the reading: what it waits for may be an answer that stands behind this frame.
-            task = asyncio.create_task(following.watch(*value))
-            running.add(task)
-            task.add_done_callback(running.discard)
         else:
+            # Beside the reading: what it waits for may be an answer that stands behind this frame.
             task = asyncio.create_task(run(kind, number, value))
             running.add(task)
             task.add_done_callback(running.discard)

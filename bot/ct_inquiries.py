@@ -32,9 +32,12 @@ class Inquiries(Logs):
 
     # ── what is found out after it is told ──────────────────────────────────────
 
-    async def unexamined(self, most: int = 20) -> list[Issued]:
-        """Issuances whose CAA was not looked up, oldest first."""
-        sql = "select facts from ct_issuances where caa is null order by found_at limit ?"
+    async def unexamined(self, most: int) -> list[Issued]:
+        """Issuances whose CAA was not looked up: first those that have a message of their own, then the oldest."""
+        sql = (
+            "select facts from ct_issuances i where caa is null order by exists (select 1 from ct_cases c where"
+            " c.tbs = i.tbs and c.state != 'expected' and c.told_in = '') desc, found_at limit ?"
+        )
         rows = await self._memory._run(self._memory._rows, sql, most)
         return [typed(Issued, json.loads(row["facts"])) for row in rows]
 
@@ -57,13 +60,14 @@ class Inquiries(Logs):
         notes: list[Note] = []
         for row in self._cases_of(tbs):
             case = case_of(row)
+            is_news = not case.told_in or issuances.is_forbidden(found)
             if case.state == "expected" and issuances.is_forbidden(found) and not self._is_approved(case):
                 because = "CAA forbids its CA to issue for this name"
                 execute("update ct_cases set state = 'open', because = ? where id = ?", (because, case.id))
                 told_in = self._flood(case.team, case.channel, now)
                 execute("update ct_cases set told_in = ? where id = ?", (told_in, case.id))
                 case = replace(case, state="open", because=because, told_in=told_in)
-            notes += self._said(case)
+            notes += self._said(case) if is_news else []
         self._memory._note(notes)
         return len(notes)
 
@@ -139,8 +143,8 @@ class Inquiries(Logs):
         def kept() -> int:
             text = text_of(served)
             sql = "update ct_cases set served = ? where id = ? and served != ?"
-            if not self._memory._db.execute(sql, (text, case.id, text)).rowcount:
-                return 0
+            if not self._memory._db.execute(sql, (text, case.id, text)).rowcount or case.told_in:
+                return 0  # known, or told by a message that does not say so
             rows = self._memory._rows("select * from ct_cases where id = ?", case.id)
             notes = self._said(case_of(rows[0]))
             self._memory._note(notes)
@@ -199,18 +203,21 @@ class Inquiries(Logs):
 
     # ── what other parts ask ────────────────────────────────────────────────────
 
-    async def issued_for(self, team: str, channels: Sequence[str], host: str, since: datetime) -> list[Issued]:
-        """Issuances for *host* since then that those channels know of, newest first: for incidents."""
+    async def issued_for(
+        self, team: str, channels: Sequence[str], host: str, since: datetime, until: datetime
+    ) -> list[Issued]:
+        """Issuances for *host*, logged between, that those channels know of, newest first: for incidents."""
 
         def found() -> list[Issued]:
             parent = host.partition(".")[2]
             rows = self._memory._rows(
                 "select distinct i.facts, i.logged_at from ct_names n join ct_issuances i on i.tbs = n.tbs"
-                " join ct_cases c on c.tbs = i.tbs where n.name in (?1, ?2) and i.logged_at >= ?3 and c.team = ?4"
-                " and c.channel in (select value from json_each(?5)) order by i.logged_at desc limit 5",
+                " join ct_cases c on c.tbs = i.tbs where n.name in (?1, ?2) and i.logged_at between ?3 and ?4"
+                " and c.team = ?5 and c.channel in (select value from json_each(?6)) order by i.logged_at desc limit 5",
                 host.lower(),
                 f"*.{parent.lower()}",
                 since.timestamp(),
+                until.timestamp(),
                 team,
                 json.dumps(list(channels)),
             )
@@ -270,8 +277,11 @@ class Inquiries(Logs):
                 " and g.channel = ? and g.lookalikes and a.at >= ? order by a.at limit 30",
                 team, channel, at,
             )  # fmt: skip
-            logs = rows("select log, kind, text, ended_at from ct_events where at >= ? or (ended_at is null"
-                        " and kind = 'lagging') order by at limit 50", at)  # fmt: skip
+            # An entry that has a watched name in plain letters has a message of its own.
+            logs = rows("select log, kind, text, ended_at from ct_events v where (at >= ? or (ended_at is null"
+                        " and kind = 'lagging')) and not exists (select 1 from ct_entries e where"
+                        " e.log_id = v.log_id and v.fact = 'malformed-entry ' || e.idx) order by at limit 50",
+                        at)  # fmt: skip
             has_any = bool(rows("select 1 from ct_guards where team = ? and channel = ? limit 1", team, channel))
             caa = rows("select tbs, caa from ct_issuances where caa is not null and tbs in (select value from"
                        " json_each(?))", json.dumps([row["tbs"] for row in waiting]))  # fmt: skip

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from bot.ct_answers import Answers
-from bot.ct_cases import case_of, moment_of
+from bot.ct_cases import Row, case_of, moment_of
 from bot.model import Note
-from bot.render import ct as words
+from bot.render import ct_evidence
+from bot.render import ct_logs as words
 
 if TYPE_CHECKING:
     from bot.ct_reader import Listed
@@ -22,6 +24,10 @@ CHANGES_KEPT: Final = 50
 _TOLD_KINDS: Final = frozenset(
     {"split-view", "shrunken", "inconsistent", "bad-signature", "stale-head", "future-head", "gap"}
 )
+_SHARED_KINDS: Final = frozenset({"bad-signature", "stale-head", "future-head", "gap"})
+_SHARED_WITHIN: Final = timedelta(hours=6)
+_RAISED_FOR: Final = timedelta(days=30)
+_UNPROVED_KINDS: Final = frozenset({"stale-head"})  # silence leaves nothing to show
 
 
 class Logs(Answers):
@@ -35,54 +41,52 @@ class Logs(Answers):
         known += " ('malformed-entry', 'split-view', 'shrunken'))"
         if self._memory._rows(known, event.log_id, fact):
             return []
-        text = json.dumps(words.event_evidence(event, now), ensure_ascii=False)
+        text = json.dumps(ct_evidence.event_evidence(event, now), ensure_ascii=False)
         cursor = self._memory._db.execute(
             "insert into ct_events (log_id, log, kind, fact, severity, text, evidence, at)"
             " values (?, ?, ?, ?, ?, ?, ?, ?)",
             (event.log_id, event.log, event.kind, fact, event.severity, event.text, text, now.timestamp()),
         )
         LOG.warning("ct log=%s kind=%s text=%s", event.log, event.kind, event.text)
-        return self._event_notes(int(cursor.lastrowid or 0)) if event.kind in _TOLD_KINDS else []
+        number = int(cursor.lastrowid or 0)
+        # A log that lies has a message of its own. What many may suffer at once (as when our own network fails) is
+        # told by the message of the first of them.
+        told_in = (self._begun(event.kind, now) if event.kind in _SHARED_KINDS else 0) or number
+        self._memory._db.execute("update ct_events set told_in = ? where id = ?", (told_in, number))
+        return self._event_notes(told_in) if event.kind in _TOLD_KINDS else []
+
+    def _begun(self, kind: str, now: datetime) -> int:
+        """The message of another log in the same trouble since not long ago; 0 for none."""
+        sql = "select told_in from ct_events where kind = ? and at > ? and told_in != 0 and ended_at is null limit 1"
+        rows = self._memory._rows(sql, kind, (now - _SHARED_WITHIN).timestamp())
+        return int(rows[0]["told_in"]) if rows else 0
 
     def _over(self, event: Event, now: datetime) -> list[Note]:
         """What was told of the log is over: its message says so."""
         was = str(event.evidence.get("was") or "").partition(" ")[0]
         kind = "inconsistent" if was in {"beyond-final", "final-root"} else was
-        sql = "select id, kind from ct_events where log_id = ? and kind = ? and ended_at is null"
+        sql = "select id, kind, told_in from ct_events where log_id = ? and kind = ? and ended_at is null"
         notes: list[Note] = []
         for row in self._memory._rows(sql, event.log_id, kind):
             self._memory._db.execute("update ct_events set ended_at = ? where id = ?", (now.timestamp(), row["id"]))
             if row["kind"] in _TOLD_KINDS:
-                notes += self._event_notes(row["id"])
+                notes += self._event_notes(row["told_in"])
         return notes
 
-    def _event_notes(self, number: int) -> list[Note]:
+    def _event_notes(self, told_in: int) -> list[Note]:
         """To each channel that watches a domain, with what proves it."""
-        row = self._memory._rows("select * from ct_events where id = ?", number)[0]
-        places = self._memory._rows("select distinct team, channel from ct_guards")
-        at, ended = moment_of(row["at"]), moment_of(row["ended_at"])
-        assert at is not None
-        content = words.log_event(row["kind"], row["severity"], row["log"], row["text"], at, ended)
+        rows = self._memory._rows("select * from ct_events where told_in = ? order by id", told_in)
+        content, is_over = words.log_events(rows), all(row["ended_at"] is not None for row in rows)
         notes = []
-        for place in places:
+        for place in self._memory._rows("select distinct team, channel from ct_guards"):
             if not self._is_open(place["team"], place["channel"]):
                 continue
-            key = f"ct:event:{number}:{place['team']}:{place['channel']}"
-            if ended is not None and not self._memory._rows("select 1 from outbox where key = ?", key):
+            key = f"ct:event:{told_in}:{place['team']}:{place['channel']}"
+            if is_over and not self._memory._rows("select 1 from outbox where key = ?", key):
                 continue  # whoever was not told that it began is not told that it is over
             root = Note(key=key, kind="message", team=place["team"], channel=place["channel"], content=content)
             notes.append(root)
-            notes.append(
-                replace(
-                    root,
-                    key=f"{key}:evidence",
-                    kind="file",
-                    parent=key,
-                    content=words.event_evidence_said(),
-                    filename=words.event_filename(row["kind"], row["log"]),
-                    file_text=json.dumps(json.loads(row["evidence"]), indent=2, ensure_ascii=False) + "\n",
-                )
-            )
+            notes += [_proof(root, row) for row in rows if row["kind"] not in _UNPROVED_KINDS]
         return notes
 
     async def listed(self, listed: Listed, now: datetime) -> list[str]:
@@ -123,6 +127,29 @@ class Logs(Answers):
                 (CHANGES_KEPT,),
             )
 
+    async def standing(self, team: str, channels: Sequence[str]) -> words.Standing:
+        """What those channels watch, and how it stands with the logs: facts that change seldom."""
+
+        def found() -> words.Standing:
+            rows, here = self._memory._rows, json.dumps(list(channels))
+            among = "team = ? and channel in (select value from json_each(?))"
+            domains = rows(f"select count(distinct domain) as n from ct_guards where {among}", team, here)  # noqa: S608
+            waiting = rows(
+                f"select channel, count(*) as n from ct_cases where {among} and state = 'open'"  # noqa: S608
+                " group by channel order by n desc",
+                team, here,
+            )  # fmt: skip
+            raised = rows("select kind, count(distinct log_id) as n from ct_events where ended_at is null and at > ?"
+                          " and kind not in ('malformed-entry', 'finished') group by kind",
+                          (datetime.now(UTC) - _RAISED_FOR).timestamp())  # fmt: skip
+            return words.Standing(
+                domains=domains[0]["n"],
+                waiting={row["channel"]: row["n"] for row in waiting},
+                raised={row["kind"]: row["n"] for row in raised},
+            )
+
+        return await self._memory._run(found)
+
     async def overview(self, team: str, channel: str, now: datetime) -> words.Overview:
         """Everything that `ct list` and `ct status` say that is stored."""
 
@@ -133,17 +160,19 @@ class Logs(Answers):
                 " from ct_positions p left join ct_logs l on l.log_id = p.log_id order by name"
             )
             lists = rows("select * from ct_lists limit 1")
-            raised = rows("select log, kind, severity, text, at from ct_events where ended_at is null and at > ?"
-                          " and kind not in ('malformed-entry', 'finished') order by at desc limit 20",
-                          (now - timedelta(days=30)).timestamp())  # fmt: skip
+            raised = rows("select log_id, log, kind, severity, text from ct_events where ended_at is null and at > ?"
+                          " and kind not in ('malformed-entry', 'finished') order by at desc limit 500",
+                          (now - _RAISED_FOR).timestamp())  # fmt: skip
             counts = rows(
                 "select state, count(*) as n from ct_cases where team = ? and channel = ? and at > ? group by state",
                 team, channel, (now - timedelta(days=7)).timestamp(),
             )  # fmt: skip
             waiting = rows(
-                "select * from ct_cases where team = ? and channel = ? and state = 'open' order by id desc limit 20",
+                "select * from ct_cases where team = ? and channel = ? and state = 'open' order by id desc limit 10",
                 team, channel,
             )  # fmt: skip
+            in_all = rows("select count(*) as n from ct_cases where team = ? and channel = ? and state = 'open'",
+                          team, channel)  # fmt: skip
             return words.Overview(
                 positions=rows(sql),
                 version=lists[0]["version"] if lists else "",
@@ -153,9 +182,22 @@ class Logs(Answers):
                 changes=rows("select at, text from ct_changes order by id desc limit 8"),
                 counts={row["state"]: row["n"] for row in counts},
                 waiting=[(case_of(row), self._known_issuance(row["tbs"])) for row in waiting],
+                waiting_in_all=in_all[0]["n"],
             )
 
         return await self._memory._run(found)
+
+
+def _proof(root: Note, row: Row) -> Note:
+    return replace(
+        root,
+        key=f"{root.key}:evidence" + (f":{row['id']}" if row["id"] != row["told_in"] else ""),
+        kind="file",
+        parent=root.key,
+        content=ct_evidence.event_evidence_said(),
+        filename=ct_evidence.event_filename(row["kind"], row["log"]),
+        file_text=json.dumps(json.loads(row["evidence"]), indent=2, ensure_ascii=False) + "\n",
+    )
 
 
 def _fact(event: Event) -> str:

@@ -117,8 +117,8 @@ class Reader:
             await pipes.ended(process)
 
     async def watch(self, domains: Sequence[str], similar: Sequence[str]) -> None:
-        """From here on these domains."""
-        await self._send(("watch", 0, (tuple(domains), tuple(similar))))
+        """Back when it goes by these domains. Raises Died."""
+        await self._ask("watch", tuple(domains), tuple(similar))
 
     async def caa(self, names: Sequence[str], issuer: str) -> tuple[Finding, ...]:
         """What CAA says of these names for that issuer (RFC 4514 text). Raises Died."""

@@ -16,7 +16,9 @@ from bot.ct_reader import Begin, CtSource, Died, Keeper, Listed, Reader
 from bot.issuances import Case, Issued, Place
 from bot.notify import Outbox
 from bot.render import ct as words
+from bot.render.ct_logs import Running
 from bot.rooms import Rooms
+from probes.caa import Finding
 
 if TYPE_CHECKING:
     from probes.ct.position import Event, Position
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("bot.ct")
 _AGAIN_S: Final = (0.2, 1.0, 5.0, 30.0, 60.0)  # after the reader ended
 KEPT: Final = timedelta(days=400)
+_AT_ONCE: Final = 10  # whose CAA is asked
+_TAKEN_S: Final = 5.0
 _EXAMINED_EVERY_S: Final = 30.0
 _SERVED_EVERY: Final = timedelta(minutes=2)
 _SERVED_FOR: Final = timedelta(days=7)
@@ -50,6 +54,8 @@ class CtWatch:
         self._source = source
         self._clock = clock
         self._changed = asyncio.Event()
+        self._asked = self._taken = 0  # changes of what is watched: how many there were, how many the reader goes by
+        self._took = asyncio.Condition()
         self._found = asyncio.Event()
         self._statuses: dict[str, Status] = {}
         self._trouble = ""
@@ -67,13 +73,26 @@ class CtWatch:
         """How many logs are followed now."""
         return len(self._statuses)
 
-    def running(self) -> words.Running:
+    def running(self) -> Running:
         """How it stands with the reader."""
-        return words.Running(is_up=self.reader.is_up, trouble=self._trouble, statuses=dict(self._statuses))
+        return Running(is_up=self.reader.is_up, trouble=self._trouble, statuses=dict(self._statuses))
 
-    def changed(self) -> None:
-        """Other domains are watched from now on."""
+    async def changed(self) -> None:
+        """Other domains are watched. Back when the reader goes by them, so that nothing logged after is read without
+        them; after some seconds in any case."""
+        self._asked += 1
+        asked = self._asked
         self._changed.set()
+        if self._source is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TAKEN_S), self._took:
+                await self._took.wait_for(lambda: self._taken >= asked)
+
+    async def _goes_by(self, asked: int) -> None:
+        async with self._took:
+            self._taken = asked
+            self._took.notify_all()
 
     async def run(self) -> None:
         """Follow, and find out, until cancelled."""
@@ -90,7 +109,10 @@ class CtWatch:
         attempts = 0
         while True:
             self._changed.clear()
+            asked = self._asked
             domains, similar = await self._book.domains()
+            # A reader that only begins reads nothing without them.
+            await self._goes_by(asked)
             if not domains:
                 self._statuses.clear()
                 self._trouble = ""
@@ -122,11 +144,17 @@ class CtWatch:
                 if reading.done():
                     return
                 self._changed.clear()
+                asked = self._asked
                 domains, similar = await self._book.domains()
                 if not domains:
                     return
-                with suppress(ConnectionError):
+                try:
                     await self.reader.watch(domains, similar)
+                except (ConnectionError, Died):  # it only begins, or it ends
+                    await asyncio.sleep(_AGAIN_S[0])
+                    self._changed.set()
+                else:
+                    await self._goes_by(asked)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
@@ -176,18 +204,23 @@ class CtWatch:
                 await asyncio.wait_for(self._found.wait(), _EXAMINED_EVERY_S if self.reader.is_up else 1.0)
 
     async def _examine(self) -> None:
-        for issued in await self._book.unexamined():
-            names = tuple(
-                dict.fromkeys(each.name.lower() for each in issued.matches if each.how in {"name", "wildcard"})
-            )
-            try:
-                caa = await self.reader.caa(names, issued.issuer) if names else ()
-            except Died:
-                if not self.reader.is_up:
-                    raise
-                caa = None
-            if await self._book.examined(issued.tbs, caa, self._clock()):
-                self._outbox.wake()
+        """What CAA says of those that were found: some at a time, and all that can be known now."""
+        while batch := await self._book.unexamined(_AT_ONCE):
+            found = await asyncio.gather(*map(self._caa, batch))
+            for issued, caa in zip(batch, found, strict=True):
+                if await self._book.examined(issued.tbs, caa, self._clock()):
+                    self._outbox.wake()
+            if None in found:
+                return  # nobody could be asked: later again
+
+    async def _caa(self, issued: Issued) -> Sequence[Finding] | None:
+        names = tuple(dict.fromkeys(each.name.lower() for each in issued.matches if each.how in {"name", "wildcard"}))
+        try:
+            return await self.reader.caa(names, issued.issuer) if names else ()
+        except Died:
+            if not self.reader.is_up:
+                raise
+            return None
 
     async def _prove(self) -> None:
         """Entries whose proof could not be had when they were found."""

@@ -27,15 +27,29 @@ _OLD_INTAKES = (
     "delete from intakes where id in (select id from intakes where finished_at < :text"
     " and id not in (select id from checks) limit :most)"
 )
-_OLD_NOTES = (
-    "delete from outbox where id in (select id from outbox where noted_at < :seconds"
-    " and (sent_revision >= revision or state = 'dead' or parent in (select key from outbox where state = 'dead'))"
-    " and key not in (select headline from checks)"
+# A posted message that is forgotten leaves its place behind: what is said of its matter later is an edit there, and no
+# second message that calls people to what they have dealt with. The place is forgotten after some years.
+_PLACES_KEPT_S = 1_000 * 86_400
+_KEPT_NOTES = (
+    "key not in (select headline from checks)"
     # The thread of a renewal, or of a CA's recall, may be older: it is edited for as long as it is open.
     " and (key not like 'lineage:%' or not exists (select 1 from lineages l where l.is_open"
     "  and (key = 'lineage:' || l.id || ':' || json_extract(l.state, '$.episode'))))"
     " and (key not like 'mass:%' or not exists (select 1 from masses m where m.is_open and key = 'mass:' || m.id))"
-    " limit :most)"
+    # So may that of a certificate which waits for an answer, or is an incident.
+    " and key not in (select 'ct:' || id from ct_cases where state in ('open', 'investigated'))"
+    " and key not in (select told_in from ct_cases where state = 'open')"
+)
+_OLD_NOTES = (
+    "delete from outbox where id in (select id from outbox where noted_at < :seconds and (state = 'dead'"  # noqa: S608
+    " or parent in (select key from outbox where state = 'dead')"
+    f" or (sent_revision >= revision and (kind != 'message' or noted_at < :seconds - {_PLACES_KEPT_S})))"
+    f" and {_KEPT_NOTES} limit :most)"
+)
+_OLD_WORDS = (
+    "update outbox set content = '', pictures = null where id in (select id"  # noqa: S608 - ours
+    " from outbox where noted_at < :seconds"
+    f" and kind = 'message' and content != '' and sent_revision >= revision and {_KEPT_NOTES} limit :most)"
 )
 _OLD_PICTURES = (
     "delete from pictures where rowid in (select i.rowid from pictures i where i.noted_at < :seconds and not exists"
@@ -250,12 +264,13 @@ class History(Casebook):
 
     async def prune(self, before: datetime) -> int:
         """Forget requests, sent messages and audit rows older than *before*; how many. Checks with their reports and
-        headlines stay, so that old buttons work; so does whatever is not sent yet.
+        headlines stay, so that old buttons work; so does whatever is not sent yet. Of a message its words go first,
+        and its place later.
 
         A few hundred rows at a time: acknowledgements wait for this thread.
         """
         forgotten = 0
-        for sql in (_OLD_INTAKES, _OLD_NOTES, _OLD_PICTURES, _OLD_AUDIT):
+        for sql in (_OLD_INTAKES, _OLD_NOTES, _OLD_WORDS, _OLD_PICTURES, _OLD_AUDIT):
             while True:
                 counted = await self._write(self._deleted, sql, stamp(before), before.timestamp())
                 forgotten += counted

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
@@ -52,6 +52,14 @@ async def everyone(team: str, user: str) -> bool | None:
     return True
 
 
+# What is said of Certificate Transparency to somebody who may read those channels; empty for nothing.
+CtLine: TypeAlias = Callable[[str, Sequence[str]], Awaitable[str]]
+
+
+async def _not_watched(team: str, channels: Sequence[str]) -> str:
+    return ""
+
+
 class Home:
     """Publishes Homes. `run` it as a task."""
 
@@ -65,6 +73,7 @@ class Home:
         places: Places,
         link: Callable[[Incident], Awaitable[str]],
         is_member: IsMember = everyone,
+        ct: CtLine = _not_watched,
         every_s: float = _EVERY_S,
     ) -> None:
         self._memory = history
@@ -77,6 +86,7 @@ class Home:
         self._places = places
         self._link = link
         self._is_of_the_team = is_member
+        self._ct = ct
         self._every_s = every_s
         self._members: dict[tuple[str, str], tuple[float, frozenset[str]]] = {}
 
@@ -161,6 +171,7 @@ class Home:
             ],
             more_renewals=known - len(endings),
             settings=tuple(render.digest_at(each.channel, str(each.plan)) for each in plans if each.channel in visible),
+            ct=await self._ct(team, sorted(visible)),
             now=_now(),
         )
 

@@ -32,7 +32,6 @@ class Guard:
     lookalikes: bool = True
     added_by: str = ""
     added_at: datetime
-    id: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

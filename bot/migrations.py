@@ -162,6 +162,14 @@ def _watches_of(db: Database) -> None:
     db.execute("drop index looks_begun")
 
 
+@STEPS(name="0016_ct_numbers")
+def _ct_numbers(db: Database) -> None:
+    # Messages and buttons name issuances, and what logs did, by number: one given back and given again would edit an
+    # old message instead of telling, and an old button would answer for another certificate.
+    for statement in _CT_NUMBERS:
+        db.execute(statement)
+
+
 @STEPS(name="0017_digest_moments")
 def _digest_moments(db: Database) -> None:
     # A planned digest is known by the moment it was due, not by its local day: when a plan moves to another hour or
@@ -479,4 +487,32 @@ _CT = (
         domain text not null, name text not null, why text not null, ca text not null, tbs text not null,
         log text not null, at real not null, primary key (domain, name)) without rowid""",
     "create index ct_lookalikes_at on ct_lookalikes (domain, at)",
+)
+
+_CT_NUMBERS = (
+    """create table numbered_cases (
+        id integer primary key autoincrement, team text not null, channel text not null, tbs text not null,
+        domains text not null, state text not null, because text not null, at real not null,
+        answered_by text not null default '', answered_at real, remembered text not null default '',
+        incident integer not null default 0, ca_before integer not null, key_before integer not null,
+        told_in text not null default '', served text not null default '{}', unique (team, channel, tbs))""",
+    "insert into numbered_cases select * from ct_cases",
+    # `told_in`: the event whose message tells of this one as well.
+    """create table numbered_events (
+        id integer primary key autoincrement, log_id text not null, log text not null, kind text not null,
+        fact text not null, severity text not null, text text not null, evidence text not null, at real not null,
+        ended_at real, told_in integer not null default 0)""",
+    "insert into numbered_events select *, id from ct_events",
+    "drop table ct_cases",
+    "drop table ct_events",
+    "alter table numbered_cases rename to ct_cases",
+    "alter table numbered_events rename to ct_events",
+    "create index ct_cases_at on ct_cases (team, channel, at)",
+    "create index ct_cases_open on ct_cases (team, channel) where state = 'open'",
+    "create index ct_cases_of on ct_cases (tbs)",
+    "create index ct_cases_incident on ct_cases (incident) where incident != 0",
+    "create index ct_cases_told_in on ct_cases (told_in) where told_in != ''",
+    "create index ct_events_of on ct_events (log_id, fact)",
+    "create index ct_events_at on ct_events (at)",
+    "create index ct_events_told_in on ct_events (told_in)",
 )

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from bot import commands, incidents
 from bot.answers import reply
 from bot.casebook import KEEP, Watching
-from bot.cases import ALIKE, Cases, below, below_key
+from bot.cases import ALIKE, Appeared, Cases, below, below_key
 from bot.history import History
 from bot.incidents import Done, Refused
 from bot.messages import Message, Messages
@@ -52,6 +52,7 @@ class Response:
         cases: Cases,
         messages: Messages,
         quotable: Quotable,
+        appeared: Appeared,
         on_vigil: Callable[[], None],
     ) -> None:
         self._history = history
@@ -59,6 +60,7 @@ class Response:
         self._cases = cases
         self._messages = messages
         self._quotable = quotable
+        self._appeared = appeared
         self._on_vigil = on_vigil
 
     def acts(self) -> dict[str, Act]:
@@ -155,8 +157,10 @@ class Response:
         elif what == render.BEFORE:
             content = render.before(incident, await self._cases.alike(incident, await self._quotable(intake)), _now())
         elif what == render.WORKED and check is not None:
-            good = await self._history.last_good(check, seen_in=await self._quotable(intake))
-            content = render.worked(check, good)
+            seen_in = await self._quotable(intake)
+            good = await self._history.last_good(check, seen_in=seen_in)
+            appeared = await self._appeared(check, seen_in, good, incident.opened_at)
+            content = render.worked(check, good, appeared)
         else:
             content = words.unknown_button()
         await self._history.act(intake, incident, [], [reply(intake, content)], _now())

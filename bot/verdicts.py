@@ -15,7 +15,7 @@ from bot.history import History
 from bot.issuances import Issued
 from bot.model import Check, Content, Entry, Incident, Intake, Note, PastCheck, Transition, Vigil
 from bot.quotable import Quotable
-from bot.render import ct as ct_words
+from bot.render import ct_advice as ct_words
 from bot.render import incident as room
 from bot.render import report
 from probes.model import Report
@@ -43,9 +43,10 @@ class Verdicts:
         before: PastCheck | None,
         *,
         is_a_look: bool = False,
+        along: Callable[[Incident | None], list[Note]] = lambda _: [],
     ) -> None:
         """Record what *check* has *seen*, and finish the request. *before*: the check that *headline* showed until now;
-        *is_a_look*: nobody waits for it."""
+        *is_a_look*: nobody waits for it; *along*: what goes into the same transaction, on the memory's thread."""
         done = PastCheck(
             id=intake.id,
             team=intake.team,
@@ -64,7 +65,7 @@ class Verdicts:
             details = before is None or (before.report.status, before.report.cause) != (seen.status, seen.cause)
 
             def say(incident: Incident | None) -> tuple[list[Entry], list[Note]]:
-                notes = check_notes.verdict(headline, done, incident, vigil, transition)
+                notes = [*check_notes.verdict(headline, done, incident, vigil, transition), *along(incident)]
                 if is_a_look and incident is not None:
                     notes.append(below(incident, f"look:{done.id}", room.looked_again(done, transition)))
                 elif before is not None:

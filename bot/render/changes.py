@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bot.model import Content, PastCheck
 from bot.render import words
 from bot.render.limits import code, context, fit, foreign, section
@@ -12,17 +14,18 @@ _SLOWER = 2.0  # a factor, together with:
 _SLOWER_MS = 50.0
 
 
-def first_look(check: PastCheck) -> Content:
+def first_look(check: PastCheck, appeared: Sequence[str] = ()) -> Content:
     name = code(words.named(check.report.target))
     text = f"There is nothing to compare with yet: no earlier check of {name}, here or in a public channel."
+    text += "".join(f"\n• {line}" for line in appeared)
     return fit(foreign(f"No earlier check of {words.named(check.report.target)}"), [section(text)])
 
 
-def changed(old: PastCheck, new: PastCheck) -> Content:
-    """What is different now, most telling first."""
+def changed(old: PastCheck, new: PastCheck, appeared: Sequence[str] = ()) -> Content:
+    """What is different now, most telling first. *appeared*: certificates that CT logs took meanwhile, in mrkdwn."""
     since = f"{words.clock(old.at)}, {words.span(new.at - old.at)} before"
     name = words.named(new.report.target)
-    lines = differences(old.report, new.report)
+    lines = [*appeared, *differences(old.report, new.report)]
     if not lines:
         state = words.STATUS[new.report.status] + (f", {code(new.report.cause)}" if new.report.cause else "")
         text = f"*Nothing changed* at {code(name)} since the last check ({since}): {state}."

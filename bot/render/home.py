@@ -52,6 +52,7 @@ class Home:
     renewals: Sequence[Renewal]
     settings: tuple[str, ...]
     now: datetime
+    ct: str = ""
     more_renewals: int = 0
 
 
@@ -68,6 +69,8 @@ def view(home: Home) -> Json:
     blocks += [{"type": "divider"}, *_incidents("Open incidents", others, home.user, is_empty=not mine)]
     if home.renewals:
         blocks += [{"type": "divider"}, *_renewals(home.renewals, home.more_renewals, home.now)]
+    if home.ct:
+        blocks += [{"type": "divider"}, section(f"*Certificate Transparency*\n{home.ct}")]
     blocks += [{"type": "divider"}, _settings(home.settings)]
     blocks.append(context(f"As of {when(home.now)}. What belongs to a private channel is shown to its members only."))
     return {"type": "home", "callback_id": "home", "blocks": blocks[:100]}

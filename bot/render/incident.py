@@ -92,7 +92,7 @@ def _watched(vigil: Vigil | None) -> list[Json]:
 def _buttons(incident: Incident, vigil: Vigil | None) -> Json:
     number = str(incident.id)
     if incident.state == "resolved":
-        return actions(button("Reopen", REOPEN, number), button("Post-mortem", POSTMORTEM, number), _more(number))
+        return actions(button("Reopen", REOPEN, number), button("Post-mortem", POSTMORTEM, number), _more(incident))
     watch = button("Watch until fixed", WATCH, number) | {"confirm": _watching(incident)}
     if vigil is not None:
         watch = button("Stop watching", UNWATCH, number)
@@ -108,7 +108,7 @@ def _buttons(incident: Incident, vigil: Vigil | None) -> Json:
         *([watch] if incident.state == "open" and incident.first_check else []),
         resolve,
         button("Post-mortem", POSTMORTEM, number),
-        _more(number),
+        _more(incident),
     )
 
 
@@ -136,13 +136,15 @@ def _severity(incident: Incident) -> Json:
     }
 
 
-def _more(number: str) -> Json:
+def _more(incident: Incident) -> Json:
+    number = str(incident.id)
+    worked = [_option("What changed since it worked", f"{number}:{WORKED}")] if incident.first_check else []
     return {
         "type": "overflow",
         "action_id": MORE,
         "options": [
             _option("Timeline", f"{number}:{TIMELINE}"),
-            _option("What changed since it worked", f"{number}:{WORKED}"),
+            *worked,
             _option("Seen before", f"{number}:{BEFORE}"),
         ],
     }
@@ -230,13 +232,14 @@ def context_of(
     return fit(foreign(f"What is known about {incident.target} from before", 300), blocks) if blocks else None
 
 
-def worked(check: PastCheck, good: PastCheck | None) -> Content:
+def worked(check: PastCheck, good: PastCheck | None, appeared: Sequence[str] = ()) -> Content:
     if good is None:
         name = code(words.named(check.report.target))
         text = f"No check of {name} found it working yet, neither here nor in a public channel."
+        text += "".join(f"\n• {line}" for line in appeared)
         return fit(foreign(text, 300), [section(text)])
     name = words.named(check.report.target)
-    return fit(foreign(f"What changed at {name} since it last worked", 300), [_worked(good, check)])
+    return fit(foreign(f"What changed at {name} since it last worked", 300), [_worked(good, check, appeared)])
 
 
 def _worked(good: PastCheck, check: PastCheck, appeared: Sequence[str] = ()) -> Json:

@@ -18,7 +18,7 @@ import pytest
 from bot.ct_book import CtBook
 from bot.history import History
 from bot.model import Intake
-from bot.render import ct as render
+from bot.render import ct_issuance as render
 from bot.render import incident as room
 from tests.bot import reports
 from tests.bot.conftest import Desk, Json, said
@@ -107,6 +107,17 @@ async def test_a_reader_that_is_killed_repeats_nothing_and_skips_nothing(
     assert rows(desk, "select verified from ct_positions") == [(27,)]
 
 
+async def test_what_is_logged_once_a_watch_is_confirmed_is_told(idle_desk: Desk, log: CtLog, tmp_path: Path) -> None:
+    desk = idle_desk
+    await desk.start(ct=source(tmp_path, log.listed("rfc6962")))
+    await begun(desk, "example.test")
+    for number in range(4):
+        await desk.tls(f"ct watch d{number}.test")
+        await desk.whisper(f"`d{number}.test`: I watch it from now on")
+        log.submit(Authority().issue(f"api.d{number}.test"))
+        await issuance(desk, f"api.d{number}.test")
+
+
 # ── what people say ─────────────────────────────────────────────────────────────
 
 
@@ -189,7 +200,7 @@ async def test_the_evidence_verifies_and_fails_when_it_is_altered(idle_desk: Des
     await desk.start(ct=settings)
     await begun(desk, "example.test")
     log.submit(Authority().issue("api.example.test"))
-    message = await issuance(desk, "file below")
+    message = await issuance(desk, "file in the thread")
     text = await evidence_of(desk, message)
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
     good.write_bytes(text)
@@ -381,7 +392,9 @@ async def test_the_list_is_read_again_and_its_changes_are_told(
     await until(lambda: rows(desk, "select dated_at < 1768000000 from ct_lists") == [(1,)])
     await desk.tls("ct list")
     shown = said((await desk.whisper("domain watched here")).message)
-    assert "2 logs" in shown and "days old" in shown and "willow" in shown
+    assert "2 logs" in shown and "days old" in shown and "willow" not in shown
+    await desk.tls("ct status")
+    assert "willow (static): new, usable" in said((await desk.whisper("willow")).message)
 
 
 async def test_without_a_log_list_it_says_what_to_set(desk: Desk) -> None:
@@ -461,7 +474,7 @@ async def test_look_alikes_stand_in_the_digest_alone(idle_desk: Desk, log: CtLog
     await desk.settled()
     assert not desk.bot_messages()
     await desk.tls("digest now")
-    assert "`exarnplebank.test` (confusable of `examplebank.test`)" in said(await desk.headline("TLS digest"))
+    assert "`exarnplebank.test` (drawn like `examplebank.test`)" in said(await desk.headline("TLS digest"))
 
 
 async def test_an_unanswered_one_stands_in_the_digest(idle_desk: Desk, log: CtLog, tmp_path: Path) -> None:
@@ -471,7 +484,7 @@ async def test_an_unanswered_one_stands_in_the_digest(idle_desk: Desk, log: CtLo
     log.submit(Authority().issue("api.example.test"))
     await issuance(desk, "api.example.test")
     await desk.tls("digest now")
-    assert "that nobody is known to have asked for" in said(await desk.headline("TLS digest"))
+    assert "nobody is known to have asked for" in said(await desk.headline("TLS digest"))
 
 
 async def test_a_burst_shares_a_message(idle_desk: Desk, log: CtLog, tmp_path: Path) -> None:
