@@ -122,15 +122,21 @@ def build_app(
     app.action(help.HELP)(forms.asked_for_help(gate))
     app.shortcut(check_form.CHECK_SHORTCUT)(forms.used(gate, desks.identities))
     app.view(check_form.CHECK_FILLED)(forms.submitted(gate, desks.identities))
-    for action in (watch_words.WATCH_PAGE, import_words.WATCH_IMPORT, import_words.WATCH_IMPORT_ALL):
-        app.action(action)(actions.pressed(gate))
-    app.action(watch_words.WATCH_ADD)(modals.pressed(gate, watch.opened(desks.watches)))
-    app.view(watch_words.WATCH_FORM)(watch.submitted(gate))
+    _of_the_watch_list(app, gate, desks)
     app.action(digest_words.OPEN)(modals.pressed(gate, digest.opened(desks.digests)))
     app.view(digest_words.FORM)(digest.submitted(gate))
     app.action(identities.ADD)(modals.pressed(gate, views.opened(desks.identities)))
     app.view(identities.FORM)(views.submitted(gate, desks.identities))
     return _warning_of_certificates(app, gate)
+
+
+def _of_the_watch_list(app: AsyncApp, gate: Gate, desks: Desks) -> None:
+    """Its pages, its form, and what a file would bring."""
+    app.action(watch_words.WATCH_PAGE)(actions.pressed(gate))
+    app.action(watch_words.WATCH_ADD)(modals.pressed(gate, watch.opened(desks.watches)))
+    app.view(watch_words.WATCH_FORM)(watch.submitted(gate))
+    app.action(import_words.WATCH_IMPORT)(actions.pressed(gate))
+    app.action(import_words.WATCH_IMPORT_ALL)(actions.pressed(gate))
 
 
 def _in_the_room(app: AsyncApp, gate: Gate) -> None:

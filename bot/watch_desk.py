@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from bot import imports, schedule, watch_grammar
+from bot import imports, schedule
 from bot.admins import Admins
 from bot.answers import reply
 from bot.dropped import DroppedFiles
@@ -18,16 +18,17 @@ from bot.history import History
 from bot.identities import Identities, check_covered
 from bot.model import Check, Content, Intake, Note, StoredIdentity
 from bot.notify import Outbox
+from bot.render import imports as import_words
 from bot.render import watch as render
 from bot.render import words
 from bot.wanted import Problem, Wanted
 from bot.watch import LOOK, Watching
+from bot.watch_form import FieldError, given
 from bot.watched import LONGEST_SNOOZE_D, MOST_WATCHED, Lookout, Watch, WatchCommand
 from bot.watchlist import Watchlist
 from probes.model import Target, UsageError, shown
 
 _ADDED_AT_ONCE: Final = 200  # watches a transaction: acknowledgements wait for the memory's thread
-MOST_BUNDLE: Final = 6_000
 
 
 class WatchDesk:
@@ -58,8 +59,8 @@ class WatchDesk:
         """What each of its buttons and forms does."""
         return {
             render.WATCH_PAGE: self._turned,
-            render.WATCH_IMPORT: self._confirmed,
-            render.WATCH_IMPORT_ALL: self._confirmed,
+            import_words.WATCH_IMPORT: self._confirmed,
+            import_words.WATCH_IMPORT_ALL: self._confirmed,
             render.WATCH_FORM: self._submitted,
             LOOK: self._watching.again,
         }
@@ -101,28 +102,25 @@ class WatchDesk:
         # Raises where the identity is unknown, or bound to other hosts.
         await self._identities.armed(intake.team, Check(target=command.target, identity=command.identity))
         bundle = hashlib.sha256(command.bundle.encode()).hexdigest() if command.bundle else ""
-        was_there = await self._watchlist.watching(intake.team, intake.channel, command.target)
-        lookout = Lookout(id=0, team=intake.team, target=command.target, identity=command.identity, bundle=bundle)
-        watch = Watch(
-            id=0,
-            team=intake.team,
-            channel=intake.channel,
-            lookout=lookout,
+        old = (await self._watchlist.watched(intake.team, intake.channel, [command.target])).get(command.target)
+        asked = Wanted(
+            target=command.target,
             owner=command.owner,
             labels=command.labels,
+            identity=command.identity,
             expected_cas=command.expected_cas,
-            added_by=intake.user,
-            added_at=_now(),
         )
+        watch = _wanted(intake, asked, old)
+        if bundle:
+            watch = replace(watch, lookout=replace(watch.lookout, bundle=bundle))
         stored = await self._watchlist.add(watch, command.bundle, most=self._most)
         if stored is None:
             await self._whisper(intake, render.full(self._most))
             return
         await self._watching.reload()
         self._watching.look_now([stored.lookout.id])
-        is_same = was_there is not None and was_there.target == stored.target
         every = schedule.light_every(self._watching.count)
-        await self._say(intake, render.added(stored, was_there=is_same, every=every))
+        await self._say(intake, render.added(stored, old=old, every=every))
 
     async def _remove(self, intake: Intake, command: WatchCommand) -> None:
         watch = await self._known(intake, command.target)
@@ -144,7 +142,8 @@ class WatchDesk:
         assert target is not None
         watch = await self._watchlist.watching(intake.team, intake.channel, target)
         if watch is None:
-            await self._whisper(intake, render.unknown(target))
+            alike = await self._watchlist.of_host(intake.team, intake.channel, target.host, most=render.LINES)
+            await self._whisper(intake, render.unknown(target, [each.target for each in alike]))
         return watch
 
     async def _submitted(self, intake: Intake) -> None:
@@ -190,11 +189,11 @@ class WatchDesk:
             if not file_id and ts:
                 file_id = await self._files.newest_in_thread(intake.team, intake.channel, ts) or ""
         if not file_id:
-            await self._whisper(intake, render.how_to_import())
+            await self._whisper(intake, import_words.how_to_import())
             return
         name, found, digest = await self._read(intake, file_id)
         known = len(await self._watched_here(intake, found))
-        content = render.preview(name, found, known=known, value=f"{file_id}:{digest}")
+        content = import_words.preview(name, found, known=known, value=f"{file_id}:{digest}")
         note = replace(_public(intake, f"import:{intake.id}", content), thread_ts=thread or intake.message_ts)
         await self._done(intake, note)
 
@@ -210,7 +209,7 @@ class WatchDesk:
         except UsageError as error:
             await self._whisper(intake, words.answer(str(error)))
             return
-        if intake.action == render.WATCH_IMPORT_ALL:
+        if intake.action == import_words.WATCH_IMPORT_ALL:
             found = replace(found, wanted=(*found.wanted, *(Wanted(target=each) for each in found.offered)))
         here = await self._watched_here(intake, found)
         known = len(here)
@@ -223,7 +222,7 @@ class WatchDesk:
             some, without_room = await self._watchlist.add_all(wanted, most=self._most)
             stored += some
             left += without_room
-        content = render.imported(name, found, len(stored), known, left, self._most)
+        content = import_words.imported(name, found, len(stored), known, left, self._most)
         place = replace(_public(intake, f"imported:{intake.id}", content), thread_ts=intake.thread_ts)
         key = await self._history.posted_at(intake.channel, intake.message_ts) if intake.message_ts else None
         await self._watching.sweep(_progress(intake), [watch.lookout.id for watch in stored])
@@ -279,65 +278,6 @@ class WatchDesk:
         self._outbox.wake()
 
 
-class FieldError(Exception):
-    """What is wrong with one field of the form, in words for whoever filled it in."""
-
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(why)
-        self.field, self.why = field, why
-
-
-def given(values: dict[str, str]) -> WatchCommand:
-    """What the form holds. Raises FieldError."""
-    said = {name: str(values.get(name) or "").strip() for name in render.FIELDS}
-    try:
-        target = Target.parse(said[render.HOST], starttls=said[render.STARTTLS].lower() or None)
-    except UsageError as error:
-        raise FieldError(render.HOST, str(error)) from None
-    try:
-        target = Target.parse(
-            said[render.HOST], sni=said[render.SNI] or None, starttls=said[render.STARTTLS].lower() or None
-        )
-    except UsageError as error:
-        raise FieldError(render.SNI, str(error)) from None
-    group = said[render.GROUP].upper().lstrip("@")
-    if group and not (group.startswith("S") and group.isalnum()):
-        raise FieldError(render.GROUP, "A user group's id begins with S; Slack shows it in the group's own menu.")
-    try:
-        labels = watch_grammar.labels(said[render.LABELS])
-    except UsageError as error:
-        raise FieldError(render.LABELS, str(error)) from None
-    return WatchCommand(
-        act="add",
-        target=target,
-        owner=group or said[render.PERSON] or None,
-        labels=labels,
-        identity=said[render.IDENTITY].lower() or None,
-        expected_cas=tuple(dict.fromkeys(line.strip() for line in said[render.CAS].splitlines() if line.strip())),
-        bundle=_bundle(said[render.BUNDLE], said[render.BUNDLE_REST]),
-    )
-
-
-def _bundle(first: str, rest: str) -> str:
-    if not first:
-        return ""
-    from probes.check import ders
-    from probes.pki.certificate import Certificate, parse
-
-    pem = f"{first}\n{rest}".strip()
-    if "PRIVATE KEY" in pem:
-        raise FieldError(
-            render.BUNDLE, "There is a private key in it. Paste certificates alone; that key is known now."
-        )
-    try:
-        found = ders(pem)
-    except UsageError as error:
-        raise FieldError(render.BUNDLE, str(error)) from None
-    if not all(isinstance(parse(der), Certificate) for der in found):
-        raise FieldError(render.BUNDLE, "One of the certificates cannot be read.")
-    return pem
-
-
 def _not_bound(known: Mapping[str, StoredIdentity], each: Wanted) -> str:
     """Why the target may not be shown the client identity that its line names."""
     if not each.identity:
@@ -352,7 +292,7 @@ def _not_bound(known: Mapping[str, StoredIdentity], each: Wanted) -> str:
 
 
 def _wanted(intake: Intake, each: Wanted, old: Watch | None) -> Watch:
-    """The watch that a line asks for; what it does not say stays as it was."""
+    """The watch that is asked for; what is not said of it stays as it was."""
     if old is not None:
         return replace(
             old,

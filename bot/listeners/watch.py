@@ -15,7 +15,8 @@ from bot.listeners.gate import Gate
 from bot.model import Content, Intake
 from bot.render import watch as render
 from bot.render import words
-from bot.watch_desk import FieldError, WatchDesk, given
+from bot.watch_desk import WatchDesk
+from bot.watch_form import FieldError, given
 
 
 def opened(watches: WatchDesk) -> modals.Open:

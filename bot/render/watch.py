@@ -1,24 +1,22 @@
-"""The watch list in Slack: the list, the form, imports, sweeps, floods, and what `history` tells of looks. Pure."""
+"""The watch list in Slack: the list, the form, sweeps, floods, and what `history` tells of looks. Pure."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from bot import imports
 from bot.model import Content, Json
 from bot.render import words
 from bot.render.limits import actions, button, code, context, cut, fit, foreign, prose, section
-from bot.wanted import Kind
 from bot.watched import MOST_WATCHED, Flood, Look, Page, Tally, Watch
 from probes.model import STARTTLS_PROTOCOLS, Status, Target
 
-WATCH_PAGE, WATCH_ADD, WATCH_FORM, WATCH_IMPORT = "watch.page", "watch.add", "watch_form", "watch.import"
-WATCH_IMPORT_ALL: Final = "watch.import.all"  # what a zone offers besides, too
+WATCH_PAGE, WATCH_ADD, WATCH_FORM = "watch.page", "watch.add", "watch_form"
 # Fields of the form: block_id and action_id are the same.
 HOST, PERSON, GROUP, LABELS, STARTTLS, SNI, CAS, IDENTITY, BUNDLE, BUNDLE_REST = FIELDS = (
     "host",
@@ -36,7 +34,6 @@ LINES: Final = 12
 _SHOWN_FAILING: Final = 25
 _SHOWN_PROBLEMS: Final = 10
 _FIELD_LIMIT: Final = 3000
-_FORM_WORD: Final = {"lines": "one host a line", "csv": "CSV", "zone": "a zone file"}
 
 
 # ── small words ─────────────────────────────────────────────────────────────────
@@ -139,9 +136,12 @@ def _line(watch: Watch, now: datetime, trouble: str) -> str:
 # ── single watches ──────────────────────────────────────────────────────────────
 
 
-def added(watch: Watch, *, was_there: bool, every: timedelta) -> Content:
-    """What is watched from now on, and how."""
-    done = "I watch it differently from now on" if was_there else "I watch it from now on"
+def added(watch: Watch, *, old: Watch | None, every: timedelta) -> Content:
+    """What is watched from now on, and how; *old*: as it was watched before."""
+    done = "I watch it from now on"
+    if old is not None:
+        is_same = watch == replace(old, lookout=watch.lookout) and watch.lookout.id == old.lookout.id
+        done = "I watch it already" if is_same else "I watch it differently from now on"
     parts = [
         f"{code(named(watch.target), 260)}: {done}, with a light look every {words.span(every)} and a full check a "
         "day. What breaks opens an incident here."
@@ -156,6 +156,8 @@ def added(watch: Watch, *, was_there: bool, every: timedelta) -> Content:
         parts.append(f"Its client identity: {code(watch.lookout.identity, 60)}.")
     if watch.lookout.bundle:
         parts.append("The CA bundle is trusted for it, beside the default store.")
+    if old is not None:
+        parts.append(f"What you did not say stays as it was; {code('watch remove')} first begins anew.")
     text = " ".join(parts)
     return fit(foreign(f"{named(watch.target)} is watched", 300), [section(text)])
 
@@ -173,11 +175,12 @@ def removed(target: Target) -> Content:
     return fit(text, [section(text)])
 
 
-def unknown(target: Target) -> Content:
-    text = (
-        f"{code(named(target), 260)} is not watched in this channel. {code('/tls watch list')} shows what is; each "
-        "watch belongs to the channel it was added in."
-    )
+def unknown(target: Target, alike: Sequence[Target] = ()) -> Content:
+    """*alike*: what is watched of that host."""
+    hint = f"{code('/tls watch list')} shows what is; each watch belongs to the channel it was added in."
+    if alike:
+        hint = f"Of that host I watch {words.listed((code(named(each), 200) for each in alike), 5)}."
+    text = f"{code(named(target), 260)} is not watched in this channel. {hint}"
     return fit(text, [section(text)])
 
 
@@ -371,96 +374,6 @@ def _input(name: str, label: str, element: Json, *, optional: bool = False) -> J
         "element": {**element, "action_id": name},
         "optional": optional,
     }
-
-
-# ── imports ─────────────────────────────────────────────────────────────────────
-
-
-def how_to_import() -> Content:
-    text = (
-        "Drop a file into this channel (or into a thread) with the message `@clienthello watch import`: one host a "
-        "line; CSV with host, port, owner, labels, starttls, sni, identity and expected_ca; or a zone file. I show "
-        "what I read before anything is watched. At most "
-        f"{MOST_WATCHED:,} endpoints and {imports.MOST_BYTES // 1000:,} kB."
-    )
-    return fit(text, [section(text)])
-
-
-def preview(name: str, found: imports.Found, *, known: int, value: str) -> Content:
-    """What the file would bring, to be confirmed; what it would not, and why."""
-    count = len(found.wanted)
-    head = (
-        f"*{foreign(name, 120)}* ({_FORM_WORD[found.form]}) names {words.counted(count, 'endpoint')}: "
-        f"{count - known:,} new{f', {known:,} watched here already' if known else ''}."
-    )
-    blocks = [section(head)]
-    if found.wanted:
-        blocks.append(section(_named([each.target for each in found.wanted], 5)))
-    blocks += _not_taken(found)
-    choices = []
-    if found.wanted:
-        label = f"Watch {words.counted(count, 'endpoint')}"
-        choices.append(button(label, WATCH_IMPORT, value) | {"style": "primary"})
-    if found.offered:
-        these = "this endpoint" if len(found.offered) == 1 else f"these {len(found.offered):,} endpoints"
-        blocks.append(section(f"Its MX, SRV and TLSA records name {these} besides: {_named(found.offered, 5)}"))
-        choices.append(button(f"Watch all {count + len(found.offered):,}", WATCH_IMPORT_ALL, value))
-    if choices:
-        blocks.append(actions(*choices))
-    return fit(foreign(f"{name}: {count} endpoints to watch?", 300), blocks)
-
-
-def _named(targets: Sequence[Target], most: int) -> str:
-    first = ", ".join(code(named(each), 80) for each in targets[:most])
-    return f"{first} and {len(targets) - most:,} more" if len(targets) > most else first
-
-
-def _not_taken(found: imports.Found) -> list[Json]:
-    """What the file says and is not watched, and why: before it is confirmed, and after."""
-    blocks = _told_of(found, "wrong", "left out") + _told_of(found, "in-part", "taken in part")
-    aside = [*_no_servers(found), *_other_records(found)]
-    if found.repeats:
-        say = "counts" if found.repeats == 1 else "count"
-        aside.append(f"{words.counted(found.repeats, 'line')} said the same again and {say} once")
-    if found.unread:
-        columns = words.listed((foreign(column, 40) for column in found.unread), 8)
-        aside.append(f"Columns not read: {columns}")
-    return [*blocks, context("\n".join(aside))] if aside else blocks
-
-
-def _told_of(found: imports.Found, kind: Kind, what: str) -> list[Json]:
-    """The lines with which something is wrong: how many, and the first of them."""
-    those = [each for each in found.problems if each.kind == kind]
-    if not those:
-        return []
-    lines = "\n".join(f"line {each.line:,}: {prose(each.why, 220)}" for each in those[:_SHOWN_PROBLEMS])
-    rest = f"\nand {len(those) - _SHOWN_PROBLEMS:,} more" if len(those) > _SHOWN_PROBLEMS else ""
-    return [section(cut(f"*{words.counted(len(those), 'line')} {what}*\n{lines}{rest}", 2900))]
-
-
-def _no_servers(found: imports.Found) -> list[str]:
-    """What is no server's name, by why it is none."""
-    those: dict[str, list[str]] = {}
-    for each in found.problems:
-        if each.kind == "no-server":
-            those.setdefault(each.why, []).append(code(each.subject, 80))
-    return [f"Left out {len(names):,} {why}: {words.listed(names, 5)}" for why, names in those.items()]
-
-
-def _other_records(found: imports.Found) -> list[str]:
-    if not found.aside:
-        return []
-    types = ", ".join(f"{foreign(kind, 20)} {count:,}" for kind, count in found.aside.items())
-    return [f"Only A, AAAA and CNAME records name what is watched. Left aside: {types}"]
-
-
-def imported(name: str, found: imports.Found, count: int, known: int, left: int, most: int) -> Content:
-    """What came of it; what was not taken stays said."""
-    new = count - known
-    text = f"*{foreign(name, 120)}*: {words.counted(new, 'endpoint')} more watched here"
-    text += f", {known:,} were already" if known else ""
-    text += f". {left:,} found no room: {most:,} are as many as I watch" if left else ""
-    return fit(text, [section(f"{text}."), *_not_taken(found)])
 
 
 # ── what `history` tells ────────────────────────────────────────────────────────

@@ -16,7 +16,7 @@ from bot.identities import FieldError, covers, host_patterns, identity_name
 from bot.model import Check, IdentityCommand, Misread
 from bot.prober import Prober
 from bot.render import identities as render
-from bot.render.watch import WATCH_IMPORT
+from bot.render.imports import WATCH_IMPORT
 from bot.sealing import Seal, WrongKey
 from probes.check import Options
 from probes.lab import start
