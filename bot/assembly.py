@@ -65,6 +65,7 @@ from bot.watch_desk import WatchDesk
 from bot.watched import WatchCommand
 from bot.watchlist import Watchlist
 from bot.work import Work, on
+from bot.worked import LastWorked
 from probes.net.ari import RenewalInformation
 
 Run: TypeAlias = Callable[[], Awaitable[object]]
@@ -178,8 +179,15 @@ def _certificates(base: _Base, outside: Outside) -> _Certificates:
 def _working(base: _Base, certificates: _Certificates, outside: Outside, supervisor: Supervisor) -> Parts:
     history, outbox, answers, identities = base.history, base.outbox, base.answers, base.identities
     quotable = Quotable(history=history, rooms=base.rooms, people=base.admins.people)
+    last_worked = LastWorked(history, base.watchlist.looks)
     cases = Cases(history=history, outbox=outbox, url_of=base.clients.url, headline_of=certificates.book.headline_of)
-    verdicts = Verdicts(history=history, cases=cases, quotable=quotable, issued_before=certificates.desk.issued_before)
+    verdicts = Verdicts(
+        history=history,
+        cases=cases,
+        quotable=quotable,
+        last_worked=last_worked,
+        issued_before=certificates.desk.issued_before,
+    )
     checking = Checking(
         history=history,
         answers=answers,
@@ -195,6 +203,7 @@ def _working(base: _Base, certificates: _Certificates, outside: Outside, supervi
         cases=cases,
         messages=Messages(base.clients),
         quotable=quotable,
+        last_worked=last_worked,
         appeared=certificates.desk.appeared,
         on_vigil=vigils.begun,
     )
@@ -227,10 +236,23 @@ def _working(base: _Base, certificates: _Certificates, outside: Outside, supervi
         quotable=quotable,
         figures=retrospect.told,
     )
-    triage = Triaging(history=history, answers=answers, checking=checking, checker=outside.checker, quotable=quotable)
+    triage = Triaging(
+        history=history,
+        answers=answers,
+        checking=checking,
+        checker=outside.checker,
+        quotable=quotable,
+        last_worked=last_worked,
+    )
     steps = Steps(history=history, clients=base.clients, checking=checking)
     appeared = certificates.desk.appeared
-    below = Below(history=history, answers=answers, quotable=quotable, appeared=appeared)
+    below = Below(
+        history=history,
+        answers=answers,
+        quotable=quotable,
+        last_worked=last_worked,
+        appeared=appeared,
+    )
     known = Known(answers=answers, identities=identities)
     home = Home(
         history=history,

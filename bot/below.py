@@ -11,16 +11,26 @@ from bot.history import History
 from bot.model import Act, Content, Intake, Note, PastCheck
 from bot.quotable import Quotable
 from bot.render import changes, repair, report, words
+from bot.worked import LastWorked
 from probes.codec import to_json
 
 
 class Below:
     """Answers below the verdicts of all channels."""
 
-    def __init__(self, *, history: History, answers: Answers, quotable: Quotable, appeared: Appeared) -> None:
+    def __init__(
+        self,
+        *,
+        history: History,
+        answers: Answers,
+        quotable: Quotable,
+        last_worked: LastWorked,
+        appeared: Appeared,
+    ) -> None:
         self._history = history
         self._answers = answers
         self._quotable = quotable
+        self._last_worked = last_worked
         self._appeared = appeared
 
     def acts(self) -> dict[str, Act]:
@@ -75,7 +85,7 @@ class Below:
         if check is None:
             return
         seen_in = await self._quotable(intake)
-        good = await self._history.last_good(check, seen_in=seen_in) if check.report.status == "broken" else None
+        good = await self._last_worked(check, seen_in=seen_in) if check.report.status == "broken" else None
         old = good or await self._history.check_before(check, seen_in=seen_in)
         appeared = await self._appeared(check, seen_in, old, None)
         content = changes.first_look(check, appeared) if old is None else changes.changed(old, check, appeared)

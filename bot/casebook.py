@@ -275,10 +275,6 @@ class Casebook(FullText):
         """The newest check of the same endpoint before *check* that was not broken, in channels *seen_in*."""
         return await self._before(check, seen_in, "status != 'broken'")
 
-    async def last_flawless(self, check: PastCheck, *, seen_in: Sequence[str]) -> PastCheck | None:
-        """The newest before it that found no cause at all."""
-        return await self._before(check, seen_in, "cause is null")
-
     async def check_before(self, check: PastCheck, *, seen_in: Sequence[str]) -> PastCheck | None:
         """The newest before it, whatever it found."""
         return await self._before(check, seen_in, "true")

@@ -21,7 +21,7 @@ from bot.sighting import Kind, Sighting, from_json, sighting_of, to_json
 from bot.watch_rows import HEARD, WATCHES, Row, seconds, utc, watch_of
 from bot.watched import Look, Lookout, Pace, Seen, Watch, bucket, median_of
 from probes.codec import moment
-from probes.model import CertificateReport
+from probes.model import CertificateReport, Target
 
 LOG = logging.getLogger("bot.looks")
 KEPT: Final = timedelta(days=400)  # a year to compare with, and some
@@ -274,6 +274,34 @@ class LookBook:
         rows = [row for kind in kinds for row in self._memory._rows(sql, lookout, kind, limit)]
         rows.sort(key=lambda row: int(row["id"]), reverse=True)
         return [_look_of(row) for row in rows[:limit]]
+
+    async def last_good(
+        self, team: str, target: Target, *, seen_in: Sequence[str], before: datetime
+    ) -> tuple[Look, dict[str, CertificateReport]] | None:
+        """The newest look before *before* that did not find *target* broken, with its certificates by SHA-256; of
+        endpoints that are watched in channels *seen_in*."""
+        return await self._memory._run(self._last_good, team, target, list(seen_in), before)
+
+    def _last_good(
+        self, team: str, target: Target, seen_in: list[str], before: datetime
+    ) -> tuple[Look, dict[str, CertificateReport]] | None:
+        rows = self._memory._rows(
+            f"{_RUNS} join lookouts l on l.id = r.lookout where l.team = ? and l.host = ? and l.port = ?"  # noqa: S608
+            " and l.server_name = ? and l.starttls = ? and r.status != 'broken' and r.first_at < ?"
+            " and exists (select 1 from watches w where w.lookout = l.id"
+            "  and w.channel in (select value from json_each(?))) order by r.last_at desc limit 1",
+            team,
+            target.host,
+            target.port,
+            target.server_name or "",
+            target.starttls or "",
+            before.timestamp(),
+            json.dumps(seen_in),
+        )
+        if not rows:
+            return None
+        look = _look_of(rows[0])
+        return look, self.certificates({digest for one in look.sighting.served for digest in one.chain})
 
     async def paces_of(self, lookouts: Sequence[int], since: date) -> dict[int, list[Pace]]:
         """How long handshakes took, day by day, by lookout."""

@@ -24,6 +24,7 @@ from bot.notify import Outbox
 from bot.quotable import Quotable
 from bot.render import incident as render
 from bot.render import postmortem, words
+from bot.worked import LastWorked
 
 PIN, UNPIN = "incident.pin", "incident.unpin"
 EDITED, DELETED = "incident.edited", "incident.deleted"
@@ -52,6 +53,7 @@ class Response:
         cases: Cases,
         messages: Messages,
         quotable: Quotable,
+        last_worked: LastWorked,
         appeared: Appeared,
         on_vigil: Callable[[], None],
     ) -> None:
@@ -60,6 +62,7 @@ class Response:
         self._cases = cases
         self._messages = messages
         self._quotable = quotable
+        self._last_worked = last_worked
         self._appeared = appeared
         self._on_vigil = on_vigil
 
@@ -158,7 +161,7 @@ class Response:
             content = render.before(incident, await self._cases.alike(incident, await self._quotable(intake)), _now())
         elif what == render.WORKED and check is not None:
             seen_in = await self._quotable(intake)
-            good = await self._history.last_good(check, seen_in=seen_in)
+            good = await self._last_worked(check, seen_in=seen_in)
             appeared = await self._appeared(check, seen_in, good, incident.opened_at)
             content = render.worked(check, good, appeared)
         else:
@@ -289,7 +292,7 @@ class Response:
             [incident.first_check, *(entry.check for entry in entries if entry.check), incident.last_check]
         )
         checks = [check for number in numbers if (check := await self._history.check(number)) is not None]
-        good = await self._history.last_good(checks[0], seen_in=seen_in) if checks else None
+        good = await self._last_worked(checks[0], seen_in=seen_in) if checks else None
         story = postmortem.Story(
             incident=incident,
             entries=entries,

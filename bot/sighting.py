@@ -6,10 +6,11 @@ key's name, which rotates, only as whether the addresses share it.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from probes.model import EndpointReport, Report, Stage, Status
+from probes.model import CertificateReport, EndpointReport, Report, Stage, Status
 
 Json: TypeAlias = dict[str, Any]
 Kind: TypeAlias = Literal["light", "full"]
@@ -86,6 +87,42 @@ def from_json(plain: Json) -> Sighting:
         served=tuple(_served_of(one) for one in plain["served"]),
         findings=tuple((code, severity, tuple(addresses)) for code, severity, addresses in plain["findings"]),
         fails_for=tuple(plain["fails_for"]),
+    )
+
+
+def as_it_was(seen: Sighting, certificates: Mapping[str, CertificateReport], now: Report) -> Report:
+    """The report of that look, as far as it is remembered. What is not is taken as it is *now*, so that comparing the
+    two tells what was seen to be different, and nothing else."""
+    known = {one.address: one for one in now.endpoints}
+    return replace(
+        now,
+        status=seen.status,
+        cause=seen.cause,
+        mode=None,
+        summary="",
+        findings=(),
+        clients=(),
+        repairs=(),
+        endpoints=tuple(_as_it_was(one, certificates, known.get(one.address)) for one in seen.served),
+    )
+
+
+def _as_it_was(
+    one: Served, certificates: Mapping[str, CertificateReport], now: EndpointReport | None
+) -> EndpointReport:
+    blank = EndpointReport(address=one.address, connected=True, failed_stage=None, timing_ms={})
+    chain = tuple(certificates[digest] for digest in one.chain if digest in certificates)
+    is_whole = bool(chain) and len(chain) == len(one.chain)
+    known = now or blank
+    return replace(
+        known,
+        connected=one.failed_stage != "tcp",
+        failed_stage=one.failed_stage,
+        alert=None,
+        version=one.version or known.version,
+        alpn=one.alpn or known.alpn,
+        chain=chain if is_whole else known.chain,
+        agreed_versions=one.versions if one.versions is not None else known.agreed_versions,
     )
 
 

@@ -27,6 +27,7 @@ from bot.triage import Clue, Late, Sibling, Walkthrough
 from bot.triage_hints import Known, hint, siblings_to_ask
 from bot.triage_weights import weighed
 from bot.walkthroughs import Place, Walkthroughs
+from bot.worked import LastWorked
 from probes.model import Target, UsageError
 
 LOG = logging.getLogger("bot.triage")
@@ -49,12 +50,14 @@ class Triaging:
         checking: Checking,
         checker: Checker,
         quotable: Quotable,
+        last_worked: LastWorked,
     ) -> None:
         self._history = history
         self._answers = answers
         self._checking = checking
         self._checker = checker
         self._quotable = quotable
+        self._last_worked = last_worked
         self._walks = Walkthroughs(history)
 
     def acts(self) -> dict[str, Act]:
@@ -322,7 +325,7 @@ class Triaging:
         return Known(
             now=now(),
             check=check,
-            last_good=await self._history.last_flawless(check, seen_in=await self._quotable(intake)),
+            last_good=await self._last_worked(check, seen_in=await self._quotable(intake)),
             elsewhere=await self._walks.failing_elsewhere(
                 team=walk.team, channel=walk.channel, target=str(check.report.target), since=now() - _ELSEWHERE
             ),

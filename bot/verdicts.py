@@ -18,6 +18,7 @@ from bot.quotable import Quotable
 from bot.render import ct_advice as ct_words
 from bot.render import incident as room
 from bot.render import report
+from bot.worked import LastWorked
 from probes.model import Report
 
 LOG = logging.getLogger("bot.verdicts")
@@ -28,10 +29,19 @@ IssuedBefore: TypeAlias = Callable[[str, Sequence[str], str, datetime], Awaitabl
 class Verdicts:
     """Concludes checks, whoever asked for them."""
 
-    def __init__(self, *, history: History, cases: Cases, quotable: Quotable, issued_before: IssuedBefore) -> None:
+    def __init__(
+        self,
+        *,
+        history: History,
+        cases: Cases,
+        quotable: Quotable,
+        last_worked: LastWorked,
+        issued_before: IssuedBefore,
+    ) -> None:
         self._history = history
         self._cases = cases
         self._quotable = quotable
+        self._last_worked = last_worked
         self._issued_before = issued_before
 
     async def conclude(
@@ -125,7 +135,7 @@ class Verdicts:
         if transition.kind != "opened" or transition.now is None:
             return None
         seen_in = await self._quotable(intake)
-        good = await self._history.last_good(done, seen_in=seen_in)
+        good = await self._last_worked(done, seen_in=seen_in)
         newest = replace(transition.now, id=1 << 62)  # it has no number yet: all others are earlier
         # In a burst of failures, what opened a moment before says nothing yet.
         known = await self._cases.alike(newest, seen_in)
