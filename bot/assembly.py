@@ -49,7 +49,7 @@ from bot.notify import Outbox
 from bot.people import People
 from bot.places import Places
 from bot.quotable import Quotable
-from bot.render import report
+from bot.render import explain, report
 from bot.renewals import Renewals
 from bot.response import Response
 from bot.retrospect import Retrospect
@@ -299,6 +299,7 @@ def _working(base: _Base, certificates: _Certificates, outside: Outside, supervi
         ),
         faults={
             Check: checking.failed,
+            explain.CHECK: checking.failed,
             report.AGAIN: checking.again_failed,
             LOOK: vigils.failed,
             STEP: steps.failed,

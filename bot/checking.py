@@ -189,9 +189,11 @@ class Checking:
             await self._answers.finish(intake, *await self._verdicts.as_before(before), reply(intake, why))
 
     async def failed(self, intake: Intake, error_id: str) -> None:
-        """`check …` failed by our own fault: its headline says so, or the incident's root says again what it did."""
+        """A check failed by our own fault: its headline says so, or the incident's root says again what it did."""
         check = commands.parse(intake.text)
-        assert isinstance(check, Check)
+        if not isinstance(check, Check):
+            await self._answers.fault(intake, error_id)
+            return
         standing = await self._history.standing(intake.team, intake.channel, incidents.endpoint_of(check.target))
         if standing is None or await self._history.is_noted(check_notes.headline_key(intake)):
             note = check_notes.headline(intake, report.unfinished(check.target, error_id))

@@ -72,6 +72,17 @@ async def test_a_mention_in_a_thread_is_explained_in_that_thread_and_checked_the
     assert "api.example.com:8443" in replies[1]["text"]
 
 
+async def test_a_check_from_there_that_fails_by_our_fault_says_so_in_its_headline(desk: Desk) -> None:
+    desk.checker.answer = RuntimeError("a fault of our own")
+    await desk.tls(f"explain {TEXT}")
+    whisper = await desk.whisper("validity.expired")
+    await desk.workspace.act(
+        desk.workspace.me, action_id=render.CHECK, channel=whisper.channel, ephemeral_id=whisper.id
+    )
+    headline = await desk.headline("could not be checked")
+    assert "Checking" not in headline["text"]
+
+
 async def test_a_direct_message_is_explained(desk: Desk) -> None:
     ws = desk.workspace
     await ws.say(ws.me, ws.dm, "explain curl: (60) SSL certificate problem: unable to get local issuer certificate")
