@@ -155,6 +155,13 @@ def _seen_leaves(db: Database) -> None:
     db.execute("alter table lookouts add column seen_leaves text not null default ''")
 
 
+@STEPS(name="0014c_outages")
+def _outages(db: Database) -> None:
+    # Of our own network; `places` is JSON: team and channel of each message that says so.
+    db.execute("create table outages (began_at real primary key, tried integer not null, places text not null,"
+               " ended_at real)")  # fmt: skip
+
+
 @STEPS(name="0015_watches_of")
 def _watches_of(db: Database) -> None:
     # What a workspace, or a channel of it, watches; nobody asks any more which looks began on a day.

@@ -53,11 +53,12 @@ class Renewals:
         return dict.fromkeys(words.ACTIONS, self.pressed)
 
     async def pressed(self, intake: Intake) -> None:
-        """*Acknowledge* and *Snooze*; silence is for members of the workspace to ask for."""
-        admins = self._admins if intake.action == words.SNOOZE else None
+        """*Acknowledge* and *Snooze*: either ends the repeats, which is for members of the workspace to ask for."""
+        admins = self._admins
         if admins is not None and await admins.people.is_member(intake.team, intake.user) is False:
             why = await admins.why_not(intake.team, intake.user)
-            await self._book.declined(intake, f"Not snoozed: {why}.", self._clock())
+            what = "snoozed" if intake.action == words.SNOOZE else "acknowledged"
+            await self._book.declined(intake, f"Not {what}: {why}.", self._clock())
             self._outbox.wake()
             return
         await self._book.pressed(intake, self._clock())

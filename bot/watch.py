@@ -26,8 +26,9 @@ from bot.history import History
 from bot.identities import Identities
 from bot.look_book import Looked, NewsOf
 from bot.looks import Ask, Looker
-from bot.model import Check, Content, Intake, Note, PastCheck
+from bot.model import Check, Content, Incident, Intake, Note, PastCheck
 from bot.notify import Outbox
+from bot.outages import Outage, Outages
 from bot.render import watch as render
 from bot.sighting import Kind
 from bot.watched import Failing, Flood, Look, Lookout, Seen, Tally, Watch
@@ -56,7 +57,15 @@ class Checks(Protocol):
     """What draws the conclusions of a look that is news (`bot.verdicts`)."""
 
     async def conclude(
-        self, intake: Intake, check: Check, headline: Note, seen: Report, before: PastCheck | None, *, is_a_look: bool
+        self,
+        intake: Intake,
+        check: Check,
+        headline: Note,
+        seen: Report,
+        before: PastCheck | None,
+        *,
+        is_a_look: bool,
+        along: Callable[[Incident | None], list[Note]],
     ) -> None: ...
 
 
@@ -81,15 +90,6 @@ class _Sweep:
     begun: datetime
     told: Tally | None = None
     failed: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Outage:
-    """We reach nothing of what we reached before, since `began`; the messages that say so."""
-
-    began: datetime
-    tried: int
-    notes: list[Note]
 
 
 class Watching:
@@ -128,7 +128,8 @@ class Watching:
         self._alarmed = asyncio.Event()
         self._sweeps: list[_Sweep] = []
         self._recent: dict[tuple[str, str], deque[datetime]] = {}
-        self._outage: _Outage | None = None
+        self._outages = Outages(history)
+        self._outage: Outage | None = None
         self._canaries_at = float("-inf")
         self._untold: set[int] = set()  # lookouts of whose last full look some channel does not know yet
         self.loaded = asyncio.Event()
@@ -138,6 +139,7 @@ class Watching:
         """Look, remember and tell until cancelled."""
         self._started = self._clock()
         await self.reload()
+        self._outage = await self._outages.standing()
         self.loaded.set()
         # An alarm, or a recovery, may have been cut off between its look and its telling.
         self._untold |= set(await self._watchlist.untold())
@@ -395,17 +397,7 @@ class Watching:
         endpoint = incidents.endpoint_of(watch.target)
         standing = await self._cases.standing(watch.team, watch.channel, endpoint)
         if is_broken or (standing is not None and standing.state == "open"):
-            now = self._clock()
-            intake = Intake(
-                key=f"watch:{watch.id}:{report.started_at.timestamp():.3f}",
-                kind="look",
-                team=watch.team,
-                channel=watch.channel,
-                user="",
-                text=str(watch.id),
-                action=LOOK,
-                received_at=now,
-            )
+            intake = self._intake(watch, report)
             number = await self._history.take_in(intake, verdict="watch")
             if number is not None:
                 intake = replace(intake, id=number)
@@ -414,11 +406,32 @@ class Watching:
                 if standing is not None:
                     _, is_given_up = await self._history.posted_as(standing.root)
                     headline = headline if is_given_up else root_note(standing, Content(text="…"))
-                await self._checks.conclude(intake, check, headline, report, old, is_a_look=standing is not None)
-                await self._call_owner(watch, endpoint, is_broken=is_broken)
+
+                def along(incident: Incident | None) -> list[Note]:
+                    """In the same transaction: else a crash between the two would tell it once more."""
+                    self._watchlist.mark([watch.id], cause)
+                    if incident is None or watch.owner is None or not is_broken:
+                        return []
+                    return [below(incident, f"owner:{watch.owner}", render.calls(watch))]
+
+                await self._checks.conclude(
+                    intake, check, headline, report, old, is_a_look=standing is not None, along=along
+                )
         if not is_broken:
             await self._recede(watch)
         await self._told([watch], cause)
+
+    def _intake(self, watch: Watch, report: Report) -> Intake:
+        return Intake(
+            key=f"watch:{watch.id}:{report.started_at.timestamp():.3f}",
+            kind="look",
+            team=watch.team,
+            channel=watch.channel,
+            user="",
+            text=str(watch.id),
+            action=LOOK,
+            received_at=self._clock(),
+        )
 
     @staticmethod
     def _headline(intake: Intake) -> Note:
@@ -429,13 +442,6 @@ class Watching:
             channel=intake.channel,
             content=Content(text="…"),
         )
-
-    async def _call_owner(self, watch: Watch, endpoint: str, *, is_broken: bool) -> None:
-        if watch.owner is None or not is_broken:
-            return
-        incident = await self._history.standing(watch.team, watch.channel, endpoint)
-        if incident is not None:
-            await self._history.note([below(incident, f"owner:{watch.owner}", render.calls(watch))])
 
     async def again(self, intake: Intake) -> None:
         """An alarm that was cut off: it is told from a new look."""
@@ -460,7 +466,11 @@ class Watching:
             open_ones[0]
             if open_ones
             else Flood(
-                key=f"flood:{channel}:{now.timestamp():.3f}", team=team, channel=channel, began_at=now, members={}
+                key=f"flood:{team}:{channel}:{now.timestamp():.3f}",
+                team=team,
+                channel=channel,
+                began_at=now,
+                members={},
             )
         )
         new = {
@@ -535,36 +545,23 @@ class Watching:
         return sorted(good, key=lambda each: schedule.share(each, "canary"))
 
     async def _begin_outage(self, tried: int) -> None:
-        now = self._clock()
-        notes = [
-            Note(
-                key=f"outage:{channel}:{now.timestamp():.0f}",
-                kind="message",
-                team=team,
-                channel=channel,
-                content=render.outage(tried, now, None),
-            )
-            for team, channel in await self._watchlist.places()
-        ]
-        self._outage = _Outage(began=now, tried=tried, notes=notes)
+        self._outage = await self._outages.begin(self._clock(), tried, await self._watchlist.places())
         LOG.warning("nothing can be reached tried=%s; looks wait", tried)
-        await self._history.note(notes)
         self._outbox.wake()
         self._news.set()
 
-    async def _try_canaries(self, outage: _Outage) -> None:
+    async def _try_canaries(self, outage: Outage) -> None:
         await asyncio.sleep(_CANARIES_EVERY_S)
         found = await asyncio.gather(*(self._made(each, "light") for each in self._canary_birds()[:_CANARIES]))
         if found and all(seen.cause in _NEARER_TO_US or seen.why for seen in found):
             return
+        await self._outages.end(outage, self._clock())
         self._outage = None
         self._started = now = self._clock()  # what was missed is caught up, spread over a minute
         for number in self._lookouts:
             if number not in self._running:
                 self._plan_next(number)
         LOG.info("reached again after_s=%.0f", (now - outage.began).total_seconds())
-        ended = render.outage(outage.tried, outage.began, now)
-        await self._history.note([replace(note, content=ended) for note in outage.notes])
         self._outbox.wake()
 
     # ── sweeps that somebody waits for ──────────────────────────────────────────

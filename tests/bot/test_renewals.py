@@ -185,9 +185,11 @@ async def test_people_of_other_workspaces_silence_nothing(room: Room) -> None:
     room.admins = Admins(OneClient(client, bot_user="U0"), frozenset())
     room.admins.people.met("T1", "U9", "T2")
     await room.press(words.SNOOZE, "1:1:1w", user="U9")
+    await room.press(words.ACKNOWLEDGE, "1:1", user="U9", key="k2")
     (lineage,) = await room.book.open_ones("T1")
-    assert lineage.snoozed_until is None
-    assert any("from another workspace" in text for _, text in await room.said())
+    assert lineage.snoozed_until is None and not lineage.acknowledged_by
+    refusals = [text for _, text in await room.said() if "from another workspace" in text]
+    assert [text.split(":")[0] for text in refusals] == ["Not snoozed", "Not acknowledged"]
 
 
 async def test_two_hosts_with_one_certificate_are_one_lineage(room: Room) -> None:
