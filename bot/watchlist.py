@@ -189,6 +189,11 @@ class Watchlist:
         exact = next((watch for watch in found if watch.target == target), None)
         return exact or (found[0] if len(found) == 1 else None)
 
+    async def of_host(self, team: str, channel: str, host: str, *, most: int) -> list[Watch]:
+        """The watches of that host in that channel, at whatever port."""
+        sql = f"{WATCHES} where l.team = ? and l.host = ? and w.channel = ? order by l.port, w.id limit ?"
+        return [watch_of(row) for row in await self._memory._run(self._memory._rows, sql, team, host, channel, most)]
+
     async def watched(self, team: str, channel: str, targets: Sequence[Target]) -> dict[Target, Watch]:
         """Those of *targets* that a channel watches."""
         found: list[Watch] = []

@@ -18,6 +18,7 @@ from bot.history import History
 from bot.look_book import Looked
 from bot.model import Check, Content, Note
 from bot.render import watch as render
+from bot.render.imports import WATCH_IMPORT, WATCH_IMPORT_ALL
 from bot.watched import Look, Lookout, Watch
 from bot.watchlist import Watchlist
 from probes.model import CertificateReport, Report, Target
@@ -93,7 +94,7 @@ async def confirmed(desk: Desk) -> Json:
     ws = desk.workspace
     found = await ws.wait_for(lambda: next((m for m in desk.bot_messages() if "to watch?" in m["text"]), None))
     assert found is not None
-    await ws.act(ws.me, action_id=render.WATCH_IMPORT, channel=ws.incidents, message_ts=found["ts"])
+    await ws.act(ws.me, action_id=WATCH_IMPORT, channel=ws.incidents, message_ts=found["ts"])
     return dict(found)
 
 
@@ -125,6 +126,23 @@ async def test_adding_again_changes_the_watch_and_keeps_its_looks(desk: Desk, wo
     await desk.whisper("I watch it differently from now on")
     assert rows(desk, "select labels from watches") == [('["two"]',)]
     assert rows(desk, "select count(*) from lookouts") == [(1,)]
+
+
+async def test_what_is_not_said_of_a_watch_stays_as_it_was(desk: Desk, world: World) -> None:
+    await desk.tls("watch add api.example.com --label edge --owner U0OWNER1 --expect-ca R3")
+    await desk.whisper("I watch it from now on")
+    await desk.tls("watch add api.example.com --label core")
+    again = said((await desk.whisper("I watch it differently from now on")).message)
+    assert "<@U0OWNER1>" in again and "`core`" in again and "`edge`" not in again and "R3" in again
+    await desk.tls("watch add api.example.com")
+    await desk.whisper("I watch it already")
+    assert rows(desk, "select owner, labels, expected_cas from watches") == [("U0OWNER1", '["core"]', '["R3"]')]
+
+
+async def test_a_host_that_is_watched_at_another_port_is_pointed_out(desk: Desk, world: World) -> None:
+    await desk.tls("watch add api.example.com:8443")
+    await desk.tls("watch snooze api.example.com 3d")
+    await desk.whisper("Of that host I watch `api.example.com:8443`")
 
 
 async def test_the_number_of_a_watch_that_was_removed_is_nobodys(desk: Desk, world: World) -> None:
@@ -270,7 +288,7 @@ async def test_services_that_a_zone_names_are_watched_when_that_is_asked(desk: D
     await dropped(desk, "x.zone", "$ORIGIN a.test.\n@ MX 10 mail\nwww A 192.0.2.1\nmail A 192.0.2.2\n_dmarc TXT x\n")
     found = await ws.wait_for(lambda: next((m for m in desk.bot_messages() if "to watch?" in m["text"]), None))
     assert found is not None and "`mail.a.test:25 --starttls smtp`" in said(found)
-    await ws.act(ws.me, action_id=render.WATCH_IMPORT_ALL, channel=ws.incidents, message_ts=found["ts"])
+    await ws.act(ws.me, action_id=WATCH_IMPORT_ALL, channel=ws.incidents, message_ts=found["ts"])
     sql = "select host || ' ' || starttls from lookouts order by host, port"
     await until(desk, sql, ["mail.a.test smtp", "mail.a.test ", "www.a.test "])
 
