@@ -25,7 +25,8 @@ Result = TypeVar("Result")
 _PRUNED_AT_ONCE = 200
 _OLD_INTAKES = (
     "delete from intakes where id in (select id from intakes where finished_at < :text"
-    " and id not in (select id from checks) limit :most)"
+    # The newest stays: its number would be given again, and messages are known by it.
+    " and id not in (select id from checks) and id != (select max(id) from intakes) limit :most)"
 )
 # A posted message that is forgotten leaves its place behind: what is said of its matter later is an edit there, and no
 # second message that calls people to what they have dealt with. The place is forgotten after some years.
@@ -35,7 +36,6 @@ _KEPT_NOTES = (
     # The thread of a renewal, or of a CA's recall, may be older: it is edited for as long as it is open.
     " and (key not like 'lineage:%' or not exists (select 1 from lineages l where l.is_open"
     "  and (key = 'lineage:' || l.id || ':' || json_extract(l.state, '$.episode'))))"
-    " and (key not like 'due:%' or not exists (select 1 from lineages l where l.is_open and l.within = outbox.key))"
     " and (key not like 'mass:%' or not exists (select 1 from masses m where m.is_open and key = 'mass:' || m.id))"
     # So may that of a certificate which waits for an answer, or is an incident.
     " and key not in (select 'ct:' || id from ct_cases where state in ('open', 'investigated'))"

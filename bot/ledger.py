@@ -150,7 +150,7 @@ class Ledger(Store):
         def done() -> bool:
             cursor = self._db.execute(
                 "update outbox set ts = null, sent_revision = 0, attempted_at = null, retry_at = 0"
-                " where key = ? and ts = ? and state = 'live'",
+                " where key = ? and ts = ? and state = 'live' and content != ''",  # its words may be forgotten
                 (owed.note.parent, owed.thread_ts),
             )
             if cursor.rowcount:
