@@ -81,6 +81,22 @@ async def test_whoever_is_no_admin_changes_no_plan(idle_desk: Desk) -> None:
     assert not idle_desk.bot_messages()
 
 
+async def test_whoever_set_the_plan_is_told_that_the_channel_takes_no_digest(idle_desk: Desk) -> None:
+    ws, now = idle_desk.workspace, datetime.now(UTC)
+    history = await History.open(idle_desk.database)
+    at = (now - timedelta(minutes=1)).strftime("%H:%M")
+    plan, before = plan_of([at, "UTC"]), now - timedelta(days=1)
+    planned = Planned(team=ws.team.id, channel=ws.incidents, plan=plan, set_by=ws.me, set_at=before)
+    await DigestBook(history).plan(planned, 0, ())
+    await history.close()
+    ws.team.channels[ws.incidents].members.discard(ws.bot)
+    await idle_desk.start()
+    told = await ws.wait_for(lambda: [m for m in ws.messages(ws.dm) if "cannot write here" in said(m)])
+    assert len(told) == 1 and f"<#{ws.incidents}>" in said(told[0])
+    await idle_desk.settled()
+    assert not idle_desk.bot_messages()
+
+
 # ── when it is due, by a clock of the test's own ────────────────────────────────────────────
 
 
