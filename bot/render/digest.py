@@ -19,6 +19,7 @@ from bot.digest_times import DAYS, EXAMPLE, DigestPlan, next_due
 from bot.model import Content, Json
 from bot.render import words
 from bot.render.figures import MOST_ROWS, Expiry, Figure, Horizon, Lane, Sparkline, Sparklines, days
+from bot.render.incident import when
 from bot.render.limits import WHOLE, actions, button, code, context, fit, foreign, length, section, weight
 from bot.render.watch import owner as mention
 
@@ -81,11 +82,15 @@ def _day(at: datetime, zone: str) -> str:
 
 
 def _since(since: datetime, at: datetime, zone: str) -> str:
-    """`09:00`, `Friday 09:00`, or `Friday, 6 November` where the weekday alone would be another one."""
+    """`09:00`, `Friday 09:00`, or `Friday, 6 November` where the weekday alone would be another one.
+
+    By the clock that the channel chose; where it chose none, that is said.
+    """
     then, now = since.astimezone(ZoneInfo(zone)), at.astimezone(ZoneInfo(zone))
+    clock = f"{then:%H:%M}" + (" UTC" if zone == "UTC" else "")
     if now.date() - then.date() >= timedelta(days=6):
         return f"{then:%A, %-d %B}"
-    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%A %H:%M}"
+    return clock if then.date() == now.date() else f"{then:%A} {clock}"
 
 
 def _counted(digest: Digest) -> str:
@@ -141,9 +146,10 @@ def _line(group: Group, page: _Page) -> str:
 
 
 def _end(by: datetime, page: _Page) -> str:
-    """`ends 6 December`, and `ends Sunday 23:01` where hours count."""
-    local = by.astimezone(ZoneInfo(page.zone))
-    return f"ends {local:%A %H:%M}" if by - page.at < timedelta(days=3) else f"ends {local:%-d %B}"
+    """`ends 6 December`; where hours count, by the clock of whoever reads: `ends tomorrow 23:01`."""
+    return (
+        f"ends {when(by)}" if by - page.at < timedelta(days=3) else f"ends {by.astimezone(ZoneInfo(page.zone)):%-d %B}"
+    )
 
 
 # What is not to be cut in two: a mention or a link, code, an emoji, an entity; else a run of letters, or of space.
