@@ -1,6 +1,6 @@
 """The shape of the memory, as numbered steps. A step that was released is never changed; a new one follows it.
 
-SQL lives here and in `bot.history` only.
+It only grows, so it is long.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """One address, as seen: what was agreed, what flapped, and what keeps current clients from any certificate. Pure.
 
-`obstacle` answers that last question, here and nowhere else, so that no two rules can answer it differently.
+`obstacle` answers that last question, here and nowhere else, so that no two rules can answer it differently. Long,
+because a `Look` is asked so many things: all that an address showed, from whichever side.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The values everything else passes around: what was asked, seen and judged.
 
 Holds bytes, numbers, text and tuples; nothing here parses certificates, opens
-sockets or knows the time.
+sockets or knows the time. One module, though long: they refer to each other, and every part reads most of them.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ and how, is told apart here because only the socket knows.
 
 The loop is asked for nothing but readiness and one timer: asyncio's transport, its task for every connect and their
 bookkeeping cost a check as much again as TLS does. So the loop must be one that watches sockets (add_reader).
+
+Longer than most modules: an exchange is one state machine, and each way it can end belongs beside the others.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Handshake messages: reassembly over records, and a typed value for each one that a server sends.
 
 RFC 8446 section 4, RFC 5246 section 7.4, RFC 6066 section 8. Parsing is strict on bounds and lenient on content: what
-servers do wrong is for the rules to name.
+servers do wrong is for the rules to name. Long, because each message has its value and its parser here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The page of the local workspace in a real browser, against the real server and a small app of slack-bolt.
 
 Every test also insists that the browser's console stays clean: no error, no violation of the page's content policy.
+Long, because the page is one: its tests share the browser, the app and the scene.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""Triage in the local workspace: by command, by button, by shortcut; answered, overruled, raced for and resumed."""
+"""Triage in the local workspace: by command, by button, by shortcut; answered, overruled, raced for and resumed.
+
+Long: every door and every act of one conversation.
+"""
 
 from __future__ import annotations
 

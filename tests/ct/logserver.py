@@ -7,7 +7,8 @@
         path.write_text(json.dumps(log_list(log.listed("static"))))
 
 It shares no code with `probes`. It runs in a thread of its own, so tests with and without an event loop, and programs
-like certspotter, can use it. `python -m tests.ct.logserver` serves a large one for benchmarks.
+like certspotter, can use it. `python -m tests.ct.logserver` serves a large one for benchmarks. Long, because it is a
+whole log, in both protocols, with all its faults.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Each way in which a log can fail or lie is noticed, stops no other log, and hides no watched name for good."""
+"""Each way in which a log can fail or lie is noticed, stops no other log, and hides no watched name for good.
+
+Long: a test for each fault, all over one log server and one watcher.
+"""
 
 from __future__ import annotations
 

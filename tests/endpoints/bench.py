@@ -2,6 +2,7 @@
 
 One process a software where it can hold many endpoints (nginx, haproxy, apache, caddy, stunnel);
 `openssl s_server` and `gnutls-serv` serve one each. Everything lives in one temporary directory.
+Long, because each software wants its own configuration and its own way to be started.
 """
 
 from __future__ import annotations

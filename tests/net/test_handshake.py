@@ -1,4 +1,4 @@
-"""Offers made to real servers and to broken ones, over loopback TCP."""
+"""Offers made to real servers and to broken ones, over loopback TCP. Long: a test for each way in which one can end."""
 
 from __future__ import annotations
 

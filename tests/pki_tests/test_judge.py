@@ -1,4 +1,4 @@
-"""Which chain fault a served chain has: one test per decision of `chain_fault`."""
+"""Which chain fault a served chain has: one test per decision of `chain_fault`, so a long module."""
 
 from __future__ import annotations
 
