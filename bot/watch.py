@@ -203,6 +203,9 @@ class Watching:
     def _put(self, number: int, due: schedule.Due) -> None:
         self._plan[number] = due
         heapq.heappush(self._heap, (due.at, number))
+        if len(self._heap) > 2 * len(self._lookouts) + _UNDER_WAY:  # mostly plans that sweeps have overtaken
+            self._heap = [(planned.at, each) for each, planned in self._plan.items()]
+            heapq.heapify(self._heap)
         self._news.set()
 
     def _due(self) -> int | None:
