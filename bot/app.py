@@ -157,6 +157,7 @@ def _told_of_workspaces(app: AsyncApp, departures: workspace.Departures, places:
     app.event("channel_archive", middleware=[channels.told(places)])(workspace.heard)
     app.event("channel_unarchive", middleware=[channels.told(places)])(workspace.heard)
     app.event("channel_deleted", middleware=[channels.told(places)])(workspace.heard)
+    app.event("channel_id_changed", middleware=[channels.moved(places)])(workspace.heard)
     app.event("channel_left", middleware=[channels.told(places)])(workspace.heard)
     app.event("group_archive", middleware=[channels.told(places)])(workspace.heard)
     app.event("group_unarchive", middleware=[channels.told(places)])(workspace.heard)

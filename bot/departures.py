@@ -34,9 +34,9 @@ class Departures(Book):
         if is_org and self._installations is not None:
             gone = await self._installations.members(team)
         for each in gone:
-            await self._places.leave(each)
-            await self._write(self._stop, each)
-            LOG.info("everything stopped team=%s", each)
+            # Slack tells the time of an event in whole seconds.
+            is_news = await self._places.leave(each, at=at + 1.0, stop=self._stop)
+            LOG.info("everything stopped team=%s" if is_news else "old news of an uninstall id=%s", each)
 
     def _stop(self, team: str) -> None:
         db, now = self._db, stamp(datetime.now(UTC))

@@ -131,6 +131,7 @@ MANIFEST: dict[str, Any] = {
                 "app_uninstalled",
                 "channel_archive",
                 "channel_deleted",
+                "channel_id_changed",
                 "channel_left",
                 "channel_unarchive",
                 "function_executed",

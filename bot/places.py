@@ -1,5 +1,5 @@
 """Where the bot may still speak: not in channels that were archived, deleted or that sent it away, nor in workspaces
-that took it out.
+that took it out. And a channel that gets another id (it was shared with another workspace) takes what it has along.
 
 Everything that speaks by itself (watches, digests, vigils) asks `is_open` first; it is answered from memory. Events
 come twice and out of order: each place keeps the time of the newest, and older ones say nothing.
@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 from bot.history import Book, History
 from bot.rows import stamp
 
-Why: TypeAlias = Literal["archived", "deleted", "left", "uninstalled"]
+Why: TypeAlias = Literal["archived", "deleted", "left", "moved", "uninstalled"]
 _EVERYWHERE: Final = "*"  # no channel's id
 _OPEN: Final = ""
 # What is owed to a channel that is closed is said nowhere: nobody reads it there, and it is old when they do again.
@@ -27,6 +27,12 @@ _OLD = (
     "update outbox set state = 'dead', error = 'uninstalled' where team = :team and state = 'live'"
     " and sent_revision < revision"
 )
+# Whatever belongs to a channel says so in a column of that name, and these two in their state besides.
+_PLACED = (
+    "select m.name from sqlite_master m join pragma_table_info(m.name) c on c.name = 'channel'"
+    " where m.type = 'table' and m.name != 'closed_channels'"
+)
+_WITH_STATE = ("lineages", "masses")
 
 
 async def _nobody_waits() -> None:
@@ -73,21 +79,54 @@ class Places(Book):
             await self.on_change()
         return is_news
 
-    async def leave(self, team: str) -> None:
-        """The whole workspace took the bot out."""
-        await self._write(self._put, team, _EVERYWHERE, "uninstalled", _stamped(None))
-        self._closed[team, _EVERYWHERE] = "uninstalled"
-        await self.on_change()
+    async def move(self, team: str, old: str, new: str, *, at: float) -> bool:
+        """The channel *old* is called *new* from *at* on: what is remembered of the one is the other's. What both have
+        stays the other's, and nothing more is said under the old name. False for old news."""
+        is_news = await self._write(self._move, team, old, new, _stamped(at))
+        if is_news:
+            self._closed[team, old] = "moved"
+            await self.on_change()
+        return is_news
+
+    def _move(self, team: str, old: str, new: str, at: str) -> bool:
+        if not self._put(team, old, "moved", at):
+            return False
+        for row in self._rows(_PLACED):
+            sql = f"update or ignore {row['name']} set channel = ? where team = ? and channel = ?"  # noqa: S608 - our own
+            self._db.execute(sql, (new, team, old))
+        for name in _WITH_STATE:
+            sql = f"update {name} set state = json_set(state, '$.channel', channel) where team = ? and channel = ?"  # noqa: S608
+            self._db.execute(sql, (team, new))
+        return True
+
+    async def leave(self, team: str, *, at: float, stop: Callable[[str], None]) -> bool:
+        """The whole workspace took the bot out at *at*; *stop* is done in the same transaction. False for old news."""
+
+        def left() -> bool:
+            is_news = self._put(team, _EVERYWHERE, "uninstalled", _stamped(at))
+            if is_news:
+                stop(team)
+            return is_news
+
+        is_news = await self._write(left)
+        if is_news:
+            self._closed[team, _EVERYWHERE] = "uninstalled"
+            await self.on_change()
+        return is_news
 
     async def come_back(self, team: str) -> None:
-        """The bot is installed there again. What was owed when it was taken out is old, and is said no more."""
-        if (team, _EVERYWHERE) in self._closed:
-            await self._write(self._come_back, team)
+        """The bot is installed there, from now on. What was owed when it was taken out is old, and is said no more."""
+        was_gone = (team, _EVERYWHERE) in self._closed
+        await self._write(self._come_back, team, was_gone)
+        if was_gone:
             del self._closed[team, _EVERYWHERE]
             await self.on_change()
 
-    def _come_back(self, team: str) -> None:
-        self._db.execute(_OLD, {"team": team})
+    def _come_back(self, team: str, was_gone: bool) -> None:
+        if was_gone:
+            self._db.execute(_OLD, {"team": team})
+            self._db.execute("delete from closed_channels where team = ? and channel = ?", (team, _EVERYWHERE))
+        # Remembered all the same: news of an earlier uninstall may come after this.
         self._put(team, _EVERYWHERE, _OPEN, _stamped(None))
 
     def _close(self, team: str, channel: str, why: Why, at: str) -> bool:

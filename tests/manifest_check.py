@@ -38,7 +38,7 @@ SCOPES: Mapping[str, frozenset[str]] = MappingProxyType(
         "files:read": frozenset({"files.info", "file_shared"}),
         "files:write": frozenset({"files.getUploadURLExternal", "files.completeUploadExternal"}),
         "channels:read": frozenset({*_ROOMS, *(f"channel_{act}" for act in _BECOMES)}),
-        "groups:read": frozenset({*_ROOMS, *(f"group_{act}" for act in _BECOMES)}),
+        "groups:read": frozenset({*_ROOMS, "channel_id_changed", *(f"group_{act}" for act in _BECOMES)}),
         "im:write": frozenset({"conversations.open"}),
         "users:read": frozenset({"users.info"}),
         "usergroups:read": frozenset({"usergroups.users.list", "usergroups.list"}),
@@ -52,6 +52,7 @@ EVENTS = frozenset(
     {
         "app_mention",
         "app_home_opened",
+        "channel_id_changed",
         "message.channels",
         "message.groups",
         "message.im",

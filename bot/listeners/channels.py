@@ -41,6 +41,22 @@ def told(places: Places) -> Callable[..., Awaitable[BoltResponse | None]]:
     return middleware
 
 
+def moved(places: Places) -> Callable[..., Awaitable[BoltResponse | None]]:
+    """A private channel is shared with another workspace: from then on it has another id.
+
+    Source: docs.slack.dev/reference/events/channel_id_changed.
+    """
+
+    async def middleware(body: dict[str, Any], next: Next) -> BoltResponse | None:
+        event: dict[str, Any] = body.get("event") or {}
+        old, new = str(event.get("old_channel_id") or ""), str(event.get("new_channel_id") or "")
+        if old and new and old != new:
+            await places.move(str(body.get("team_id") or ""), old, new, at=_at(body, event))
+        return await next()
+
+    return middleware
+
+
 def entered(places: Places) -> Callable[..., Awaitable[BoltResponse | None]]:
     """The bot itself was let into a channel: it may speak there (again)."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bot.departures import Departures
 from bot.history import History
 from bot.places import Places
 from bot.render import incident as room
@@ -102,7 +103,7 @@ async def test_a_channel_that_is_opened_again_is_spoken_in_again(desk: Desk) -> 
     await desk.settled()
     await desk.tls("check api.example.com")
     await desk.headline("is broken")
-    assert rows(desk, "select why from closed_channels") == [("",)]
+    assert rows(desk, "select why from closed_channels where channel != '*'") == [("",)]
 
 
 async def test_a_bot_that_is_invited_back_may_speak_again(desk: Desk) -> None:
@@ -111,7 +112,7 @@ async def test_a_bot_that_is_invited_back_may_speak_again(desk: Desk) -> None:
     await desk.settled()
     await ws.join(ws.bot, ws.incidents)
     await desk.settled()
-    assert rows(desk, "select why from closed_channels") == [("",)]
+    assert rows(desk, "select why from closed_channels where channel != '*'") == [("",)]
 
 
 async def test_news_of_a_channel_come_twice_and_out_of_order(idle_desk: Desk) -> None:
@@ -130,6 +131,59 @@ async def test_news_of_a_channel_come_twice_and_out_of_order(idle_desk: Desk) ->
         assert (await Places.known(history)).is_open("T1", "C1")
         await places.open("T1", "C2", at=7.0)  # the news that it was closed comes later
         assert not await places.close("T1", "C2", "archived", at=6.0)
+    finally:
+        await history.close()
+
+
+async def test_a_channel_that_gets_another_id_takes_what_it_has_along(desk: Desk) -> None:
+    """Slack does so when a private channel is shared with another workspace."""
+    ws = desk.workspace
+    old = ws.team.add_channel("war-room", {ws.me, ws.bot}, is_private=True).id
+    new = ws.team.add_channel("war-room-shared", {ws.me, ws.bot}, is_private=True).id
+    await watched(desk, old)  # an incident, its thread, its vigil
+    await desk.tls("watch add api.example.com", channel=old)
+    await desk.tls("watch add both.example.com", channel=old)
+    await desk.tls("watch add both.example.com --label new", channel=new)
+    await desk.tls("digest at 09:00 UTC", channel=old)
+    await desk.worked_off()
+    event = {
+        "type": "channel_id_changed",
+        "old_channel_id": old,
+        "new_channel_id": new,
+        "event_ts": f"{time.time():.6f}",
+    }
+    for _ in range(2):
+        ws.emit(event, "channel_id_changed")
+        await desk.settled()
+    assert rows(desk, f"select channel, why from closed_channels where why != '' and channel = '{old}'") == [
+        (old, "moved")
+    ]
+    for table in ("incidents", "digest_plans", "outbox", "checks", "intakes"):
+        assert rows(desk, f"select count(*) from {table} where channel = '{old}'") == [(0,)], table
+    found = rows(
+        desk, f"select l.host, w.labels from watches w join lookouts l on l.id = w.lookout where channel = '{new}'"
+    )
+    assert sorted(found) == [("api.example.com", "[]"), ("both.example.com", '["new"]')]
+    assert rows(desk, "select count(*) from vigils") == [(1,)]
+    await desk.tls("watch list", channel=new)
+    await desk.whisper("2 endpoints")
+    await desk.tls("check api.example.com", channel=new)
+    await desk.whisper("INC-1")  # the incident went along
+
+
+async def test_old_news_of_an_uninstall_changes_nothing_where_the_bot_has_one_workspace(idle_desk: Desk) -> None:
+    history = await History.open(idle_desk.database)
+    try:
+        places = await Places.known(history)
+        departures = Departures(history=history, places=places, installations=None)
+        begun = time.time()
+        await places.come_back("T1")  # what the bot does when it starts
+        await departures.uninstalled("T1", at=begun - 60)
+        assert places.is_open("T1", "C1")
+        await departures.uninstalled("T1", at=begun + 60)
+        assert not places.is_open("T1", "C1")
+        await places.come_back("T1")
+        assert places.is_open("T1", "C1") and (await Places.known(history)).is_open("T1", "C1")
     finally:
         await history.close()
 
