@@ -37,6 +37,7 @@ from bot.model import (
     Act,
     Check,
     ExplainText,
+    Fault,
     Help,
     HistoryQuery,
     IdentityCommand,
@@ -64,7 +65,7 @@ from bot.watch import Watching
 from bot.watch_desk import WatchDesk
 from bot.watched import WatchCommand
 from bot.watchlist import Watchlist
-from bot.work import Work, on
+from bot.work import Answer, Work, on
 from bot.worked import LastWorked
 from probes.net.ari import RenewalInformation
 
@@ -121,6 +122,34 @@ class _Certificates:
     digests: Digesting
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checks:
+    """A check from the request to the verdict, and what is asked about verdicts."""
+
+    quotable: Quotable
+    last_worked: LastWorked
+    cases: Cases
+    verdicts: Verdicts
+    checking: Checking
+    vigils: Vigils
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counter:
+    """Whoever answers people beside the check itself."""
+
+    response: Response
+    watching: Watching
+    watches: WatchDesk
+    retrospect: Retrospect
+    pages: HistoryPages
+    triage: Triaging
+    steps: Steps
+    below: Below
+    known: Known
+    home: Home
+
+
 def assembled(
     *,
     history: History,
@@ -146,7 +175,35 @@ def assembled(
         watchlist=Watchlist(history),
         identities=Identities(history=history, secret_key=secret_key, admins=admins),
     )
-    return _working(base, _certificates(base, outside), outside, supervisor)
+    certificates = _certificates(base, outside)
+    checks = _checks(base, certificates, outside)
+    counter = _counter(base, certificates, checks, outside)
+    work = Work(
+        history=history,
+        answers=base.answers,
+        supervisor=supervisor,
+        asked=_asked(checks.checking, certificates, counter),
+        acts=_acts(checks, certificates, counter),
+        faults=_faults(checks, counter),
+    )
+    return Parts(
+        work=work,
+        outbox=outbox,
+        desks=Desks(
+            identities=base.identities, watches=counter.watches, digests=certificates.digests, steps=counter.steps
+        ),
+        people=admins.people,
+        loops={
+            "outbox": outbox.run,
+            "keep watch": partial(checks.vigils.run, work.hand_over),
+            "watching": counter.watching.run,
+            "renewals": certificates.renewals.run,
+            "ct": certificates.watch.run,
+            "homes": counter.home.run,
+            "digests": certificates.digests.run,
+            "workflow steps": counter.steps.run,
+        },
+    )
 
 
 def _certificates(base: _Base, outside: Outside) -> _Certificates:
@@ -176,7 +233,7 @@ def _certificates(base: _Base, outside: Outside) -> _Certificates:
     )
 
 
-def _working(base: _Base, certificates: _Certificates, outside: Outside, supervisor: Supervisor) -> Parts:
+def _checks(base: _Base, certificates: _Certificates, outside: Outside) -> _Checks:
     history, outbox, answers, identities = base.history, base.outbox, base.answers, base.identities
     quotable = Quotable(history=history, rooms=base.rooms, people=base.admins.people)
     last_worked = LastWorked(history, base.watchlist.looks)
@@ -196,7 +253,19 @@ def _working(base: _Base, certificates: _Certificates, outside: Outside, supervi
         checker=outside.checker,
         verdicts=verdicts,
     )
-    vigils = Vigils(history=history, outbox=outbox, cases=cases, checking=checking, verdicts=verdicts)
+    return _Checks(
+        quotable=quotable,
+        last_worked=last_worked,
+        cases=cases,
+        verdicts=verdicts,
+        checking=checking,
+        vigils=Vigils(history=history, outbox=outbox, cases=cases, checking=checking, verdicts=verdicts),
+    )
+
+
+def _counter(base: _Base, certificates: _Certificates, checks: _Checks, outside: Outside) -> _Counter:
+    history, outbox, answers, identities = base.history, base.outbox, base.answers, base.identities
+    cases, quotable, last_worked, checking = checks.cases, checks.quotable, checks.last_worked, checks.checking
     response = Response(
         history=history,
         outbox=outbox,
@@ -205,7 +274,7 @@ def _working(base: _Base, certificates: _Certificates, outside: Outside, supervi
         quotable=quotable,
         last_worked=last_worked,
         appeared=certificates.desk.appeared,
-        on_vigil=vigils.begun,
+        on_vigil=checks.vigils.begun,
     )
     watching = Watching(
         history=history,
@@ -213,7 +282,7 @@ def _working(base: _Base, certificates: _Certificates, outside: Outside, supervi
         outbox=outbox,
         cases=cases,
         identities=identities,
-        checks=verdicts,
+        checks=checks.verdicts,
         look=outside.look or ByChecks(outside.checker),
         news_of=certificates.lineages.news_of,
     )
@@ -264,67 +333,72 @@ def _working(base: _Base, certificates: _Certificates, outside: Outside, supervi
         is_member=base.admins.people.is_member,
         ct=certificates.desk.at_home,
     )
-    digests, renewals, ct = certificates.digests, certificates.renewals, certificates.desk
-    work = Work(
-        history=history,
-        answers=answers,
-        supervisor=supervisor,
-        asked={
-            **on(Check, checking.begin),
-            **on(HistoryQuery, pages.command),
-            **on(IdentityCommand, known.identity),
-            **on(TriageCommand, triage.begin),
-            **on(WatchCommand, watches.command),
-            **on(DigestCommand, digests.command),
-            **on(CtCommand, ct.command),
-            **on(ExplainText, known.explanation),
-            **on(TimelineNote, response.note),
-            **on(Help, known.help),
-            **on(NotYet, known.help),
-            **on(Misread, known.help),
-        },
-        acts=_each_once(
-            checking.acts(),
-            below.acts(),
-            pages.acts(),
-            retrospect.acts(),
-            response.acts(),
-            vigils.acts(),
-            triage.acts(),
-            steps.acts(),
-            watches.acts(),
-            renewals.acts(),
-            ct.acts(),
-            home.acts(),
-        ),
-        faults={
-            Check: checking.failed,
-            explain.CHECK: checking.failed,
-            report.AGAIN: checking.again_failed,
-            LOOK: vigils.failed,
-            STEP: steps.failed,
-            ALARM: lambda intake, _: watching.again(intake),
-        },
-    )
-    return Parts(
-        work=work,
-        outbox=outbox,
-        desks=Desks(identities=identities, watches=watches, digests=digests, steps=steps),
-        people=base.admins.people,
-        loops={
-            "outbox": outbox.run,
-            "keep watch": partial(vigils.run, work.hand_over),
-            "watching": watching.run,
-            "renewals": renewals.run,
-            "ct": certificates.watch.run,
-            "homes": home.run,
-            "digests": digests.run,
-            "workflow steps": steps.run,
-        },
+    return _Counter(
+        response=response,
+        watching=watching,
+        watches=watches,
+        retrospect=retrospect,
+        pages=pages,
+        triage=triage,
+        steps=steps,
+        below=below,
+        known=known,
+        home=home,
     )
 
 
-def _each_once(*tables: Mapping[str, Act]) -> dict[str, Act]:
+# ── the tables ──────────────────────────────────────────────────────────────────
+
+
+def _asked(checking: Checking, certificates: _Certificates, counter: _Counter) -> dict[type[object], Answer]:
+    """Who answers which command."""
+    return {
+        **on(Check, checking.begin),
+        **on(HistoryQuery, counter.pages.command),
+        **on(IdentityCommand, counter.known.identity),
+        **on(TriageCommand, counter.triage.begin),
+        **on(WatchCommand, counter.watches.command),
+        **on(DigestCommand, certificates.digests.command),
+        **on(CtCommand, certificates.desk.command),
+        **on(ExplainText, counter.known.explanation),
+        **on(TimelineNote, counter.response.note),
+        **on(Help, counter.known.help),
+        **on(NotYet, counter.known.help),
+        **on(Misread, counter.known.help),
+    }
+
+
+def _acts(checks: _Checks, certificates: _Certificates, counter: _Counter) -> dict[str, Act]:
+    """Who does what a button, a form, a shortcut or an event asks."""
+    return each_once(
+        checks.checking.acts(),
+        checks.vigils.acts(),
+        counter.below.acts(),
+        counter.pages.acts(),
+        counter.retrospect.acts(),
+        counter.response.acts(),
+        counter.triage.acts(),
+        counter.steps.acts(),
+        counter.watches.acts(),
+        counter.home.acts(),
+        certificates.renewals.acts(),
+        certificates.desk.acts(),
+    )
+
+
+def _faults(checks: _Checks, counter: _Counter) -> dict[type[object] | str, Fault]:
+    """Who tells of a fault, where a private word is not enough."""
+    return {
+        Check: checks.checking.failed,
+        explain.CHECK: checks.checking.failed,
+        report.AGAIN: checks.checking.again_failed,
+        LOOK: checks.vigils.failed,
+        STEP: counter.steps.failed,
+        ALARM: lambda intake, _: counter.watching.again(intake),
+    }
+
+
+def each_once(*tables: Mapping[str, Act]) -> dict[str, Act]:
     """All *tables* as one; a name stands in one of them alone."""
     whole = {name: act for table in tables for name, act in table.items()}
     assert len(whole) == sum(map(len, tables)), "two parts act on one name"

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from bot.assembly import _each_once
+from bot.assembly import each_once
 from bot.model import Check, Command, Help, Intake
 from bot.work import Work, on
 
@@ -18,8 +18,8 @@ async def nothing(intake: Intake, *_: Any) -> None:
 
 def test_a_name_that_two_parts_act_on_is_found_at_the_start() -> None:
     with pytest.raises(AssertionError, match="two parts"):
-        _each_once({"a": nothing, "b": nothing}, {"b": nothing})
-    assert set(_each_once({"a": nothing}, {"b": nothing})) == {"a", "b"}
+        each_once({"a": nothing, "b": nothing}, {"b": nothing})
+    assert set(each_once({"a": nothing}, {"b": nothing})) == {"a", "b"}
 
 
 @pytest.mark.parametrize("known", [on(Check, nothing), on(Check, nothing) | on(Help, nothing)])
