@@ -44,7 +44,7 @@ def _item(lineage: Lineage, now: datetime) -> Item:
         state, owner = f", <@{lineage.acknowledged_by}> is at it", ""
     return Item(
         weight=weight,
-        subject=lineage.names[0] if lineage.names else "a certificate without names",
+        subject=lineage.name,
         text=f"{STEPS[step]}{state}",
         owner=owner,
         key=lineage.root,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from bot.expiry import Certificates, authority, expired_extras
+from bot.expiry import Certificates, authority, covers, expired_extras, is_meant
 from bot.sighting import Served, Sighting
 from bot.watched import Pace
 
@@ -49,13 +49,17 @@ class Drift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
-    """What is usual there. `addresses`: those in use, as accepted; `keys`: of
+    """What is usual there. `addresses`: those in use, as accepted; `expected`: CAs, as people wrote them; `keys`: of
     the newest renewals, by leaf, was the key kept?"""
 
     addresses: frozenset[str] | None = None
+    expected: tuple[str, ...] = ()
     addresses_rotate: bool = False
     authorities: frozenset[str] = frozenset()
     keys: tuple[tuple[str, bool], ...] = ()
+
+    def expects(self, issuer: str) -> bool:
+        return any(is_meant(each, issuer) for each in self.expected)
 
 
 # ── the comparison ──────────────────────────────────────────────────────────────
@@ -75,6 +79,8 @@ def drifts(
     before = {each.address: each for each in good.served}
     pairs = [(before[each.address], each) for each in new.served if each.address in before]
     found += _certificates(good, new, pairs, certificates, habits)
+    known = {each.key for each in found}
+    found += [each for each in _unexpected(new, certificates, habits) if each.key not in known]
     merged: dict[str, list[tuple[Drift, str]]] = {}
     for was, is_now in pairs:
         for drift in _settings(was, is_now):
@@ -164,7 +170,7 @@ def _certificates(
             continue
         where = tuple(sorted(addresses))
         issuer, usual = authority(after.issuer), {authority(before.issuer), *habits.authorities}
-        if issuer not in usual:
+        if issuer not in usual and not habits.expects(after.issuer):
             yield Drift(
                 kind="issuer",
                 key=f"issuer:{issuer}",
@@ -173,7 +179,7 @@ def _certificates(
                 addresses=where,
                 evidence=(f"issuer: {after.issuer}", f"valid until {after.not_after}", f"SHA-256 {fresh[:16]}…"),
             )
-        lost = {name.lower() for name in before.names} - {name.lower() for name in after.names}
+        lost = {name.lower() for name in before.names if not covers(after, name.lower())}
         if lost:
             shown = sorted(lost)
             more = f" and {len(shown) - 4} more" if len(shown) > 4 else ""
@@ -188,6 +194,25 @@ def _certificates(
         yield from _key(before.spki_sha256, after.spki_sha256, fresh, where, habits)
 
 
+def _unexpected(new: Sighting, certificates: Certificates, habits: Habits) -> Iterator[Drift]:
+    """A CA that nobody expects, though it may have been there from the beginning."""
+    at: dict[str, list[str]] = {}
+    for each in new.served:
+        leaf = certificates.get(each.chain[0]) if each.chain else None
+        if leaf is not None and habits.expected and not habits.expects(leaf.issuer):
+            at.setdefault(leaf.issuer, []).append(each.address)
+    for issuer, addresses in at.items():
+        if authority(issuer) not in habits.authorities:
+            yield Drift(
+                kind="issuer",
+                key=f"issuer:{authority(issuer)}",
+                severity="warning",
+                text=f"certificate from {authority(issuer)}; expected is {' or '.join(habits.expected[:3])}",
+                addresses=tuple(sorted(addresses)),
+                evidence=(f"issuer: {issuer}",),
+            )
+
+
 def _key(was: str, is_now: str, leaf: str, addresses: tuple[str, ...], habits: Habits) -> Iterator[Drift]:
     """A habit is broken: a key that was always new was kept, or one always kept (it may be pinned) is new."""
     habit = [kept for each, kept in habits.keys if each != leaf]
@@ -199,7 +224,7 @@ def _key(was: str, is_now: str, leaf: str, addresses: tuple[str, ...], habits: H
             kind="key-kept",
             key=f"key-kept:{leaf[:16]}",
             severity="notice",
-            text="renewed with the old key, other than before",
+            text="renewed with the old key, unlike before",
             addresses=addresses,
             evidence=(f"SPKI SHA-256 {is_now[:16]}…",),
         )

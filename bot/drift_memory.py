@@ -93,7 +93,8 @@ def habits_of(memory: Memory, expected: Iterable[str], now: datetime) -> Habits:
     return Habits(
         addresses=frozenset(memory.addresses) if memory.addresses else None,
         addresses_rotate=len(recent) >= _POOL or now - memory.began < LEARNING,
-        authorities=frozenset({*memory.authorities, *expected}),
+        expected=tuple(expected),
+        authorities=frozenset(memory.authorities),
         keys=memory.keys,
     )
 
@@ -287,7 +288,7 @@ def _learned(
     now: datetime,
 ) -> Memory:
     """Habits, and what the next look is compared with: this one, unless something in it is not as it should be."""
-    memory = _renewals(memory, newest, certificates)
+    memory = _renewals(memory, newest, certificates, habits)
     accepted = {key for key, _ in memory.accepted}
     memory = _moved(memory, newest, found, accepted, now)
     if newest.kind == "light" and all(each.key in accepted for each in found.get("light", ())):
@@ -332,7 +333,7 @@ def merged(good: Sighting | None, new: Sighting) -> Sighting:
     return replace(new, served=tuple(sorted(served, key=lambda each: each.address)))
 
 
-def _renewals(memory: Memory, newest: Sighting, certificates: Certificates) -> Memory:
+def _renewals(memory: Memory, newest: Sighting, certificates: Certificates, habits: Habits) -> Memory:
     """Which CAs were seen, and whether renewals keep the key: each new leaf counts once."""
     base = memory.light if newest.kind == "light" else memory.full
     before = {each.address: each.chain[0] for each in base.served if each.chain} if base else {}
@@ -342,7 +343,8 @@ def _renewals(memory: Memory, newest: Sighting, certificates: Certificates) -> M
             continue
         memory = replace(memory, renewed=(*memory.renewed, fresh.sha256)[-16:])
         old = certificates.get(before.get(each.address, ""))
-        if old is None and not memory.authorities:
+        is_fine = not habits.expected or habits.expects(fresh.issuer)
+        if old is None and not memory.authorities and is_fine:
             memory = replace(memory, authorities=(authority(fresh.issuer),))
         if old is not None and old.sha256 != fresh.sha256:
             kept = bool(old.spki_sha256) and old.spki_sha256 == fresh.spki_sha256

@@ -64,6 +64,10 @@ class Place:
     def leaf(self) -> str:
         return self.path[0]
 
+    @property
+    def host(self) -> str:
+        return self.target.rpartition(":")[0].strip("[]")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replacement:
@@ -177,6 +181,23 @@ def authority(name: str) -> str:
         if found and found[1].strip():
             return re.sub(r"\\(.)", r"\1", found[1]).strip()
     return name
+
+
+def is_meant(expected: str, issuer: str) -> bool:
+    """Does *expected*, as a person wrote it, name the CA of *issuer*? By its name, a part of it, or its domain."""
+    said = expected.strip().casefold()
+    wanted = {_bare(said), _bare(said.rpartition(".")[0])} - {""}
+    return any(each in _bare(issuer.casefold()) for each in wanted)
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[^\w]", "", text)
+
+
+def covers(certificate: CertificateReport, host: str) -> bool:
+    """By name or by a wildcard's one label (RFC 9525 section 6.3)."""
+    parent = host.partition(".")[2]
+    return any(name.lower().rstrip(".") in (host, f"*.{parent}") for name in certificate.names)
 
 
 def path_of(chain: Sequence[str], certificates: Certificates) -> tuple[str, ...]:

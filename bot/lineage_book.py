@@ -345,7 +345,7 @@ class LineageBook:
         after, notes = self._said(lineage, Judged(lineage=outcome, concern=concern), known, now)
         self._rows.keep(after)
         line = _note(after, f"{after.root}:act:{intake.id}", words.act(intake.user, after))
-        self._memory._audited(intake.id, "done", after.names[0] if after.names else "")
+        self._memory._audited(intake.id, "done", after.name)
         self._memory._finish(intake.id, now, [*notes, replace(line, parent=after.thread)], None)
 
     def _refuse(self, intake: Intake, why: str, content: Content, now: datetime) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bot import expiry
-from bot.expiry import Certificates, Place, Replacement, Suggested
+from bot.expiry import Certificates, Place, Replacement, Suggested, covers
 from bot.lineages import Lineage
 from probes.model import CertificateReport
 
@@ -189,26 +189,16 @@ def _follows(old: CertificateReport, new: CertificateReport, place: Place) -> bo
     if before is None or after is None or after[0] <= before[0]:
         return False
     names = {name.lower() for name in old.names} & {name.lower() for name in new.names}
-    return bool(names) or (covers(old, _host(place)) and covers(new, _host(place)))
+    return bool(names) or (covers(old, place.host) and covers(new, place.host))
 
 
 def _serves_all(new: CertificateReport, lineage: Lineage, certificates: Certificates) -> bool:
     hosts = {
-        _host(place)
+        place.host
         for place in lineage.places
-        if (leaf := certificates.get(place.leaf)) is not None and covers(leaf, _host(place))
+        if (leaf := certificates.get(place.leaf)) is not None and covers(leaf, place.host)
     }
     return all(covers(new, host) for host in hosts)
-
-
-def _host(place: Place) -> str:
-    return place.target.rpartition(":")[0].strip("[]")
-
-
-def covers(certificate: CertificateReport, host: str) -> bool:
-    """By name or by a wildcard's one label (RFC 9525 section 6.3)."""
-    parent = host.partition(".")[2]
-    return any(name.lower().rstrip(".") in (host, f"*.{parent}") for name in certificate.names)
 
 
 def heir(lineage: Lineage, look: LookAt, certificates: Certificates) -> tuple[Replacement, ...]:

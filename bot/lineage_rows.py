@@ -135,10 +135,8 @@ class LineageRows:
 
     def within(self, key: str) -> list[tuple[str, bool]]:
         """Those that are told in one thread, by name, and which are not over."""
-        rows = self._memory._rows(
-            "select json_extract(state, '$.names[0]') as name, is_open from lineages where within = ? order by id", key
-        )
-        return [(str(row["name"] or ""), bool(row["is_open"])) for row in rows]
+        rows = self._memory._rows("select id, state, is_open from lineages where within = ? order by id", key)
+        return [(_lineage_of(row).name, bool(row["is_open"])) for row in rows]
 
 
 def _lineage_of(row: Mapping[str, object]) -> Lineage:

@@ -67,6 +67,13 @@ class Lineage:
     shown: str = ""  # digest of the root as it was said last
 
     @property
+    def name(self) -> str:
+        """What people call it: the first of its names that is watched, or a host that it is watched at."""
+        hosts = list(dict.fromkeys(place.host for place in self.places))
+        watched = [name for name in self.names if name in hosts]
+        return next(iter([*watched, *hosts, *self.names]), "a certificate without names")
+
+    @property
     def root(self) -> str:
         """Key of the message that shows the present episode."""
         return f"lineage:{self.id}:{self.episode}"

@@ -69,7 +69,7 @@ def joined(
     members = tuple(
         Member(
             lineage=lineage.id,
-            name=lineage.names[0] if lineage.names else each.certificate[:16],
+            name=lineage.name,
             certificate=each.certificate,
             owner=lineage.owner,
         )

@@ -54,7 +54,7 @@ def root(lineage: Lineage, concern: Concern, certificates: Certificates, *, call
 def closed(lineage: Lineage, certificates: Certificates) -> Content:
     """The root once it is over."""
     text = _ending(lineage, certificates)
-    return fit(foreign(f"{_name(lineage)}: {_ENDED[lineage.ended or 'renewed']}", 300), [section(text)])
+    return fit(foreign(f"{lineage.name}: {_ENDED[lineage.ended or 'renewed']}", 300), [section(text)])
 
 
 def said(lineage: Lineage, say: Say, certificates: Certificates, now: datetime) -> Content:
@@ -63,14 +63,14 @@ def said(lineage: Lineage, say: Say, certificates: Certificates, now: datetime) 
     concern = say.concern
     if concern is None:
         text = _ending(lineage, certificates)
-        return fit(foreign(f"{_name(lineage)}: {_ENDED[lineage.ended or 'renewed']}", 300), [section(text)])
+        return fit(foreign(f"{lineage.name}: {_ENDED[lineage.ended or 'renewed']}", 300), [section(text)])
     left, name = words.span(concern.not_after - now), _among(lineage)
     is_over = concern.not_after <= now
     match say.kind:
         case "again":
             text = f"it is back. {_headline(lineage, concern, certificates)}"
         case "repeat":
-            text = f"{name}nobody is at it yet" + ("." if is_over else f", and {left} are left.")
+            text = f"{name}nobody is at it yet" + ("." if is_over else f"; {left} left.")
         case "snooze-over":
             text = f"{name}the snooze is over" + ("." if is_over else f"; {left} left, and nothing has changed.")
         case _ if concern.step in _LEFT and concern.is_leaf:
@@ -83,24 +83,20 @@ def said(lineage: Lineage, say: Say, certificates: Certificates, now: datetime) 
 def _plain(lineage: Lineage, concern: Concern) -> str:
     """For notifications: no markup but what Slack takes there."""
     what = "an older one is in use again" if concern.is_back else STEPS[concern.step]
-    return foreign(f"Certificate of {_name(lineage)}: {what} (until {concern.not_after:%Y-%m-%d})", 300)
+    return foreign(f"Certificate of {lineage.name}: {what} (until {concern.not_after:%Y-%m-%d})", 300)
 
 
 def _sign(concern: Concern) -> str:
     return "🔴" if concern.step in CRITICAL else "🟠"
 
 
-def _name(lineage: Lineage) -> str:
-    return lineage.names[0] if lineage.names else "a certificate without names"
-
-
 def _among(lineage: Lineage) -> str:
     """Which one is meant, where others are told in the same thread."""
-    return f"{code(_name(lineage), 120)}: " if lineage.within else ""
+    return f"{code(lineage.name, 120)}: " if lineage.within else ""
 
 
 def _headline(lineage: Lineage, concern: Concern, certificates: Certificates) -> str:
-    name, ends = f"*{code(_name(lineage), 120)}*", when(concern.not_after)
+    name, ends = f"*{code(lineage.name, 120)}*", when(concern.not_after)
     if not concern.is_leaf:
         subject = code(_common_name(concern.certificate, certificates), 120)
         verb = "expired" if concern.step == "expired" else "expires"
@@ -114,7 +110,7 @@ def _headline(lineage: Lineage, concern: Concern, certificates: Certificates) ->
         case "undeployed" if concern.in_ct_alone:
             return f"{name} has a new certificate, and no address serves it. The one in use expires {ends}."
         case "undeployed" if concern.is_back:
-            return f"{name}: {_older(concern)} an older certificate again, which expires {ends}. The newer one is gone."
+            return f"{name}{_older(concern)} an older certificate again, which expires {ends}. The newer one is gone."
         case "undeployed":
             return (
                 f"{name} is renewed, but {_share(concern)} still {_serve(concern)} the old certificate (until {ends})."
@@ -155,9 +151,7 @@ def _serve(concern: Concern) -> str:
 
 
 def _older(concern: Concern) -> str:
-    if len(concern.places) == concern.of:
-        return "it serves"
-    return f"{_share(concern)} {_serve(concern)}"
+    return " serves" if len(concern.places) == concern.of else f": {_share(concern)} {_serve(concern)}"
 
 
 def _servers(concern: Concern) -> str:
@@ -214,7 +208,7 @@ _ENDED = {
 
 
 def _ending(lineage: Lineage, certificates: Certificates) -> str:
-    name = f"*{code(_name(lineage), 120)}*"
+    name = f"*{code(lineage.name, 120)}*"
     if lineage.ended == "gone":
         return f"✅ {name}: its certificate is no longer served at what is watched here."
     if lineage.ended == "unwatched":
@@ -268,7 +262,7 @@ def act(user: str, lineage: Lineage) -> Content:
 
 
 def refused(why: Why, lineage: Lineage, user: str) -> Content:
-    name = code(_name(lineage), 120)
+    name = code(lineage.name, 120)
     match why:
         case "closed":
             return _answer(f"That warning about {name} is over already.")
@@ -307,7 +301,7 @@ def together(members: Sequence[tuple[str, bool]]) -> Content:
         return fit(text, [section(text)])
     done = f" {len(members) - len(left)} of {len(members)} are done." if len(left) < len(members) else ""
     names = words.listed((code(name, 80) for name in left), 20)
-    text = f"🟠 *{total} in need of renewal*: each has its own lines and buttons in this thread.{done} Left: {names}"
+    text = f"🟠 *{total} in need of renewal*, each with its lines and buttons in this thread.{done} Left: {names}"
     return fit(f"{total} in need of renewal", [section(cut(text, 2900))])
 
 

@@ -404,7 +404,7 @@ def fleets() -> list[Host]:
         Host("partial.test", 90, age=20, addresses=EIGHT, deploy=forgotten),
         Host("rolling.test", 90, age=33, addresses=EIGHT, deploy=rolling),
         Host("wrong-ca.test", 90, age=20, issuers={150: OTHER}),
-        Host("expected-ca.test", 90, age=25, issuers={150: OTHER}, expected=("Other Trust Ltd",)),
+        Host("expected-ca.test", 90, age=25, issuers={150: OTHER}, expected=("Let's Encrypt", "Other Trust Ltd")),
         Host("revoked.test", 90, age=30, revoked=(200.5, 202), forced=[202]),
         *(
             Host(f"mass-{number}.test", 90, age=3 * number, forced=[at])
