@@ -331,7 +331,7 @@ def _counter(base: _Base, certificates: _Certificates, checks: _Checks, outside:
         places=base.places,
         link=cases.link,
         is_member=base.admins.people.is_member,
-        ct=certificates.desk.at_home,
+        ct=certificates.desk,
     )
     return _Counter(
         response=response,

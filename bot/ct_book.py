@@ -79,6 +79,11 @@ class CtBook(Inquiries):
         sql = "select * from ct_guards where team = ? and channel = ? order by domain"
         return [guard_of(row) for row in await self._memory._run(self._memory._rows, sql, team, channel)]
 
+    async def guarding_channels(self, team: str) -> list[str]:
+        """The channels of a workspace that watch a domain."""
+        sql = "select distinct channel from ct_guards where team = ? order by 1 limit 200"
+        return [row["channel"] for row in await self._memory._run(self._memory._rows, sql, team)]
+
     async def domains(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Every domain watched where anything can be said, and those whose look-alikes are wanted (none where they are
         too many)."""

@@ -81,6 +81,10 @@ class CtDesk:
         content = render.watching(guard, before=before, logs=self._watch.logs, filled=filled)
         await self._say(intake, content)
 
+    async def rooms(self, team: str) -> list[str]:
+        """The channels that watch a domain."""
+        return await self._book.guarding_channels(team)
+
     async def at_home(self, team: str, channels: Sequence[str]) -> str:
         """What an App Home says: what those channels watch, what waits there, and whether it works; empty where it is
         off."""

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Final, Protocol
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
@@ -52,12 +52,14 @@ async def everyone(team: str, user: str) -> bool | None:
     return True
 
 
-# What is said of Certificate Transparency to somebody who may read those channels; empty for nothing.
-CtLine: TypeAlias = Callable[[str, Sequence[str]], Awaitable[str]]
+class Certificates(Protocol):
+    """What is known of Certificate Transparency."""
 
+    async def rooms(self, team: str) -> list[str]:
+        """The channels that watch a domain."""
 
-async def _not_watched(team: str, channels: Sequence[str]) -> str:
-    return ""
+    async def at_home(self, team: str, channels: Sequence[str]) -> str:
+        """What is said to somebody who may read those channels; empty for nothing."""
 
 
 class Home:
@@ -73,7 +75,7 @@ class Home:
         places: Places,
         link: Callable[[Incident], Awaitable[str]],
         is_member: IsMember = everyone,
-        ct: CtLine = _not_watched,
+        ct: Certificates | None = None,
         every_s: float = _EVERY_S,
     ) -> None:
         self._memory = history
@@ -153,6 +155,7 @@ class Home:
         plans = await self._digests.plans(team)
         others = await self._memory.channels(team, limit=_MOST_ROOMS)
         here = [each.channel for each in standing] + [each.channel for each in plans]
+        here += await self._ct.rooms(team) if self._ct is not None else []
         rooms = dict.fromkeys([*here, *await self._watchlist.channels(team), *others])
         visible = await self._visible(team, user, [*rooms][: _MOST_ROOMS * 2])
         # A direct message with the bot belongs to whoever asked there.
@@ -171,7 +174,7 @@ class Home:
             ],
             more_renewals=known - len(endings),
             settings=tuple(render.digest_at(each.channel, str(each.plan)) for each in plans if each.channel in visible),
-            ct=await self._ct(team, sorted(visible)),
+            ct=await self._ct.at_home(team, sorted(visible)) if self._ct is not None else "",
             now=_now(),
         )
 

@@ -25,12 +25,13 @@ _WELL: Final = "🟢"
 _SIGN: Final = {"critical": "🔴", "warning": "🟠", "notice": "⚪"}
 _ORDER: Final = ("🔴", "🟠", "⚪", _WELL)
 _MINE: Final = " So many at once: my own network may be the reason."
-_PROOF: Final = " The file in the thread proves it, and ct-policy@chromium.org wants to know."
+_TELL: Final = " ct-policy@chromium.org wants to know."
+_PROOF: Final = f" The file in the thread proves it;{_TELL}"
 _MEANINGS: Final = {
     "split-view": "It shows different people different trees: certificates may be hidden from you. Nothing that it "
     f"says is to be relied upon; browsers distrust such a log.{_PROOF}",
     "shrunken": f"A log only ever grows. What it took away may have been a certificate for you.{_PROOF}",
-    "inconsistent": f"What it serves is not what it signed. Names are still looked for in what it serves.{_PROOF}",
+    "inconsistent": f"What it serves is not what it signed. Names are still looked for in what it serves.{_TELL}",
     "bad-signature": "Until its heads are signed again, nothing new of it counts.",
     "stale-head": "Certificates logged there since are not seen until it speaks again; most stand in another log, too.",
     "future-head": "Its entries are read all the same.",

@@ -20,6 +20,7 @@ from bot.history import History
 from bot.model import Intake
 from bot.render import ct_issuance as render
 from bot.render import incident as room
+from bot.render import report
 from tests.bot import reports
 from tests.bot.conftest import Desk, Json, said
 from tests.bot.ct_desk import HABITS, begun, children, evidence_of, followed, issuance, issuances, rows, source, until
@@ -168,7 +169,8 @@ async def test_investigating_opens_an_incident_in_that_very_message(
     message = await issuance(desk, "api.example.test")
     await ws.click(message, render.INVESTIGATE)
     message = await issuance(desk, "INC-1")
-    assert "Take command" in json.dumps(message["blocks"]) and "Watch until fixed" not in json.dumps(message["blocks"])
+    shown = json.dumps(message["blocks"])
+    assert "Take command" in shown and "Watch until fixed" not in shown and "since it worked" not in shown
 
     def advice() -> Json | None:
         return next((m for m in ws.thread(ws.incidents, message["ts"]) if "What to do" in m["text"]), None)
@@ -462,6 +464,48 @@ async def test_an_incident_tells_of_a_certificate_that_appeared_before(
     assert told is not None and "before the failure: by `Example Trust`" in said(told)
     await ws.click(root, room.MORE, "1:timeline")
     assert "a new certificate for ∗.example.test" in said((await desk.whisper("Timeline of INC-1")).message)
+    await ws.click(root, room.MORE, "1:worked")
+    worked = said((await desk.whisper("found it working yet")).message)
+    assert "appeared in Certificate Transparency" in worked and "before the failure: by `Example Trust`" in worked
+
+
+async def test_what_changed_tells_of_a_certificate_that_appeared_meanwhile(
+    idle_desk: Desk, log: CtLog, tmp_path: Path
+) -> None:
+    desk, ws = idle_desk, idle_desk.workspace
+    await desk.start(ct=source(tmp_path, log.listed("rfc6962")))
+    await begun(desk, "example.test", options='--expect-ca "Example Trust"')
+    desk.checker.answer = lambda check: reports.healthy(str(check.target))
+    await desk.tls("check api.example.test")
+    await desk.headline("api.example.test is healthy")
+    log.submit(Authority().issue("api.example.test"))
+    await until(lambda: rows(desk, "select state from ct_cases") == [("expected",)])
+    await desk.tls("check api.example.test")
+    again = await desk.headline("api.example.test is healthy", count=2)
+    await ws.click(again, report.CHANGED)
+    changed = said((await desk.replies(again, 2))[-1])
+    assert "appeared in Certificate Transparency" in changed and "before this check: by `Example Trust`" in changed
+    assert "Nothing changed" not in changed
+
+
+async def test_a_home_tells_how_it_stands(idle_desk: Desk, log: CtLog, tmp_path: Path) -> None:
+    desk, ws = idle_desk, idle_desk.workspace
+    private = ws.team.add_channel("board", {ws.other, ws.bot}, is_private=True).id
+    await desk.start(ct=source(tmp_path, log.listed("rfc6962")))
+
+    async def home() -> str:
+        await ws.open_home(ws.me)
+        await desk.settled()
+        return json.dumps(ws.modals.homes[ws.me], ensure_ascii=False)
+
+    assert "None of your channels watches a domain" in await home()
+    await begun(desk, "example.test")
+    await desk.tls("ct watch secret.test", channel=private, user=ws.other)
+    log.submit(Authority().issue("api.example.test"))
+    await issuance(desk, "api.example.test")
+    shown = await home()
+    assert "🟢 1 domain watched, 1 log followed, none of them behind" in shown
+    assert f"wait for an answer: <#{ws.incidents}> 1" in shown
 
 
 async def test_look_alikes_stand_in_the_digest_alone(idle_desk: Desk, log: CtLog, tmp_path: Path) -> None:
@@ -496,9 +540,13 @@ async def test_a_burst_shares_a_message(idle_desk: Desk, log: CtLog, tmp_path: P
     message = await desk.headline("4 more certificates")
     await desk.settled()
     assert len(issuances(desk)) == 5
+    assert "4 by `Example Trust`. None is answered yet." in said(message)
+    await desk.tls("ct list")
+    assert "Waiting for an answer" in said((await desk.whisper("Waiting")).message)
     number = rows(desk, "select max(id) from ct_cases")[0][0]
     await desk.workspace.click(message, render.EXPECTED, f"{number}:ca", block_id=_last_select(message))
     await until(lambda: rows(desk, "select distinct state from ct_cases") == [("approved",)])
+    await desk.workspace.wait_for(lambda: any("All are answered." in said(each) for each in desk.bot_messages()))
 
 
 def _last_select(message: Json) -> str:
