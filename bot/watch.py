@@ -33,7 +33,7 @@ from bot.render import watch as render
 from bot.sighting import Kind
 from bot.watched import Failing, Flood, Look, Lookout, Seen, Tally, Watch
 from bot.watchlist import Watchlist
-from probes.model import CertificateReport, Report, UsageError
+from probes.model import CertificateReport, Report, Target, UsageError
 
 __all__ = ["LOOK", "Checks", "NewsOf", "Watching", "nothing_new"]
 
@@ -90,6 +90,7 @@ class _Sweep:
     begun: datetime
     told: Tally | None = None
     failed: list[str] = field(default_factory=list)
+    broken: list[tuple[Target, str]] = field(default_factory=list)
 
 
 class Watching:
@@ -588,8 +589,11 @@ class Watching:
                     sweep.left.discard(seen.lookout)
                     what = "failed" if seen.why else seen.status
                     sweep.tally = replace(sweep.tally, **{what: getattr(sweep.tally, what) + 1})
-                    if seen.why and seen.lookout in self._lookouts:
-                        sweep.failed.append(f"{self._lookouts[seen.lookout].target}: {seen.why}")
+                    lookout = self._lookouts.get(seen.lookout)
+                    if seen.why and lookout is not None:
+                        sweep.failed.append(f"{lookout.target}: {seen.why}")
+                    elif seen.status == "broken" and lookout is not None:
+                        sweep.broken.append((lookout.target, seen.cause or "broken"))
 
     async def _tell_progress(self) -> None:
         while True:
@@ -600,10 +604,12 @@ class Watching:
                     content = render.sweeping(sweep.tally)
                 else:
                     self._sweeps.remove(sweep)
-                    content = render.swept(sweep.tally, self._clock() - sweep.begun, sweep.failed)
+                    content = render.swept(sweep.tally, self._clock() - sweep.begun, sweep.failed, sweep.broken)
                 if sweep.told != sweep.tally or not sweep.left:
                     sweep.told = sweep.tally
-                    await self._history.note([replace(sweep.note, content=content)])
+                    # How far it is gives way to edits that say something.
+                    note = replace(sweep.note, content=content, is_passing=bool(sweep.left))
+                    await self._history.note([note])
                     self._outbox.wake()
 
     async def _break_off_sweeps(self) -> None:

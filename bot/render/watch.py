@@ -268,16 +268,26 @@ def sweeping(tally: Tally) -> Content:
     return fit(f"Looking at {words.counted(tally.total, 'endpoint')}: {tally.done:,} done", [section(text)])
 
 
-def swept(tally: Tally, took: timedelta, failed: Sequence[str]) -> Content:
+def swept(tally: Tally, took: timedelta, failed: Sequence[str], broken: Sequence[tuple[Target, str]] = ()) -> Content:
+    """What a sweep found: which are broken, and which could not be looked at."""
     time = words.span(took) if took >= timedelta(seconds=1) else "under a second"
     text = f"Looked at {words.counted(tally.total, 'endpoint')} in {time}{_results(tally)}"
     blocks = [section(text)]
+    if broken:
+        known = [f"🔴 {code(named(target), 200)} {code(cause, 60)}" for target, cause in sorted(broken, key=_by_host)]
+        more = f"\nand {len(known) - _SHOWN_PROBLEMS:,} more: {code('/tls watch list broken')}"
+        lines = "\n".join(known[:_SHOWN_PROBLEMS]) + (more if len(known) > _SHOWN_PROBLEMS else "")
+        blocks.append(section(cut(lines, 2900)))
     if failed:
         lines = "\n".join(foreign(line, 250) for line in failed[:_SHOWN_PROBLEMS])
         more = f"\nand {len(failed) - _SHOWN_PROBLEMS:,} more" if len(failed) > _SHOWN_PROBLEMS else ""
         blocks.append(section(cut(f"*Not looked at*\n{lines}{more}", 2900)))
     plain = f"{tally.broken:,} broken, {words.counted(tally.warning, 'warning')}"
     return fit(f"Looked at {words.counted(tally.total, 'endpoint')}: {plain}", blocks)
+
+
+def _by_host(one: tuple[Target, str]) -> tuple[str, int]:
+    return one[0].host, one[0].port
 
 
 def _results(tally: Tally) -> str:

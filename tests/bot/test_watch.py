@@ -256,7 +256,7 @@ async def test_a_file_is_shown_confirmed_and_swept(desk: Desk, world: World) -> 
     ws = desk.workspace
     found = await ws.wait_for(lambda: next((m for m in desk.bot_messages() if "Looked at 3" in m["text"]), None))
     done = said(found or {})
-    assert "🔴 1 broken" in done and "🟢 2 ok" in done
+    assert "🔴 1 broken" in done and "🟢 2 ok" in done and "🔴 `c.example.com` `validity.expired`" in done
     assert rows(desk, "select owner, labels from watches order by id")[0] == ("U0OWNER1", '["edge", "web"]')
     await desk.headline("c.example.com is broken")
     replaced = [said(m) for m in desk.bot_messages() if "more watched here" in said(m)]
