@@ -22,7 +22,7 @@ class Answers(Cases):
         await self._memory._write(self._answer, intake, now, refusal)
 
     def _answer(self, intake: Intake, now: datetime, refusal: Content | None) -> None:
-        number, what = pressed(intake.text)
+        number, what, is_later = pressed(intake.text)
         rows = self._memory._rows("select * from ct_cases where id = ?", number)
         case = case_of(rows[0]) if rows else None
         if case is None or (case.team, case.channel) != (intake.team, intake.channel):
@@ -31,7 +31,7 @@ class Answers(Cases):
         target = case.domains[0]
         if refusal is not None:
             self._refuse(intake, "not an admin", refusal, target, now)
-        elif case.state in {"approved", "investigated"}:
+        elif case.state == "approved" or (case.state == "investigated" and not is_later):
             self._refuse(
                 intake, case.state, words.answered_already(case, self._incident(case), intake.user), target, now
             )
@@ -58,6 +58,11 @@ class Answers(Cases):
         notes = self._said_of([after, *others])
         line = words.approved(intake.user, issued, what, case.domains, len(others))
         notes.append(replace(note_of(case, f"{case.root}:act:{intake.id}", line), parent=case.root))
+        if case.incident:
+            said = Entry(
+                key=f"request:{intake.id}", kind="act", at=intake.received_at, user=intake.user, text="said: expected"
+            )
+            self._memory._enter(case.incident, said)
         self._memory._audited(intake.id, f"done: {what}", case.domains[0])
         self._memory._finish(intake.id, now, notes, None)
 

@@ -9,6 +9,7 @@ from bot.issuances import Case, Issued, Shown
 from bot.model import Content, Entry, Incident
 from bot.render import words
 from bot.render.ct_caa import caa_step
+from bot.render.ct_issuance import expected_after_all
 from bot.render.incident import named, when
 from bot.render.limits import code, context, cut, fit, section
 
@@ -54,7 +55,8 @@ def what_to_do(shown: Shown, incident: Incident, user: str) -> Content:
     own = ca_domains(issued.issuer)
     steps = [
         f"*1. Ask who asked.* Whoever runs {code(domain, 100)}, its CDN, its mail and its hosting: a provider that was "
-        "given a CNAME or a zone may request certificates by itself. If so, answer there, and remember its CA.",
+        "given a CNAME or a zone may request certificates by itself. If so, say here that it was expected, and resolve "
+        "the incident.",
         f"*2. Find how control was shown.* Look for changes of zone and hosts around {when(issued.logged_at)}: "
         f"records below {code('_acme-challenge.' + domain, 130)}, name servers, dangling CNAMEs, files below "
         f"{code('/.well-known/acme-challenge/')}.",
@@ -66,7 +68,9 @@ def what_to_do(shown: Shown, incident: Incident, user: str) -> Content:
         f"what it is good for: {code('/tls check ' + _host(issued, domain), 160)} shows what is served now.",
     ]
     head = f"<@{user}> opened {named(incident)}. What to do:"
-    return fit(f"What to do about {named(incident)}", [section(head), *(section(cut(step, 2900)) for step in steps)])
+    first, *further = (section(cut(step, 2900)) for step in steps)
+    first["accessory"] = expected_after_all(case, issued)
+    return fit(f"What to do about {named(incident)}", [section(head), first, *further])
 
 
 def _contact(own: Sequence[str]) -> str:

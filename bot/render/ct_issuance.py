@@ -20,6 +20,7 @@ ACTIONS: Final = (EXPECTED, INVESTIGATE)
 FLOOD_SHOWN: Final = 10
 _NAMES: Final = 6
 _LOGS: Final = 6
+_LATER: Final = "later"
 _STATES: Final = {"approved": "expected", "investigated": "under investigation"}
 _CHOICES: Final = {
     "certificate": "This certificate alone",
@@ -160,6 +161,13 @@ def _buttons(case: Case, issued: Issued) -> Json:
     return actions(choose, button("Investigate", INVESTIGATE, str(case.id)) | {"style": "danger"})
 
 
+def expected_after_all(case: Case, issued: Issued) -> Json:
+    """The choice for whoever looked into it and found who had asked."""
+    options = [each | {"value": f"{each['value']}:{_LATER}"} for each in _options(case, issued)]
+    placeholder = {"type": "plain_text", "text": "Expected…"}
+    return {"type": "static_select", "action_id": EXPECTED, "placeholder": placeholder, "options": options}
+
+
 def _options(case: Case, issued: Issued) -> list[Json]:
     """What it names can be remembered, and itself."""
     named = {"certificate": True, "ca": bool(issued.ca), "key": bool(issued.spki)}
@@ -170,11 +178,13 @@ def _options(case: Case, issued: Issued) -> list[Json]:
     ]
 
 
-def pressed(value: str) -> tuple[int, Any]:
-    """The case that a button names, 0 for none, and what is to be remembered."""
-    number, _, what = value.partition(":")
+def pressed(value: str) -> tuple[int, Any, bool]:
+    """The case that a button names, 0 for none; what is to be remembered; whether it was pressed after looking into
+    it."""
+    number, _, rest = value.partition(":")
+    what, _, when_pressed = rest.partition(":")
     known = int(number) if number.isascii() and number.isdecimal() and len(number) < 19 else 0
-    return known, what
+    return known, what, when_pressed == _LATER
 
 
 def flood(shown: Sequence[tuple[Case, Issued]], by_ca: Mapping[str, int], *, waiting: int, forbidden: int) -> Content:

@@ -179,6 +179,11 @@ async def test_investigating_opens_an_incident_in_that_very_message(
     assert told is not None
     for word in ("CAA 0 issue", "revoked", "ccadb.org", "accounturi"):
         assert word in said(told)
+    # Looked into, and found to be the CDN's after all.
+    assert "Expected…" in said(told)
+    await ws.click(told, render.EXPECTED, "1:ca:later", user=ws.other)
+    message = await issuance(desk, "It was told because")
+    assert rows(desk, "select state, remembered, incident from ct_cases") == [("approved", "ca", 1)]
     await ws.click(message, room.COMMAND_TAKEN, user=ws.other)
     await issuance(desk, f"*Commander* <@{ws.other}>")
     await ws.click(message, room.MORE, "1:timeline")
