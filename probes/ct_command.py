@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from random import Random
 
 OK, CRITICAL, NOT_RUN = 0, 1, 3
+_WORST_FIRST = ("critical", "warning", "notice")
+_READ = ("", "usable", "qualified")
 
 
 def run(args: Namespace) -> int:
@@ -65,11 +67,19 @@ async def _follow(args: Namespace) -> int:
         logs = wanted(listed, _now(), following=followed)
         if not logs:
             raise UsageError(f"{shown(args.log_list)} lists no log to follow: all are pending, retired or rejected")
-        store.know(logs)
+        unlisted = await store.know(logs, listed)
+
+        async def reload() -> LogList:
+            newer = await log_list(args.log_list, manners, rng)
+            await store.know(wanted(newer, _now()), newer)
+            return newer
+
         habits = Habits(from_start=args.start == "start", once=args.once, prove=args.evidence, poll_s=args.poll)
         with _teller(args) as teller:
             for problem in listed.problems:
                 teller(ListChange(text=problem))
+            for name in unlisted:
+                teller(ListChange(text=f"{name} is no longer listed; it is not followed any more"))
             if (old := stale(listed, _now())) is not None:
                 teller(ListChange(text=old))
             await follow(
@@ -83,7 +93,7 @@ async def _follow(args: Namespace) -> int:
                 habits=habits,
                 lookalikes=lookalikes(watch.domains) if args.lookalikes else None,
                 listed=listed,
-                reload=lambda: log_list(args.log_list, manners, rng),
+                reload=reload,
             )
         return teller.verdict
 
@@ -121,7 +131,7 @@ class _Teller:
         for each in self._statuses.values():
             if self._stats:
                 print(json.dumps(status_json(each)) if self._as_json else status_text(each))
-            elif each.trouble and not self._as_json:
+            elif each.trouble:
                 print(f"! {each.log.description}: {shown(each.trouble, 300)}", file=sys.stderr)
 
     def _progress(self) -> str:
@@ -150,16 +160,22 @@ def _status(args: Namespace) -> int:
     _refuse_missing(path)
     store = FileStore(path, _now)
     store.open(for_writing=False)
-    rows = [stored_json(position, store.names.get(position.log_id, {})) for position in store.positions.values()]
+    known = {log_id: Position(log_id=log_id) for log_id in store.names} | store.positions
+    rows = [stored_json(position, store.names.get(position.log_id, {})) for position in known.values()]
+    rows.sort(key=lambda row: (_WORST_FIRST.index(row["severity"]), row["log"]))
     if args.json:
         print(json.dumps({"schema": 1, "logs": rows}, ensure_ascii=False, indent=2))
     else:
         for row in rows:
             behind = f", {row['behind']:,} behind" if row["behind"] else ""
             told = f"; told and not over: {', '.join(row['raised'])}" if row["raised"] else ""
+            stuck = row["trouble"]
+            told += f"; since {stuck['since']} without {shown(stuck['what'], 200)}: {stuck['why']}" if stuck else ""
+            told += f"; {row['listed']} in the log list" if row["listed"] not in _READ else ""
             print(
                 f"{MARK[row['severity']]} {shown(row['log'], 100)}: {row['state']}, {row['verified']:,} of "
-                f"{row['promised']:,} entries verified{behind}, newest entry {row['newest_entry'] or 'unknown'}{told}"
+                f"{row['promised']:,} entries verified{behind}, newest entry {row['newest_entry'] or 'unknown'}"
+                f"{shown(told, 600)}"
             )
         print(f"{sum(1 for each in store.findings() if each['type'] == 'issuance')} issuances found", file=sys.stderr)
     return CRITICAL if any(row["severity"] == "critical" for row in rows) else OK
@@ -231,7 +247,7 @@ def _verify_findings(store: FileStore, listed: LogList) -> tuple[int, list[str]]
     """How many findings there are, and which do not hold by what is stored of them."""
     from base64 import b64decode
 
-    from probes.ct.entries import BadLeaf, decode_leaf_input, tbs_identity
+    from probes.ct.entries import read_leaf, tbs_identity
 
     count, wrong = 0, []
     for line in store.findings():
@@ -239,13 +255,13 @@ def _verify_findings(store: FileStore, listed: LogList) -> tuple[int, list[str]]
             continue
         count += 1
         try:
-            entry = decode_leaf_input(b64decode(line["leaf_input"]), index=line["index"])
+            entry = read_leaf(b64decode(line["leaf_input"]), index=line["index"])
             if tbs_identity(entry).hex() != line["tbs_sha256"]:
                 wrong.append(f"finding {count}: the entry is of another certificate")
             if line["evidence"] is not None:
                 bundle = read_bundle(json.dumps(line["evidence"]))
                 wrong += [f"finding {count}: {each}" for each in problems(bundle, listed.logs)]
-        except (BadLeaf, BadEvidence, ValueError) as bad:
+        except (BadEvidence, ValueError, KeyError, TypeError) as bad:
             wrong.append(f"finding {count}: {bad}")
     return count, wrong
 
@@ -261,7 +277,9 @@ def _verify_bundle(args: Namespace, listed: LogList) -> int:
     except BadEvidence as bad:
         _print_checks([{"log": args.bundle, "wrong": [str(bad)], "unknown": []}], as_json=args.json)
         return CRITICAL
-    line = {"log": bundle.log, "index": bundle.index, "size": bundle.head.size, "wrong": wrong, "unknown": []}
+    log = listed.by_id().get(bundle.log_id)  # the bundle may call it anything
+    name = log.description if log else bundle.log
+    line = {"log": name, "index": bundle.index, "size": bundle.head.size, "wrong": wrong, "unknown": []}
     _print_checks([line], as_json=args.json)
     return CRITICAL if wrong else OK
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from probes.ct.entries import BadLeaf, LeafEntry, decode_leaf_input, tbs_identity
-from probes.ct.heads import BadHead, TreeHead, verify_head
+from probes.ct.entries import LeafEntry, read_leaf, tbs_identity
+from probes.ct.heads import BadHead, TreeHead, parse_checkpoint, parse_sth, verify_head
 from probes.ct.loglist import Kind, Log
 from probes.ct.merkle import leaf_hash, verify_inclusion
 
@@ -45,8 +45,7 @@ class Bundle:
 
     @property
     def entry(self) -> LeafEntry:
-        """Raises BadLeaf when the leaf is none."""
-        return decode_leaf_input(self.leaf, index=self.index)
+        return read_leaf(self.leaf, index=self.index)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can hold it; hashes and bytes in base64, as the logs themselves write them."""
@@ -87,8 +86,8 @@ class Bundle:
                 raise BadEvidence("the log id is not the SHA-256 of the key")
             if stored["tbs_sha256"] != tbs_identity(bundle.entry).hex():
                 raise BadEvidence("the entry is of another certificate than the bundle says")
-        except BadLeaf as wrong:
-            raise BadEvidence(f"the entry is none: {wrong}") from None
+            if b64decode(stored["leaf_hash"]) != leaf_hash(bundle.leaf):
+                raise BadEvidence("the leaf hash is of another entry")
         except (AssertionError, KeyError, TypeError, ValueError) as wrong:
             if isinstance(wrong, BadEvidence):
                 raise
@@ -148,10 +147,24 @@ def problems(bundle: Bundle, known: Sequence[Log]) -> tuple[str, ...]:
         verify_head(bundle.head, log)
     except BadHead as wrong:
         found.append(str(wrong))
+    if not _is_as_received(bundle.head, log):
+        found.append("the head is not the one that was received from the log")
     hashed = leaf_hash(bundle.leaf)
     if not verify_inclusion(hashed, bundle.index, bundle.head.size, bundle.proof, bundle.head.root):
         found.append("the inclusion proof does not lead from the entry to the head")
     return tuple(found)
+
+
+def _is_as_received(head: TreeHead, log: Log) -> bool:
+    """Whether the answer that is kept beside the head says the same."""
+    try:
+        if head.origin:
+            received = parse_checkpoint(head.raw, origin=head.origin, log_id=log.log_id)
+        else:
+            received = parse_sth(head.raw)
+    except BadHead:
+        return False
+    return received == head
 
 
 def read_bundle(text: str) -> Bundle:

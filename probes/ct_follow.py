@@ -23,6 +23,7 @@ from probes.ct.lookalikes import Lookalikes
 from probes.ct.merkle import TILE_WIDTH, BadTree
 from probes.ct.monitor import Event, Lag, Position, Progress, start_at
 from probes.ct.sift import Hit
+from probes.ct.tiles import data_path
 from probes.ct.watchset import WatchSet
 from probes.ct_evidence import BadEvidence, Bundle, prove
 from probes.ct_store import Found, Store
@@ -32,6 +33,7 @@ from probes.net.logfetch import Manners, Unavailable
 
 logger = logging.getLogger(__name__)
 OLDEST_LIST = timedelta(days=70)  # Chrome stops enforcing CT by a list older than that
+_HEAD = "its tree head"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,8 @@ class Habits:
     *partial_wait_s*: how long the last, partial tile of a tiled log is left alone before it is fetched. *commit_every*:
     entries after which the position is kept though no head is reached yet. *gone_after_s*: how long a log must answer
     "there is no such thing" before it counts as gone. *recheck_s*: between two attempts to read an inconsistent log
-    anew. *prove*: fetch the inclusion proof of every match.
+    anew. *prove*: fetch the inclusion proof of every match. *unreadable_after_s*: how long a wrong answer where an
+    entry or a proof belongs is taken for an accident; no answer at all is one for *lag_limit*.
     """
 
     from_start: bool = False
@@ -52,6 +55,7 @@ class Habits:
     commit_every: int = 1 << 16
     gone_after_s: float = 3600.0
     recheck_s: float = 600.0
+    unreadable_after_s: float = 600.0
     reload_s: float = 3600.0
     lag_limit: timedelta = timedelta(hours=1)
 
@@ -208,6 +212,8 @@ class Follower:
         self._rechecked: datetime | None = None
         self._answers = False  # a head, in the present look
         self._trouble = ""
+        self._asked = _HEAD  # what the present look is about to ask for
+        self._meaning = ""  # what it would mean not to get it
 
     async def run(self) -> None:
         """Look, wait, look again. A fault of ours in one log is logged and tried again: the others go on."""
@@ -219,6 +225,7 @@ class Follower:
             return
         try:
             self._return_to(await self._store.load(self.log.log_id.hex()))
+            self._say()  # the first answer may be long in coming
             while True:
                 pause = await self._cycle()
                 if self._habits.once or (self._ends() and self._progress.position.state == "finished"):
@@ -234,9 +241,12 @@ class Follower:
             try:
                 await self._look()
                 self._trouble = ""
+                if self._progress.position.trouble is not None:
+                    await self._commit((), self._progress.went_well(), always=True)
             except Unavailable as missing:
                 self._trouble = str(missing)
                 pause = max(pause, missing.retry_after_s or 0.0)
+                await self._failed(missing)
                 await self._missing(missing)
             await self._watch_clock()
         except OSError as error:
@@ -256,17 +266,14 @@ class Follower:
         self._forget()
 
     async def _look(self) -> None:
-        self._answers = False
+        self._answers, self._asked, self._meaning = False, _HEAD, ""
+        head = None
         try:
             head = await self._client.head()
-        except BadHead as wrong:
-            await self._commit((), self._progress.unsigned(str(wrong)))
-            return
-        try:
             verify_head(head, self.log)
         except BadHead as wrong:
-            await self._commit((), self._progress.unsigned(str(wrong), head))
-            return
+            await self._commit((), self._progress.unsigned(str(wrong), head, wrong.raw))
+            raise Unavailable("garbage", f"its tree head does not hold: {wrong}") from None
         self._answers, self._gone_since = True, None
         if not self._joined:
             await self._join(head)
@@ -274,14 +281,16 @@ class Follower:
         if judged.rewound:
             self._forget()
         await self._commit((), judged.events)
-        if judged.prove is not None:
-            await self._ask_proof(*judged.prove)
         if judged.target is not None:
             await self._read(judged.target)
+        if judged.prove is not None:
+            await self._ask_proof(*judged.prove)
 
     async def _join(self, head: TreeHead) -> None:
         """Begin at the first entry, or at the end that *head* names, of which the log gives the compact tree."""
         if not self._habits.from_start:
+            self._asked = f"the tree of its first {head.size} entries"
+            self._meaning = "until it can, nothing in this log is watched"
             try:
                 tree = await self._client.seed(head)
             except BadTree as wrong:
@@ -295,6 +304,8 @@ class Follower:
         self._joined = True
 
     async def _ask_proof(self, old: TreeHead, new: TreeHead) -> None:
+        self._asked = f"the proof that its tree of {new.size} entries extends the older one of {old.size}"
+        self._meaning = "that entries were taken away or changed cannot be excluded"
         try:
             proof = await self._client.consistency(old.size, new)
         except BadTree:
@@ -343,14 +354,21 @@ class Follower:
     async def _download(self, target: TreeHead, end: int) -> None:
         start = self._progress.downloaded
         committed = start
+        self._asked = self._entries_from(start)
+        self._meaning = "your names in them, and behind them, cannot be excluded"
         async with aclosing(self._client.sifted(start, end, self._sifter)) as batches:
             async for batch in batches:
                 self._progress.feed(batch.first_index, batch.hashes, newest_ms=batch.newest_ms)
                 self._waiting += batch.hits
+                self._asked = self._entries_from(self._progress.downloaded)
                 if self._progress.downloaded - committed >= self._habits.commit_every:
                     committed = self._progress.downloaded
                     await self._keep_proved(target)
                     self._say()
+
+    def _entries_from(self, index: int) -> str:
+        where = f" ({data_path(index // TILE_WIDTH)})" if self._client.tiled else ""
+        return f"its entries from {index} on{where}"
 
     async def _keep_proved(self, target: TreeHead) -> None:
         """Short of a head's size: keep the position where each finding up to it is proved by itself."""
@@ -417,6 +435,20 @@ class Follower:
         """The tree went back: what was found beyond will be found again."""
         self._waiting.clear()
         self._kept = self._progress.position.tree
+
+    async def _failed(self, missing: Unavailable) -> None:
+        """Remember what could not be had; what lasts is told, for nobody sees what a log keeps back."""
+        silent = missing.trouble in ("unreachable", "timeout", "throttled", "server")
+        limit = self._habits.lag_limit if silent else timedelta(seconds=self._habits.unreadable_after_s)
+        before = self._progress.position.trouble
+        events = self._progress.failed(
+            self._asked,
+            str(missing),
+            self._now(),
+            limit=timedelta() if self._habits.once else limit,
+            meaning=self._meaning,
+        )
+        await self._commit((), events, always=before is None or before.what != self._asked)
 
     async def _missing(self, missing: Unavailable) -> None:
         """A log that has no head any more, for long enough, is gone; at once, when the list says that it ends."""

@@ -52,6 +52,7 @@ def as_text(told: Found | Event | ListChange) -> str:
 def stored_json(position: Position, named: dict[str, str]) -> dict[str, Any]:
     raised = [each.split(" ")[0] for each in position.raised]
     promised = position.promised.size if position.promised else 0
+    trouble = position.trouble if position.state not in ("finished", "gone") else None
     critical = {"split-view", "shrunken", "inconsistent"}
     concerning = set(raised) - {"finished"}
     return {
@@ -67,7 +68,9 @@ def stored_json(position: Position, named: dict[str, str]) -> dict[str, Any]:
         "newest_entry": _moment(position.newest_ms),
         "newest_head": _moment(position.newest_head_ms),
         "raised": raised,
-        "severity": "critical" if concerning & critical else "warning" if concerning else "notice",
+        "listed": named.get("state", ""),
+        "trouble": trouble and {"what": trouble.what, "why": trouble.why, "since": _moment(trouble.since_ms)},
+        "severity": "critical" if concerning & critical else "warning" if concerning or trouble else "notice",
     }
 
 

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from probes.ct.issuance import Issuance
-from probes.ct.loglist import Log
+from probes.ct.loglist import Log, LogList
 from probes.ct.lookalikes import Lookalike
+from probes.ct.merkle import CompactTree
 from probes.ct.position import Event, Position
 from probes.ct_evidence import Bundle
 
@@ -65,6 +66,9 @@ class Store(Protocol):
         """
 
 
+UNLISTED = "no longer listed"
+
+
 class BadState(ValueError):
     """A state file that is none, or that belongs to other findings; the text says which."""
 
@@ -89,9 +93,12 @@ class FileStore:
         if for_writing:
             self._lock()
         stored = self._state()
-        self._length = stored["findings_length"]
-        self.names = stored["logs_known"]
-        self.positions = {log_id: Position.from_json(each) for log_id, each in stored["positions"].items()}
+        try:
+            self._length = int(stored["findings_length"])
+            self.names = {log_id: dict(each) for log_id, each in stored["logs_known"].items()}
+            self.positions = {log_id: _position(each) for log_id, each in stored["positions"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError) as wrong:
+            raise BadState(f"{self.path} is damaged: {type(wrong).__name__}, {wrong}") from None
         present = self.findings_path.stat().st_size if self.findings_path.exists() else 0
         if present < self._length:
             raise BadState(f"{self.findings_path} is shorter than {self.path} says: findings were removed")
@@ -100,7 +107,10 @@ class FileStore:
                 file.truncate(self._length)
                 os.fsync(file.fileno())
         for line in self.findings():
-            self._remember(line)
+            try:
+                self._remember(line)
+            except (KeyError, TypeError):
+                raise BadState(f"{self.findings_path} holds a line that is no finding") from None
 
     def close(self) -> None:
         """Give up the lock."""
@@ -123,10 +133,23 @@ class FileStore:
                 except ValueError:
                     raise BadState(f"{self.findings_path} holds a line that is no finding") from None
 
-    def know(self, logs: Iterable[Log]) -> None:
-        """Names for `status`; written with the next commit."""
-        for log in logs:
-            self.names[log.log_id.hex()] = {"description": log.description, "url": log.url, "state": log.state}
+    async def know(self, followed: Iterable[Log], listed: LogList) -> tuple[str, ...]:
+        """What `status` says of logs, also of those that never answer; back with what is no longer in the list."""
+        async with self._busy:
+            said = {**self.names, **{log.log_id.hex(): {} for log in followed}}
+            logs = {log_id.hex(): log for log_id, log in listed.by_id().items()}
+            unlisted = []
+            for log_id, before in said.items():
+                log = logs.get(log_id)
+                if log is not None:
+                    said[log_id] = {"description": log.description, "url": log.url, "state": log.state}
+                else:
+                    said[log_id] = {**before, "state": UNLISTED}
+                    if (position := self.positions.get(log_id)) is None or position.state not in ("finished", "gone"):
+                        unlisted.append(before.get("description", log_id))
+            self.names = said
+            await asyncio.to_thread(self._write, [], self.positions)
+            return tuple(unlisted)
 
     async def load(self, log_id: str) -> Position | None:
         async with self._busy:
@@ -230,6 +253,14 @@ class FileStore:
             except OSError:
                 self.close()
                 raise BadState(f"{self.path} is in use by another `tls ct follow`") from None
+
+
+def _position(stored: dict[str, Any]) -> Position:
+    """A position, whose trees are trees."""
+    position = Position.from_json(stored)
+    for tree in (position.tree, position.verified_tree):
+        CompactTree.from_json(tree)
+    return position
 
 
 def finding_json(found: Found, kind: Literal["issuance", "seen"], at: datetime) -> dict[str, Any]:

@@ -30,7 +30,8 @@ class BadLeaf(ValueError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeafEntry:
     """One entry. *tbs*: the TBSCertificate of a precertificate entry, the whole certificate otherwise; *leaf*: the
-    MerkleTreeLeaf, which the log's tree authenticates. *issuer_key_hash* is empty for certificates.
+    MerkleTreeLeaf, which the log's tree authenticates. *issuer_key_hash* is empty for certificates. With a *fault* the
+    leaf is of no kind that is known, and *tbs* is all of it.
     """
 
     index: int
@@ -39,6 +40,7 @@ class LeafEntry:
     tbs: bytes
     issuer_key_hash: bytes
     leaf: bytes
+    fault: str = ""
 
     @property
     def leaf_hash(self) -> bytes:
@@ -63,14 +65,20 @@ def unpacked(data: bytes, *, limit: int = LARGEST_TILE) -> bytes:
     """The bytes behind gzip, which a static log may send without being asked; others as they are. BadTile when cut."""
     if data[:2] != _GZIP:
         return data
-    inflater = zlib.decompressobj(31)
-    try:
-        plain = inflater.decompress(data, limit)
-    except zlib.error as wrong:
-        raise BadTile("the gzip stream is damaged") from wrong
-    if not inflater.eof:
-        raise BadTile("the gzip stream is cut short, or larger than any tile")
-    return plain
+    members: list[bytes] = []
+    size = 0
+    while data[:2] == _GZIP:  # a gzip file may have several members (RFC 1952 section 2.2)
+        inflater = zlib.decompressobj(31)
+        try:
+            members.append(inflater.decompress(data, limit - size or 1))
+        except zlib.error as wrong:
+            raise BadTile("the gzip stream is damaged") from wrong
+        if not inflater.eof:
+            raise BadTile("the gzip stream is cut short, or larger than any tile")
+        data, size = inflater.unused_data, size + len(members[-1])
+        if size > limit:
+            raise BadTile("the gzip stream is larger than any tile")
+    return members[0] if len(members) == 1 else b"".join(members)
 
 
 def decode_tile(data: bytes, *, first_index: int, count: int | None = None) -> DataTile:
@@ -113,8 +121,6 @@ def spans(data: bytes, first_index: int) -> list[Span]:
         if body > total:
             raise BadTile(f"the tile ends inside entry {index}")
         body_end = body + (data[body - 3] << 16 | data[body - 2] << 8 | data[body - 1])
-        if body_end == body:
-            raise BadTile(f"entry {index} holds an empty certificate")
         end = body_end + 10
         # One extension is known, and every entry has it alone: type 0, five bytes, the 40-bit leaf index.
         if data[body_end:end] != b"\x00\x08\x00\x00\x05" + index.to_bytes(5, "big"):
@@ -150,6 +156,16 @@ def decode_leaf_input(leaf: bytes, *, index: int) -> LeafEntry:
         issuer_key_hash=leaf[12:44] if is_precert else b"",
         leaf=leaf,
     )
+
+
+def read_leaf(leaf: bytes, *, index: int) -> LeafEntry:
+    """decode_leaf_input, but whatever a log holds is an entry: what is no leaf has a *fault*, and is looked through."""
+    try:
+        return decode_leaf_input(leaf, index=index)
+    except BadLeaf as wrong:
+        return LeafEntry(
+            index=index, timestamp_ms=0, is_precert=False, tbs=leaf, issuer_key_hash=b"", leaf=leaf, fault=str(wrong)
+        )
 
 
 def leaf_span(leaf: bytes, *, index: int) -> tuple[bool, int, int]:

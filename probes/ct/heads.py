@@ -28,7 +28,9 @@ _TREE_HEAD_TYPE = b"\x05"  # static-ct-api: the signature type of a note that ho
 
 
 class BadHead(ValueError):
-    """A tree head that cannot be read or that its log did not sign; the text says which."""
+    """A tree head that cannot be read or that its log did not sign; the text says which. *raw*: what was received."""
+
+    raw: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,7 @@ def parse_sth(answer: bytes | dict[str, Any]) -> TreeHead:
             b64decode(read[field], validate=True) for field in ("sha256_root_hash", "tree_head_signature")
         )
     except (ValueError, KeyError, TypeError, RecursionError) as wrong:
-        raise BadHead(f"the answer to get-sth is no signed tree head: {type(wrong).__name__}") from wrong
+        raise BadHead(f"the answer to get-sth is no signed tree head: {type(wrong).__name__}, {wrong}") from wrong
     if not all(type(number) is int and 0 <= number <= LARGEST for number in (size, timestamp)):
         raise BadHead("the tree size or timestamp of the signed tree head is no number")
     if len(root) != HASH_SIZE:

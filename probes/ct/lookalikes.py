@@ -75,11 +75,12 @@ class Lookalikes:
         self._tails = {label[-2:] for label in edited}
 
     def touching(self, names: Sequence[bytes]) -> list[int]:
-        """Which of these names may look like a watched domain; the others do not."""
+        """Which of these names may look like a watched domain; the others do not. A quick look: letters beyond ASCII
+        may, all of them."""
         text = b"\n" + b"\n".join(names).lower()
         found = _LABELS.findall(text[::-1])[::-1]
         if len(found) != len(names) or not text.isascii():
-            return [at for at, name in enumerate(names) if self.match(Names(dns=(name,)))]
+            return [at for at, name in enumerate(names) if not name.isascii() or self.match(Names(dns=(name,)))]
         # The third label from the end is the registered one only where the second is part of a public suffix.
         labels = {second for _, second, _ in found}
         labels |= {third for _, second, third in found if len(second) <= LONGEST_SECOND_LEVEL}

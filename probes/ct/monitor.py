@@ -6,6 +6,7 @@ before the position moves there. What does not fit is downloaded once more, and 
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from typing import Any
 from probes.ct.heads import TreeHead
 from probes.ct.loglist import Log
 from probes.ct.merkle import CompactTree, verify_consistency
-from probes.ct.position import SEVERITIES, Event, Judged, Kind, Lag, Position, Settled, State
+from probes.ct.position import SEVERITIES, Event, Judged, Kind, Lag, Position, Settled, State, Trouble
 
 __all__ = [
     "CLOCK_SKEW",
@@ -104,7 +105,7 @@ class Progress:
         verified = self._position.verified
         if verified and head.size == verified.size and head.root == verified.root:
             self._position = replace(self._position, verified=max(verified, head, key=_timestamp))
-            return Judged(events=tuple(events))
+            return Judged(events=(*events, *self._at_final()))
         shrunk = before is not None and head.size < before.size and head.timestamp_ms > before.timestamp_ms
         if head.size < self._tree.size:
             if shrunk and head.size > self._position.verified_size:
@@ -115,9 +116,12 @@ class Progress:
         target = head if head.size > self._position.verified_size else None
         return Judged(events=tuple(events), target=target, prove=None if target else self._provable(head))
 
-    def unsigned(self, reason: str, head: TreeHead | None = None) -> tuple[Event, ...]:
-        """A head that cannot be read or that the log did not sign (BadHead); told once until one is right again."""
-        evidence = {"reason": reason, "head": head.to_json() if head else None}
+    def unsigned(self, reason: str, head: TreeHead | None = None, raw: bytes = b"") -> tuple[Event, ...]:
+        """A head that cannot be read or that the log did not sign (BadHead); told once until one is right again.
+
+        *raw*: what was received, where no head could be made of it.
+        """
+        evidence = {"reason": reason, "head": head.to_json() if head else None, "received": b64encode(raw).decode()}
         return self._once(
             "bad-signature", self._event("bad-signature", f"its tree head does not hold: {reason}", evidence)
         )
@@ -179,6 +183,30 @@ class Progress:
             head_age=now - _instant(verified.timestamp_ms) if verified else None,
             entry_age=now - _instant(self._position.newest_ms) if self._position.newest_ms else None,
         )
+
+    def failed(self, what: str, why: str, now: datetime, *, limit: timedelta, meaning: str = "") -> tuple[Event, ...]:
+        """A look failed at *what*. With a *meaning*, `unreadable`, once, when it has failed there for *limit*."""
+        before = self._position.trouble
+        events: tuple[Event, ...] = ()
+        if before is None or before.what != what:
+            events = self._over("unreadable", f"{before.what if before else 'what was missing'} is there now")
+            self._position = replace(self._position, trouble=Trouble(what=what, why=why, since_ms=_ms(now)))
+        trouble = self._position.trouble
+        assert trouble is not None  # it was set a line ago, or before
+        since = _instant(trouble.since_ms)
+        if not meaning or now - since < limit:
+            return events
+        text = f"{what} cannot be had since {since:%Y-%m-%d %H:%M} UTC ({why}): {meaning}"
+        evidence = {"what": what, "why": why, "since": since.isoformat(), "downloaded": self._tree.size}
+        promised = self._position.promised
+        evidence["head"] = promised and promised.to_json()
+        return events + self._once("unreadable", self._event("unreadable", text, evidence))
+
+    def went_well(self) -> tuple[Event, ...]:
+        """A look came to its end."""
+        before = self._position.trouble
+        self._position = replace(self._position, trouble=None)
+        return self._over("unreadable", f"{before.what if before else 'what was missing'} is there now")
 
     def watch_lag(self, now: datetime, *, limit: timedelta = LAG_LIMIT) -> tuple[Event, ...]:
         """`lagging`, once, when entries wait and what was read last is older than *limit*; `resumed` after."""
@@ -246,14 +274,20 @@ class Progress:
             state="finished" if before.state == "finished" else "following",
         )
         events = self._over("inconsistent", f"its {head.size} entries have the root that it signed")
-        final = self.log.final
-        if final and head.size == final[0] and head.root != final[1]:
+        return events + self._at_final()
+
+    def _at_final(self) -> tuple[Event, ...]:
+        """What the final head of the log list, which may come long after the log was read, says of the verified one."""
+        final, head = self.log.final, self._position.verified
+        if not final or not head:
+            return ()
+        if head.size == final[0] and head.root != final[1]:
             text = f"its tree of {head.size} entries is not the final one of the log list"
             evidence = {"head": head.to_json(), "final_root": final[1].hex()}
-            return events + self._once("final-root", self._event("inconsistent", text, evidence))
-        if final and head.size >= final[0] and before.state != "finished":
-            return events + self._finished(f"it is read-only, and all {head.size} entries were read and verified")
-        return events
+            return self._once("final-root", self._event("inconsistent", text, evidence))
+        if head.size >= final[0] and self._position.state != "finished":
+            return self._finished(f"it is read-only, and all {head.size} entries were read and verified")
+        return ()
 
     def _finished(self, text: str) -> tuple[Event, ...]:
         self._position = replace(self._position, state="finished")

@@ -18,6 +18,7 @@ Kind = Literal[
     "future-head",  # a head dated after now
     "gap",  # the log is gone before it was read to its end
     "finished",  # read to the final head: nothing more will come
+    "unreadable",  # what the log must give cannot be had, for long
     "malformed-entry",  # an entry whose names cannot be excluded
     "lagging",  # the monitor is behind
     "resumed",  # what was told of before is over
@@ -32,6 +33,7 @@ SEVERITIES: dict[Kind, Severity] = {
     "stale-head": "warning",
     "future-head": "warning",
     "gap": "warning",
+    "unreadable": "warning",
     "malformed-entry": "warning",
     "lagging": "warning",
     "finished": "notice",
@@ -56,13 +58,23 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Why reading stands still: *what* was asked for, why it cannot be had, and since when."""
+
+    what: str
+    why: str
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """How far one log was read; survives a crash as JSON.
 
     *tree*: the compact tree of everything downloaded; *verified_tree*: as it was when its root last was that of the
     signed head *verified*. *promised*: the largest signed head seen, downloaded or not. *heads*: some verified
     before, to know an older head again. *newest_ms* and *newest_head_ms*: the newest timestamps of an entry and of a
-    head. *raised*: what was told and is not over, so that nothing is told twice. *first*: where the reading began.
+    head. *trouble*: what the last look failed at. *raised*: what was told and is not over, so that nothing is told
+    twice. *first*: where the reading began.
     """
 
     log_id: str
@@ -76,6 +88,7 @@ class Position:
     first: int = 0
     heads: tuple[TreeHead, ...] = ()
     raised: tuple[str, ...] = ()
+    trouble: Trouble | None = None
 
     @property
     def downloaded(self) -> int:
@@ -101,11 +114,13 @@ class Position:
             "first": self.first,
             "heads": [each.to_json() for each in self.heads],
             "raised": list(self.raised),
+            "trouble": [self.trouble.what, self.trouble.why, self.trouble.since_ms] if self.trouble else None,
         }
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Position:
         """What to_json said."""
+        trouble = stored.get("trouble")
         return cls(
             log_id=stored["log_id"],
             tree=stored["tree"],
@@ -118,6 +133,8 @@ class Position:
             first=stored["first"],
             heads=tuple(TreeHead.from_json(each) for each in stored["heads"]),
             raised=tuple(stored["raised"]),
+            # A state written before troubles were kept has none.
+            trouble=Trouble(what=trouble[0], why=trouble[1], since_ms=trouble[2]) if trouble else None,
         )
 
 

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from probes.ct.entries import BadTile, LeafEntry, decode_leaf_input, entry_at, leaf_bytes, leaf_span, spans, unpacked
+from probes.ct.entries import BadLeaf, BadTile, LeafEntry, entry_at, leaf_bytes, leaf_span, read_leaf, spans, unpacked
 from probes.ct.lookalikes import Lookalike, Lookalikes
-from probes.ct.walk import Names, hopped, names_of, names_within
-from probes.ct.watchset import Match, WatchSet
+from probes.ct.walk import CANNOT_EXCLUDE, Names, hopped, names_of, names_within
+from probes.ct.watchset import Match, WatchSet, is_plain
+
+MOST_ODD = 8 << 10  # bytes of one certificate's names that are not plain; such names are forbidden since 2015
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +78,23 @@ def sift_tile(
 def sift_leaves(
     leaves: Sequence[str | bytes], *, first_index: int, watch: WatchSet, lookalikes: Lookalikes | None = None
 ) -> Sifted:
-    """The `leaf_input` fields of a get-entries answer, base64 as they come; BadLeaf unless each is a leaf."""
+    """The `leaf_input` fields of a get-entries answer, base64 as they come; BadLeaf unless each is base64.
+
+    What is no leaf of a known kind is a malformed entry: one of them must not hide those behind it.
+    """
     read = [leaf_bytes(encoded, index=index) for index, encoded in enumerate(leaves, first_index)]
     names: list[bytes] = []
     counts: list[int] = []
     slow: list[int] = []
+    newest = b""
     for index, leaf in enumerate(read):
-        is_precert, body, body_end = leaf_span(leaf, index=first_index + index)
+        try:
+            is_precert, body, body_end = leaf_span(leaf, index=first_index + index)
+        except BadLeaf:
+            slow.append(index)
+            counts.append(len(names))
+            continue
+        newest = max(newest, leaf[2:10])
         of_entry = hopped(leaf, body, body_end, is_precert)
         if of_entry is None and (of_entry := _walked(leaf, body, body_end, is_precert)) is None:
             slow.append(index)
@@ -91,12 +103,12 @@ def sift_leaves(
         counts.append(len(names))
     hits: list[Hit] = []
     for index in _concerned(names, counts, slow, watch, lookalikes):
-        hits += _hit(decode_leaf_input(read[index], index=first_index + index), watch, lookalikes)
+        hits += _hit(read_leaf(read[index], index=first_index + index), watch, lookalikes)
     return Sifted(
         first_index=first_index,
         hashes=tuple(sha256(b"\x00" + leaf).digest() for leaf in read),
         hits=tuple(hits),
-        newest_ms=int.from_bytes(max((leaf[2:10] for leaf in read), default=b""), "big"),
+        newest_ms=int.from_bytes(newest, "big"),
     )
 
 
@@ -119,9 +131,25 @@ def _concerned(
     return sorted({*slow, *(bisect_right(counts, at) for at in touching)})
 
 
+def _bounded(names: Names) -> Names:
+    """Without the odd names where they are so many that reading every host name into them takes long: one certificate
+    must not hold up all logs. Then names cannot be excluded."""
+    odd = {name for name in (*names.dns, *names.cns) if not is_plain(name)}
+    if (size := sum(map(len, odd))) <= MOST_ODD:
+        return names
+    return names._replace(
+        dns=tuple(name for name in names.dns if name not in odd),
+        cns=tuple(name for name in names.cns if name not in odd),
+        problems=(*names.problems, f"{CANNOT_EXCLUDE} ({size} bytes of names that are no host names)"),
+    )
+
+
 def _hit(entry: LeafEntry, watch: WatchSet, lookalikes: Lookalikes | None) -> tuple[Hit, ...]:
     """The entry, walked element by element."""
     names = names_of(entry.tbs, entry.is_precert)
+    if entry.fault:
+        names = names._replace(problems=(f"{CANNOT_EXCLUDE} ({entry.fault})",))
+    names = _bounded(names)
     matches = watch.match(names)
     if names.problems:
         matches = matches or watch.inside(entry.tbs)

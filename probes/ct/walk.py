@@ -7,15 +7,15 @@ bytes, and the answer says that more names cannot be excluded. Nothing here rais
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from probes.ct.frames import frames
 from probes.pki import der
 from probes.pki.der import Malformed
 
-__all__ = ["Malformed", "Names", "bare_tbs", "hopped", "names_of", "names_within"]
+__all__ = ["CANNOT_EXCLUDE", "Malformed", "Names", "bare_tbs", "hopped", "names_of", "names_within"]
 
 CANNOT_EXCLUDE = "malformed: your names cannot be excluded"
 _SAN = b"\x06\x03\x55\x1d\x11"
@@ -30,6 +30,7 @@ _FIELDS = b"\x02\x30\x30\x30\x30\x30"
 _WIDE = {0x1E: "utf-16-be", 0x1C: "utf-32-be"}
 _NARROW = b"\x0c\x12\x13\x14\x16"  # UTF8String, NumericString, PrintableString, TeletexString, IA5String
 _DNS, _IP = 0x82, 0x87
+_IN_PIECES = (0xA2, 0xA7)  # the same, constructed: BER allows it, DER does not
 
 
 class Names(NamedTuple):
@@ -224,6 +225,8 @@ def _general_names(data: bytes, at: int, end: int, dns: list[bytes], ips: list[b
             value = data[body:at]
             # An address of no known length is often the text of one.
             (ips if len(value) in (4, 16) else dns).append(value)
+        elif tag in _IN_PIECES:
+            raise Malformed("a name that is put together from pieces")
     if at != end:
         raise Malformed("the last name of a subjectAltName is cut short")
 
@@ -267,14 +270,20 @@ def _scanned(raw: bytes, problem: str) -> Names:
     """The names that can be found in bytes whose frames do not hold."""
     dns: list[bytes] = []
     ips: list[bytes] = []
-    for found in _each(raw, _SAN_ARCS):
-        for tag, value in _loose_names(raw, found):
+    loose = (each for found in islice(_each(raw, _SAN_ARCS), _MOST_LOOSE) for each in _loose_names(raw, found))
+    left = 16 * len(raw)  # a length that lies may take the rest of the bytes each time
+    for tag, value in islice(loose, _MOST_LOOSE):
+        if tag in (_DNS, _IP):
             (ips if tag == _IP and len(value) in (4, 16) else dns).append(value)
-    cns = [_text(raw[at], raw[at + 2 : at + 2 + raw[at + 1]]) for at in _each(raw, _CN_ARCS) if at + 2 <= len(raw)]
+            left -= len(value)
+        if left < 0:
+            break
+    places = islice(_each(raw, _CN_ARCS), _MOST_LOOSE)
+    cns = [_text(raw[at], raw[at + 2 : at + 2 + raw[at + 1]]) for at in places if at + 2 <= len(raw)]
     return Names(tuple(dict.fromkeys(dns)), tuple(dict.fromkeys(ips)), tuple(dict.fromkeys(cns)), (problem,))
 
 
-_FIRST_NAME = re.compile(rb"[\x81-\x88\xa0-\xa5]")
+_MOST_LOOSE = 1 << 14  # names taken from one malformed certificate: that more cannot be excluded is said anyhow
 _NAME_TAGS = frozenset((*range(0x81, 0x89), *range(0xA0, 0xA6)))
 
 
@@ -293,8 +302,7 @@ def _loose_names(raw: bytes, at: int) -> Iterator[tuple[int, bytes]]:
                 length = int.from_bytes(raw[body : body + count], "big")
                 body += count
             position = body + length
-            if tag in (_DNS, _IP):
-                yield tag, raw[body:position]
+            yield tag, raw[body:position]
 
 
 def _each(raw: bytes, needle: bytes) -> Iterator[int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Literal
 
@@ -21,9 +22,10 @@ _PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-._*\n"
 # In a text of names written backwards, each before a line feed: the last two labels, and the rest.
 _ENDS = re.compile(rb"([^.\n]*\.?[^.\n]*)[^\n]*\n")
 _DOTS = re.compile("[.。．｡]")
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,31}://")
 _PORT = re.compile(r":[0-9]*$")
 _END: Any = object()
+MOST_MATCHES = 1000  # of one certificate; who has so many watched names has them all by one list
 
 
 class BadWatch(ValueError):
@@ -97,15 +99,14 @@ class WatchSet:
         return len(self._needles)
 
     def match(self, names: Names) -> tuple[Match, ...]:
-        """What these names touch: the most specific watched domain of each name, each pair once."""
-        if not names.ips and not self.touching((*names.dns, *names.cns)):
-            return ()
+        """What these names touch: the most specific watched domain of each name, each pair once, about MOST_MATCHES
+        at most."""
+        listed = (*names.dns, *names.cns)
         found: dict[tuple[str, str], Match] = {}
-        for name in names.dns:
-            for match in self._of_name(name, is_cn=False):
-                found.setdefault((match.domain, match.name), match)
-        for name in names.cns:
-            for match in self._of_name(name, is_cn=True):
+        for at in self.touching(listed):
+            if len(found) > MOST_MATCHES:
+                break
+            for match in self._of_name(listed[at], is_cn=at >= len(names.dns)):
                 found.setdefault((match.domain, match.name), match)
         for packed in names.ips:
             if packed in self._addresses:
@@ -193,6 +194,11 @@ class WatchSet:
         return {domain: exact for domain, exact in found.items() if not exact or domain == nearest}
 
 
+def is_plain(name: bytes) -> bool:
+    """Whether only one host name can be read into these bytes, and at once."""
+    return not name.lower().translate(None, _PLAIN)
+
+
 def readings(name: bytes, *, is_cn: bool) -> tuple[str, ...]:
     """The host names that software might read into the bytes of a dNSName or common name; the plain one first.
 
@@ -201,10 +207,9 @@ def readings(name: bytes, *, is_cn: bool) -> tuple[str, ...]:
     """
     texts = [name.decode("ascii")] if name.isascii() else _decoded(name)
     found: dict[str, None] = {}
-    for text in texts:
-        for piece in _pieces(text, is_cn=is_cn):
-            labels = _DOTS.split(piece.lower().rstrip(".。．｡"))
-            found.setdefault(".".join(_a_label(label) for label in labels))
+    pieces = (piece.lower().rstrip(".。．｡") for text in texts for piece in _pieces(text, is_cn=is_cn))
+    for piece in dict.fromkeys(pieces):
+        found.setdefault(".".join(_a_label(label) for label in _DOTS.split(piece)))
     found.pop("", None)
     return tuple(found)
 
@@ -217,9 +222,10 @@ def _pieces(text: str, *, is_cn: bool) -> Iterator[str]:
         host = whole.partition("/")[0]
         yield host
         yield _PORT.sub("", host)
-        # A common name with spaces is a sentence; a dNSName with spaces is a list by somebody who knew no better.
+        # A common name with spaces is a sentence, one with an @ an address of mail; a dNSName with spaces is a list by
+        # somebody who knew no better, and one with an @ has a user in front.
         if not is_cn:
-            yield from re.split(r"[\s,;]+", host)
+            yield from re.split(r"[\s,;@]+", host)
 
 
 def _decoded(name: bytes) -> list[str]:
@@ -229,6 +235,7 @@ def _decoded(name: bytes) -> list[str]:
         return [name.decode("latin-1")]
 
 
+@lru_cache(maxsize=4096)
 def _a_label(label: str) -> str:
     if label.isascii():
         return label

@@ -18,7 +18,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote
 
-from probes.ct.entries import BadLeaf, BadTile, LeafEntry, decode_leaf_input, decode_tile, leaf_bytes, unpacked
+from probes.ct.entries import BadLeaf, BadTile, LeafEntry, decode_tile, leaf_bytes, read_leaf, unpacked
 from probes.ct.heads import BadHead, TreeHead, parse_checkpoint, parse_sth
 from probes.ct.merkle import HASH_SIZE, TILE_WIDTH, BadTree, CompactTree
 from probes.ct.sift import Sifted, sift_leaves, sift_tile
@@ -290,7 +290,7 @@ class Rfc6962Log:
         def read(body: bytes) -> LeafEntry:
             try:
                 [listed] = _leaves(body)
-                return decode_leaf_input(leaf_bytes(listed, index=index), index=index)
+                return read_leaf(leaf_bytes(listed, index=index), index=index)
             except (ValueError, BadLeaf) as wrong:
                 raise Garbage(f"get-entries: {wrong}") from None
 
@@ -313,7 +313,7 @@ async def _head(place: Place, path: str, reader: Callable[[bytes], TreeHead]) ->
         try:
             return reader(body)
         except BadHead as wrong:
-            bad = wrong
+            bad, wrong.raw = wrong, body
             raise Garbage(str(wrong)) from None
 
     try:

@@ -92,6 +92,13 @@ def unannounced_gzip(honest: Answer) -> Answer:
     return replace(honest, body=gzip.compress(_plain(honest)), headers=())
 
 
+def gzip_members(honest: Answer) -> Answer:
+    """Compressed in two pieces, one behind the other (RFC 1952 section 2.2)."""
+    body = _plain(honest)
+    packed = gzip.compress(body[:20]) + gzip.compress(body[20:])
+    return replace(honest, body=packed, headers=(("Content-Encoding", "gzip"),))
+
+
 def truncated_gzip(honest: Answer) -> Answer:
     body = gzip.compress(_plain(honest))
     return replace(honest, body=body[: len(body) * 2 // 3], headers=(("Content-Encoding", "gzip"),))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -248,3 +249,88 @@ def test_a_state_that_is_none_did_not_run(tls: Tls, log: CtLog) -> None:
 def test_a_missing_state_is_said(tls: Tls) -> None:
     assert tls("status") == 2
     assert "`tls ct follow --state` makes it" in tls.err
+
+
+def test_a_log_that_never_answered_is_in_the_status_with_its_reason(tls: Tls, log: CtLog, make_log: MakeLog) -> None:
+    bad = make_log("bad")
+    tls.listing(log.listed("static"), bad.listed("static"))
+    bad.misbehave("/", does.status(404))
+    grow(log, "api")
+    assert tls.follow("--json") == 0
+    assert "! bad (static): HTTP 404" in tls.err
+    assert tls("status") == 0
+    first, second = tls.out.splitlines()
+    assert first.startswith("! bad (static): new, 0 of 0 entries verified")
+    assert "without its tree head: HTTP 404" in first
+    assert second.startswith("· sycamore")
+    assert tls("status", "--json") == 0
+    assert [row["trouble"] and row["trouble"]["why"] for row in json.loads(tls.out)["logs"]] == ["HTTP 404", None]
+
+
+def test_entries_that_are_kept_back_are_told_and_stay_in_the_status(tls: Tls, log: CtLog) -> None:
+    tls.listing(log.listed("static"))
+    grow(log, "api", 300)
+    log.misbehave("/tile/data/001", does.status(404))
+    tls.follow()
+    assert "! unreadable: sycamore (static): its entries from 256 on (tile/data/001) cannot be had since " in tls.out
+    assert tls("status") == 0
+    assert "told and not over: unreadable; since " in tls.out
+
+
+def test_a_log_that_left_the_list_is_said(tls: Tls, log: CtLog, make_log: MakeLog) -> None:
+    other = make_log("other")
+    tls.listing(log.listed("static"), other.listed("static"))
+    tls.follow()
+    tls.listing(log.listed("static"))
+    tls.follow()
+    assert "other (static) is no longer listed; it is not followed any more" in tls.err
+    assert tls("status") == 0
+    assert "no longer listed in the log list" in "".join(line for line in tls.out.splitlines() if "other" in line)
+
+
+@pytest.mark.parametrize("spoiled", ["leaf_hash", "raw", "raw of another head"])
+def test_evidence_beside_the_proof_must_hold_as_well(spoiled: str, tls: Tls, log: CtLog) -> None:
+    tls.listing(log.listed("static"))
+    grow(log, "api", 400)
+    tls.follow("--json", "--evidence")
+    evidence = tls.lines[0]["evidence"]
+    if spoiled == "leaf_hash":
+        evidence["leaf_hash"] = evidence["audit_path"][0]
+    else:
+        received = b"{}" if spoiled == "raw" else b64decode(evidence["head"]["raw"]).replace(b"\n401\n", b"\n402\n")
+        evidence["head"]["raw"] = b64encode(received).decode()
+    (tls.folder / "bundle.json").write_text(json.dumps(evidence))
+    assert tls("verify", str(tls.folder / "bundle.json"), state=False) == 1
+
+
+def test_evidence_is_shown_under_the_name_that_the_list_has(tls: Tls, log: CtLog) -> None:
+    tls.listing(log.listed("static"))
+    grow(log, "api", 400)
+    tls.follow("--json", "--evidence")
+    evidence = tls.lines[0]["evidence"]
+    evidence["log"]["description"] = "a well-known log"
+    (tls.folder / "bundle.json").write_text(json.dumps(evidence))
+    assert tls("verify", str(tls.folder / "bundle.json"), state=False) == 0
+    assert tls.out.startswith("✓ sycamore (static): ")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda state: state.pop("positions"),
+        lambda state: state.update(positions=[]),
+        lambda state: state.pop("findings_length"),
+        lambda state: [each.update(tree={"size": "a"}) for each in state["positions"].values()],
+        lambda state: [each["verified"].pop("timestamp") for each in state["positions"].values()],
+    ],
+)
+def test_a_damaged_state_is_said(spoil: Callable[[Any], object], tls: Tls, log: CtLog) -> None:
+    tls.listing(log.listed("static"))
+    grow(log, "api")
+    tls.follow()
+    state = json.loads(tls.state.read_text())
+    spoil(state)
+    tls.state.write_text(json.dumps(state))
+    for command in ("follow", "status", "verify"):
+        assert (tls.follow() if command == "follow" else tls(command)) == 3
+        assert "is damaged: " in tls.err

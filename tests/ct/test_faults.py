@@ -5,16 +5,20 @@ Long: a test for each fault, all over one log server and one watcher.
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode
 from dataclasses import replace
 
 import pytest
 
+from probes.ct_evidence import problems, read_bundle
 from tests.ct import misbehaviour as does
 from tests.ct.certificates import odd
 from tests.ct.conftest import MakeLog
-from tests.ct.following import QUICK, WATCHED, Clock, Watcher
+from tests.ct.following import QUICK, WATCHED, Clock, Watcher, parsed
 from tests.ct.logserver import CtLog, Protocol
 from tests.ct.misbehaviour import Reaction
+from tests.ct.tree import Entry
 
 PROTOCOLS: tuple[Protocol, ...] = ("rfc6962", "static")
 IMPATIENT = replace(QUICK, total_s=0.4)
@@ -84,11 +88,23 @@ async def test_a_wrong_signature_is_told_once_and_nothing_is_believed_meanwhile(
     log = make_log()
     log.bad_signature = True
     wanted = grow(log, "a")
-    assert (await watcher.look(log.listed(protocol))).kinds == ["bad-signature"]
+    lied = await watcher.look(log.listed(protocol))
+    assert lied.kinds == ["bad-signature"]
+    assert "does not hold" in lied.troubles["sycamore"]
     assert (await watcher.look(log.listed(protocol))).told_of_nothing()
     log.behave()
     healed = await watcher.look(log.listed(protocol))
     assert (healed.kinds, healed.identities) == (["resumed"], [wanted])
+
+
+async def test_a_head_that_is_none_is_kept_as_it_was_received(make_log: MakeLog, watcher: Watcher) -> None:
+    log = make_log()
+    grow(log, "a")
+    fault = log.misbehave("checkpoint", lambda honest: replace(honest, body=honest.body.replace(b"\n31\n", b"\n031\n")))
+    [event] = (await watcher.look(log.listed("static"))).events
+    assert fault.met
+    assert event.kind == "bad-signature"
+    assert b"\n031\n" in b64decode(event.evidence["received"])
 
 
 @both
@@ -247,6 +263,58 @@ async def test_short_answers_are_asked_for_again_and_never_taken_for_the_end(
     assert heard.last["sycamore"].verified == 603
 
 
+async def test_an_entry_of_an_unknown_kind_hides_none_behind_it(make_log: MakeLog, watcher: Watcher) -> None:
+    log = make_log()
+    log.fill(3)
+    kinds = {
+        "type": (10, b"\x7f\xff"),  # log_entry_type
+        "version": (0, b"\x07"),
+    }
+    hidden = log.authority.issue(f"hidden.{WATCHED}").certificate
+    leaf = Entry(body=hidden, timestamp_ms=1).leaf(0)
+    for at, said in kinds.values():
+        log.add_leaf(leaf[:at] + said + leaf[at + len(said) :])
+    log.add_leaf(b"")
+    log.add_leaf(b"\0\0\0")
+    wanted = grow(log, "a")
+    heard = await watcher.look(log.listed("rfc6962"), prove=True)
+    assert heard.kinds == ["malformed-entry"] * 4
+    assert [event.evidence["index"] for event in heard.events] == [3, 4, 5, 6]
+    assert "entry 3 has type 7fff" in heard.events[0].text
+    assert heard.last["sycamore"].verified == 38
+    *strange, found = heard.found
+    assert [each.issuance.matches[0].name for each in strange] == [f"hidden.{WATCHED}"] * 2
+    assert found.issuance.tbs_sha256 == wanted
+    assert strange[0].bundle is not None
+    assert problems(read_bundle(json.dumps(strange[0].bundle.to_json())), parsed(log.listed("rfc6962")).logs) == ()
+
+
+async def test_an_empty_certificate_hides_no_tile(make_log: MakeLog, watcher: Watcher) -> None:
+    log = make_log()
+    log.fill(3)
+    log.add(b"")
+    wanted = grow(log, "a")
+    heard = await watcher.look(log.listed("static"))
+    assert (heard.kinds, heard.identities) == (["malformed-entry"], [wanted])
+
+
+@both
+async def test_a_proof_that_is_kept_back_is_told_and_delays_no_entry(
+    protocol: Protocol, make_log: MakeLog, watcher: Watcher, clock: Clock
+) -> None:
+    log = make_log()
+    grow(log, "a", 200)
+    before = int(clock() * 1000)
+    clock.move(seconds=30)
+    grow(log, "b", 200)
+    await watcher.look(log.listed(protocol))
+    log.misbehave("/tile/0/" if protocol == "static" else "get-sth-consistency", does.status(404))
+    log.size, log.head_time_ms = 201, before
+    [event] = (await watcher.look(log.listed(protocol))).events
+    assert event.kind == "unreadable"
+    assert "the proof that its tree of 402 entries extends the older one of 201" in event.text
+
+
 PASSING: dict[str, Reaction] = {
     "429": does.too_many(),
     "429 with Retry-After": does.too_many("0"),
@@ -306,6 +374,15 @@ async def test_gzip_that_nobody_announced_is_unpacked(make_log: MakeLog, watcher
     fault = log.misbehave("/", does.unannounced_gzip)
     heard = await watcher.look(log.listed("static"))
     assert fault.met == 3  # the checkpoint and both data tiles
+    assert (heard.identities, heard.troubles) == ([wanted], {})
+
+
+async def test_gzip_of_several_members_is_unpacked(make_log: MakeLog, watcher: Watcher) -> None:
+    log = make_log()
+    wanted = grow(log, "a", 300)
+    fault = log.misbehave("/", does.gzip_members)
+    heard = await watcher.look(log.listed("rfc6962"))
+    assert fault.met > 2
     assert (heard.identities, heard.troubles) == ([wanted], {})
 
 
@@ -384,6 +461,19 @@ async def test_a_read_only_log_is_read_to_its_final_head_and_ends_quietly(
     assert (await watcher.look(final)).kinds == []
     log.misbehave("/", does.status(404))
     assert (await watcher.look(log.listed(protocol, "retired"))).kinds == []
+
+
+@both
+async def test_a_log_that_becomes_read_only_after_it_was_read_is_finished(
+    protocol: Protocol, make_log: MakeLog, watcher: Watcher
+) -> None:
+    log = make_log()
+    grow(log, "a", 300)
+    await watcher.look(log.listed(protocol))
+    final = log.listed(protocol, "readonly", final_size=301)
+    heard = await watcher.look(final)
+    assert (heard.kinds, heard.last["sycamore"].state) == (["finished"], "finished")
+    assert (await watcher.look(final)).kinds == []
 
 
 @both

@@ -86,6 +86,7 @@ class Entry:
     issuer_key_hash: bytes | None = None  # None: a final certificate
     precertificate: bytes = b""
     chain: tuple[bytes, ...] = ()
+    raw: bytes | None = None  # the leaf itself, of whatever kind: for RFC 6962 alone
 
     def stamped(self, index: int) -> bytes:
         """TimestampedEntry with the leaf_index extension (static-ct-api)."""
@@ -95,6 +96,8 @@ class Entry:
 
     def leaf(self, index: int) -> bytes:
         """MerkleTreeLeaf."""
+        if self.raw is not None:
+            return self.raw
         return b"\0\0" + self.stamped(index)
 
     def extra(self) -> bytes:

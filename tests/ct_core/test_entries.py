@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import zlib
 from base64 import b64encode
 from hashlib import sha256
 from random import Random
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -27,6 +29,7 @@ from probes.ct.lookalikes import lookalikes
 from probes.ct.merkle import leaf_hash
 from probes.ct.sift import sift_leaves, sift_tile
 from probes.ct.suffixes import registrable
+from probes.ct.walk import names_of
 from probes.ct.watchset import WatchSet
 from tests.bench.ct import Made, certificates, tile_leaf
 
@@ -231,3 +234,54 @@ def test_an_issuance_is_one_over_entries_and_logs() -> None:
 def test_the_leaf_hash_is_that_of_the_tree() -> None:
     read = decode_tile(tile(), first_index=512)
     assert read.hashes == tuple(leaf_hash(entry.leaf) for entry in read.entries)
+
+
+def certificate_of(*names: bytes) -> bytes:
+    """A TBSCertificate of hand-made DER with these dNSNames."""
+
+    def der(tag: int, *content: bytes) -> bytes:
+        body = b"".join(content)
+        size = len(body)
+        return bytes([tag]) + (bytes([size]) if size < 128 else b"\x84" + size.to_bytes(4, "big")) + body
+
+    fields = (der(2, b"\1"), der(0x30), der(0x30), der(0x30), der(0x30), der(0x30))
+    extension = der(0x30, b"\x06\x03\x55\x1d\x11", der(4, der(0x30, *(der(0x82, name) for name in names))))
+    return der(0x30, *fields, der(0xA3, der(0x30, extension)))
+
+
+HOSTILE = {
+    "one long label": [b"a" * 70_000 + b".example.test"],
+    "many labels beyond ASCII": [b"%d" % number + "\u00fc".encode() * 30 + b".example" for number in range(3000)],
+    "one long odd name": [b"\xff" * 500_000],
+    "a long list": [b"a," * 200_000 + b"\xff"],
+    "many dots": [b"\xff." * 200_000],
+}
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+def test_no_certificate_holds_up_the_others(how: str) -> None:
+    tbs = certificate_of(*HOSTILE[how], b"www.example.test")
+    leaf = b"\0\0" + bytes(8) + b"\0\1" + bytes(32) + len(tbs).to_bytes(3, "big") + tbs + b"\0\0"
+    watch, began = WatchSet.compile(["example.test"]), process_time()
+    [hit] = sift_leaves([b64encode(leaf)], first_index=0, watch=watch, lookalikes=lookalikes("example.test")).hits
+    assert process_time() - began < 4  # seconds of CPU; each took 10 and more when every reading was tried
+    assert "www.example.test" in {match.name for match in hit.matches}
+    assert hit.is_malformed == (how != "one long label")
+
+
+def test_bytes_full_of_identifiers_are_given_up_in_time() -> None:
+    began = process_time()
+    for raw in (b"\x55\x1d\x11" * 100_000, b"\x55\x1d\x11\x82\x7f" * 100_000, b"\x55\x1d\x11\x82\x00\x82\x00" * 50_000):
+        assert names_of(raw).problems
+    assert process_time() - began < 4
+
+
+def test_gzip_of_several_members_is_one_and_its_limit_holds_for_all() -> None:
+    packed = gzip.compress(b"a" * 60) + gzip.compress(b"b" * 60)
+    assert unpacked(packed) == b"a" * 60 + b"b" * 60
+    assert unpacked(packed, limit=120) == b"a" * 60 + b"b" * 60
+    for limit in (60, 100, 119):
+        with pytest.raises(BadTile):
+            unpacked(packed, limit=limit)
+    with pytest.raises(BadTile):
+        unpacked(packed[:-3])

@@ -344,3 +344,45 @@ def test_a_malformed_entry_names_log_and_index() -> None:
     assert kinds([event]) == ["malformed-entry"]
     assert event.evidence["index"] == 17
     assert "entry 17" in event.text
+
+
+@pytest.mark.parametrize(("root", "kind"), [(head(100).root, "finished"), (b"\x07" * 32, "inconsistent")])
+def test_a_final_head_that_is_listed_after_the_log_was_read_is_held_against_what_was_read(
+    root: bytes, kind: str
+) -> None:
+    log = replace(LOG, state="readonly", final=(100, root))
+    progress = Progress(log, following(100).position)
+    assert kinds(progress.judge(head(100, ago_s=5), NOW).events) == [kind]
+    assert progress.judge(head(100, ago_s=4), NOW).events == ()
+
+
+def test_what_cannot_be_had_is_told_when_it_lasts_and_once() -> None:
+    progress, hour = following(100), timedelta(hours=1)
+    later, more = NOW + timedelta(minutes=59), NOW + timedelta(minutes=61)
+    assert progress.failed("its entries from 100 on", "HTTP 404", NOW, limit=hour, meaning="names are in them") == ()
+    assert progress.failed("its entries from 100 on", "HTTP 404", later, limit=hour, meaning="names are in them") == ()
+    progress = Progress(LOG, Position.from_json(json.loads(json.dumps(progress.position.to_json()))))  # a restart
+    [event] = progress.failed("its entries from 100 on", "HTTP 500", more, limit=hour, meaning="names are in them")
+    assert (event.kind, event.evidence["downloaded"]) == ("unreadable", 100)
+    assert (
+        "its entries from 100 on cannot be had since 2026-11-22 12:00 UTC (HTTP 500): names are in them" in event.text
+    )
+    assert progress.failed("its entries from 100 on", "HTTP 404", more, limit=hour, meaning="names are in them") == ()
+    assert kinds(progress.failed("its entries from 356 on", "HTTP 404", more, limit=hour, meaning="x")) == ["resumed"]
+    assert progress.position.trouble is not None
+    assert progress.went_well() == ()
+    assert progress.position.trouble is None
+
+
+def test_a_head_that_cannot_be_had_is_remembered_and_not_told_as_unreadable() -> None:
+    progress = following(100)
+    for hours in range(5):
+        assert progress.failed("its tree head", "HTTP 500", NOW + timedelta(hours=hours), limit=timedelta()) == ()
+    assert progress.position.trouble is not None
+    assert progress.position.trouble.since_ms == int(NOW.timestamp() * 1000)
+
+
+def test_a_state_from_before_troubles_were_kept_is_read() -> None:
+    stored = following(100).position.to_json()
+    del stored["trouble"]
+    assert Position.from_json(stored) == following(100).position
