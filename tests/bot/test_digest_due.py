@@ -1,4 +1,4 @@
-"""When a digest is posted, minute by minute, against a table that was made by hand from IANA's rules.
+"""When a digest is posted, by quarters of an hour, against a table that was made by hand from IANA's rules.
 
 Nothing here asks `bot.digest_times` what is due: each row names the moments, in UTC, that a person with a calendar
 would expect.
@@ -24,7 +24,7 @@ from bot.notify import Outbox
 from bot.places import Places
 from bot.watchlist import Watchlist
 
-EVERY = timedelta(minutes=5)
+EVERY = timedelta(minutes=15)
 
 
 def at(text: str) -> datetime:
