@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from bot.casebook import Casebook
@@ -20,6 +20,8 @@ from bot.watched import Look, Pace, Watch
 from bot.watchlist import Watchlist
 from probes.model import CertificateReport
 
+_MOST_ALONE: Final = 10  # messages that a channel is given within _TOGETHER; what comes beside them shares a thread
+_TOGETHER: Final = timedelta(hours=1)
 _PACES_KEPT: Final = 29  # days of handshake times that are compared
 
 
@@ -60,16 +62,20 @@ class DriftBook:
             expected=watch.expected_cas,
             paces=paces,
         )
-        if stepped.memory != was:
+        memory, notes = self._drift_notes(watch, stepped, len(after.sighting.served), now)
+        if memory != was:
             self._memory._db.execute(
                 "insert into drift_memories (watch, state) values (?, ?)"
                 " on conflict (watch) do update set state = excluded.state",
-                (watch.id, text_of(stepped.memory)),
+                (watch.id, text_of(memory)),
             )
-        return self._drift_notes(watch, stepped, len(after.sighting.served), now)
+        return notes
 
-    def _drift_notes(self, watch: Watch, stepped: Stepped, total: int, now: datetime) -> list[Note]:
+    def _drift_notes(self, watch: Watch, stepped: Stepped, total: int, now: datetime) -> tuple[Memory, list[Note]]:
         memory, notes = stepped.memory, []
+        if stepped.news and (thread := self._thread_for(watch, now)):
+            memory = replace(memory, within=(*memory.within, (memory.messages, thread)))
+        within = dict(memory.within)
         numbers = [*stepped.changed, *([memory.messages] if stepped.news else [])]
         for number in dict.fromkeys(numbers):
             told = [each for each in memory.told if each.message == number]
@@ -80,12 +86,47 @@ class DriftBook:
                 kind="message",
                 team=watch.team,
                 channel=watch.channel,
+                parent=within.get(number),
                 content=content,
             )
             notes.append(root)
             if number in stepped.back:
-                notes.append(replace(root, key=f"{root.key}:back", parent=root.key, content=words.back(watch)))
-        return notes
+                place = root.parent or root.key
+                notes.append(replace(root, key=f"{root.key}:back", parent=place, content=words.back(watch)))
+        if stepped.news and memory.messages in within:
+            notes.insert(0, self._shared(watch, within[memory.messages], memory.messages, now))
+        return memory, notes
+
+    def _thread_for(self, watch: Watch, now: datetime) -> str:
+        """Empty: a message of its own. One change of a fleet's configuration concerns hundreds: they share a thread."""
+        rows = self._memory._rows(
+            "select count(*) as n from (select distinct watch, message from drifts where team = ? and channel = ?"
+            " and at >= ?)",
+            watch.team,
+            watch.channel,
+            (now - _TOGETHER).timestamp(),
+        )
+        if rows[0]["n"] < _MOST_ALONE:
+            return ""
+        # By the hour: who comes later finds the same thread without asking for it.
+        return f"drifts:{watch.team}:{watch.channel}:{now:%Y%m%d%H}"
+
+    def _shared(self, watch: Watch, key: str, number: int, now: datetime) -> Note:
+        """The message over those that share a thread: how many they are, and what most of them say."""
+        sql = "select key from outbox where parent = ? and key not like '%:back'"
+        members = {str(row["key"]) for row in self._memory._rows(sql, key)} | {f"drift:{watch.id}:{number}"}
+        rows = self._memory._rows(
+            "select text, severity, count(distinct watch) as n from drifts where team = ? and channel = ? and at >= ?"
+            " and 'drift:' || watch || ':' || message in (select value from json_each(?))"
+            " group by text, severity order by n desc, text limit 5",
+            watch.team,
+            watch.channel,
+            (now - 2 * _TOGETHER).timestamp(),
+            json.dumps(sorted(members)),
+        )
+        said = [(str(row["text"]), int(row["n"])) for row in rows]
+        content = words.together(len(members), said, [row["severity"] for row in rows])
+        return Note(key=key, kind="message", team=watch.team, channel=watch.channel, content=content)
 
     def _keep_drifts(self, watch: Watch, told: Iterable[Told], now: datetime) -> None:
         execute = self._memory._db.execute

@@ -65,6 +65,7 @@ class Memory:
     told: tuple[Told, ...] = ()
     accepted: tuple[tuple[str, datetime], ...] = ()
     messages: int = 0
+    within: tuple[tuple[int, str], ...] = ()  # messages that stand in the thread of another, each with its key
     paced_on: str = ""  # the day whose handshake times were judged last
 
 
@@ -182,7 +183,13 @@ def _certain(memory: Memory, by_full: Iterable[Drift], full: FullLook | None) ->
 
 def _forgetting(memory: Memory, now: datetime) -> Memory:
     told = tuple(each for each in memory.told if not _is_over(each) or abs(now - (each.ended_at or each.at)) < SETTLES)
-    return replace(memory, told=told, accepted=tuple(each for each in memory.accepted if abs(now - each[1]) < SETTLES))
+    numbers = {each.message for each in told}
+    return replace(
+        memory,
+        told=told,
+        accepted=tuple(each for each in memory.accepted if abs(now - each[1]) < SETTLES),
+        within=tuple(each for each in memory.within if each[0] in numbers),
+    )
 
 
 def _is_over(told: Told) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from bot.drift import Drift
+from bot.drift import Drift, Severity
 from bot.drift_memory import Told
 from bot.model import Content
 from bot.render import words
@@ -14,7 +14,7 @@ from bot.render.watch import named
 from bot.watched import Watch
 
 CHECK = "explain.check"  # the button under an explanation: it checks what its value says
-_SIGNS = {"critical": "🔴", "warning": "🟠", "notice": "🔵"}
+_SIGNS: dict[Severity, str] = {"critical": "🔴", "warning": "🟠", "notice": "🔵"}
 _GROUPED = {"address-new": ("new address", "new addresses"), "address-gone": ("address gone", "addresses gone")}
 _LINES = 8
 
@@ -29,7 +29,7 @@ def message(watch: Watch, told: Sequence[Told], total: int) -> Content:
     gone = _lines([each.drift for each in told if each.ended == "back"], total)
     stays = _lines([each.drift for each in told if each.ended == "settled"], total)
     lines += [f"{line}: back to as before" for line in gone] + [f"{line}: stays so" for line in stays]
-    sign = _SIGNS[min((each.severity for each in standing), key=list(_SIGNS).index)]
+    sign = _sign([each.severity for each in standing])
     text = f"{sign} {name}: {lines[0]}." if len(lines) == 1 else f"{sign} {name} has changed:\n{_bullets(lines)}"
     blocks = [section(cut(text, 2900))]
     evidence = list(dict.fromkeys(prose(line, 200) for each in standing for line in each.evidence))
@@ -39,6 +39,10 @@ def message(watch: Watch, told: Sequence[Told], total: int) -> Content:
         blocks.append(actions(button("Check now", CHECK, f"check {named(watch.target)}")))
     plain = foreign(f"{named(watch.target)}: {standing[0].text}", 300)
     return fit(plain, blocks)
+
+
+def _sign(severities: Iterable[Severity]) -> str:
+    return _SIGNS[min(severities, key=list(_SIGNS).index)]
 
 
 def _over(name: str, watch: Watch, told: Sequence[Told]) -> Content:
@@ -73,6 +77,14 @@ def _lines(drifts: Sequence[Drift], total: int) -> list[str]:
 def _bullets(lines: Sequence[str]) -> str:
     shown = [f"• {line}" for line in lines[:_LINES]]
     return "\n".join([*shown, f"… {len(lines) - _LINES} more"] if len(lines) > _LINES else shown)
+
+
+def together(count: int, said: Sequence[tuple[str, int]], severities: Sequence[Severity]) -> Content:
+    """Over many that changed at once; *said*: what most of them say, each with how many do."""
+    plain = words.counted(count, "more endpoint has changed", "more endpoints have changed")
+    lines = [f"• {prose(text, 200)}" + (f" ({number})" if number > 1 else "") for text, number in said]
+    head = f"{_sign(severities)} *{plain}*, each with its lines in this thread:"
+    return fit(plain, [section(cut("\n".join([head, *lines]), 2900))])
 
 
 def back(watch: Watch) -> Content:

@@ -604,6 +604,25 @@ async def test_a_setting_that_changes_is_told_once_and_once_when_it_is_back(
     assert like(await town.said(), "↳ ✅ a.test is as it was")
 
 
+async def test_a_change_of_a_whole_fleet_is_not_a_flood(town: Town) -> None:
+    names = [f"h{number:03}.test" for number in range(40)]
+    for name in names:
+        await town.watch(name, leaf(0, 398, names=(name,)))
+    await town.look(*names, kind="full", at=10)
+    await town.look(*names, kind="full", at=13)
+    for name in names:
+        town.serve(name, agreed_versions=("TLSv1.2",), version="TLSv1.2")
+    await town.look(*names, kind="full", at=14)
+    found = await town.said()
+    alone = [line for line in found if not line.startswith("↳")]
+    assert len(alone) == 11 and "🟠 30 more endpoints have changed" in alone[-1]
+    assert len(found) == 41
+    for name in names:
+        town.serve(name)
+    await town.look(*names, kind="full", at=15)
+    assert sum(line.startswith("↳ ✅") for line in await town.said()) == 40
+
+
 async def test_a_chain_that_is_sent_no_more(town: Town) -> None:
     await town.watch("a.test", leaf(0, 398))
     await town.live(10, 13)

@@ -465,12 +465,12 @@ async def test_an_alarm_is_told_and_marked_as_told_at_once(
         patched.setattr(Watchlist, "tell", dies)
         world.broken["api.example.com"] = "validity.expired"
         await sweep(desk)
-        await desk.headline("api.example.com is broken")
         async with asyncio.timeout(20):
             await died.wait()
         await desk.stop()
     world.looks.clear()
     await desk.start()
+    await desk.headline("api.example.com is broken")
     async with asyncio.timeout(20):
         while not world.looks:
             await asyncio.sleep(0.02)
