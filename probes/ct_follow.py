@@ -214,6 +214,7 @@ class Follower:
         self._trouble = ""
         self._asked = _HEAD  # what the present look is about to ask for
         self._meaning = ""  # what it would mean not to get it
+        self._unproved: TreeHead | None = None  # an older head whose tree it does not show
 
     async def run(self) -> None:
         """Look, wait, look again. A fault of ours in one log is logged and tried again: the others go on."""
@@ -266,7 +267,7 @@ class Follower:
         self._forget()
 
     async def _look(self) -> None:
-        self._answers, self._asked, self._meaning = False, _HEAD, ""
+        self._answers, self._asked, self._meaning, self._unproved = False, _HEAD, "", None
         head = None
         try:
             head = await self._client.head()
@@ -304,6 +305,7 @@ class Follower:
         self._joined = True
 
     async def _ask_proof(self, old: TreeHead, new: TreeHead) -> None:
+        self._unproved = old
         self._asked = f"the proof that its tree of {new.size} entries extends the older one of {old.size}"
         self._meaning = "that entries were taken away or changed cannot be excluded"
         try:
@@ -447,6 +449,7 @@ class Follower:
             self._now(),
             limit=timedelta() if self._habits.once else limit,
             meaning=self._meaning,
+            head=self._unproved,
         )
         await self._commit((), events, always=before is None or before.what != self._asked)
 

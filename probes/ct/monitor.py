@@ -184,8 +184,11 @@ class Progress:
             entry_age=now - _instant(self._position.newest_ms) if self._position.newest_ms else None,
         )
 
-    def failed(self, what: str, why: str, now: datetime, *, limit: timedelta, meaning: str = "") -> tuple[Event, ...]:
-        """A look failed at *what*. With a *meaning*, `unreadable`, once, when it has failed there for *limit*."""
+    def failed(
+        self, what: str, why: str, now: datetime, *, limit: timedelta, meaning: str = "", head: TreeHead | None = None
+    ) -> tuple[Event, ...]:
+        """A look failed at *what*. With a *meaning*, `unreadable`, once, when it has failed there for *limit*; *head*:
+        the signed one that it could not be held against, if not the promised one."""
         before = self._position.trouble
         events: tuple[Event, ...] = ()
         if before is None or before.what != what:
@@ -200,6 +203,7 @@ class Progress:
         evidence = {"what": what, "why": why, "since": since.isoformat(), "downloaded": self._tree.size}
         promised = self._position.promised
         evidence["head"] = promised and promised.to_json()
+        evidence["other_head"] = head and head.to_json()
         return events + self._once("unreadable", self._event("unreadable", text, evidence))
 
     def went_well(self) -> tuple[Event, ...]:

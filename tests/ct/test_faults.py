@@ -313,6 +313,7 @@ async def test_a_proof_that_is_kept_back_is_told_and_delays_no_entry(
     [event] = (await watcher.look(log.listed(protocol))).events
     assert event.kind == "unreadable"
     assert "the proof that its tree of 402 entries extends the older one of 201" in event.text
+    assert event.evidence["other_head"]["tree_size"] == 201
 
 
 PASSING: dict[str, Reaction] = {
