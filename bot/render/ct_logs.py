@@ -35,6 +35,7 @@ _MEANINGS: Final = {
     "bad-signature": "Until its heads are signed again, nothing new of it counts.",
     "stale-head": "Certificates logged there since are not seen until it speaks again; most stand in another log, too.",
     "future-head": "Its entries are read all the same.",
+    "unreadable": "A log that signs entries must show them; most certificates stand in another log, too.",
     "gap": "What was logged there at the end cannot be seen any more; most certificates stand in another log, too.",
 }
 
