@@ -94,7 +94,7 @@ class DriftBook:
                 place = root.parent or root.key
                 notes.append(replace(root, key=f"{root.key}:back", parent=place, content=words.back(watch)))
         if stepped.news and memory.messages in within:
-            notes.insert(0, self._shared(watch, within[memory.messages], memory.messages, now))
+            notes.insert(0, self._shared(watch, within[memory.messages], now))
         return memory, notes
 
     def _thread_for(self, watch: Watch, now: datetime) -> str:
@@ -111,21 +111,18 @@ class DriftBook:
         # By the hour: who comes later finds the same thread without asking for it.
         return f"drifts:{watch.team}:{watch.channel}:{now:%Y%m%d%H}"
 
-    def _shared(self, watch: Watch, key: str, number: int, now: datetime) -> Note:
-        """The message over those that share a thread: how many they are, and what most of them say."""
-        sql = "select key from outbox where parent = ? and key not like '%:back'"
-        members = {str(row["key"]) for row in self._memory._rows(sql, key)} | {f"drift:{watch.id}:{number}"}
+    def _shared(self, watch: Watch, key: str, now: datetime) -> Note:
+        """The message over those that share a thread: how many changed, and what most of them say."""
+        where = "team = ? and channel = ? and at >= ?"
+        place = (watch.team, watch.channel, (now - _TOGETHER).timestamp())
+        count = self._memory._rows(f"select count(distinct watch) as n from drifts where {where}", *place)  # noqa: S608
         rows = self._memory._rows(
-            "select text, severity, count(distinct watch) as n from drifts where team = ? and channel = ? and at >= ?"
-            " and 'drift:' || watch || ':' || message in (select value from json_each(?))"
+            f"select text, severity, count(distinct watch) as n from drifts where {where}"  # noqa: S608 - ours
             " group by text, severity order by n desc, text limit 5",
-            watch.team,
-            watch.channel,
-            (now - 2 * _TOGETHER).timestamp(),
-            json.dumps(sorted(members)),
+            *place,
         )
         said = [(str(row["text"]), int(row["n"])) for row in rows]
-        content = words.together(len(members), said, [row["severity"] for row in rows])
+        content = words.together(int(count[0]["n"]), said, [row["severity"] for row in rows])
         return Note(key=key, kind="message", team=watch.team, channel=watch.channel, content=content)
 
     def _keep_drifts(self, watch: Watch, told: Iterable[Told], now: datetime) -> None:

@@ -52,7 +52,7 @@ class LineageRows:
         """The lineage of that owner and channel that has these names, or had them once."""
         rows = self._memory._rows(
             "select l.id from lineage_names n join lineages l on l.id = n.lineage where n.names_key = ?1"
-            " and l.team = ?2 and l.channel = ?3 and l.owner = ?4 order by l.names_key = ?1 desc, l.id limit 1",
+            " and +l.team = ?2 and +l.channel = ?3 and l.owner = ?4 order by l.names_key = ?1 desc, l.id limit 1",
             names_key,
             watch.team,
             watch.channel,
@@ -61,10 +61,13 @@ class LineageRows:
         return int(rows[0]["id"]) if rows else None
 
     def is_crowded(self, watch: Watch, names_keys: Sequence[str], most: int) -> bool:
-        """Does one of the lineages that a look of *watch* concerns have more than *most* characters to be read?"""
+        """Does one of the lineages that a look of *watch* concerns have more than *most* characters to be read?
+
+        By watch and by names, never through all of a channel's lineages (the unary plus keeps SQLite from that).
+        """
         rows = self._memory._rows(
             "select 1 from lineages where length(state) > ?1 and (id in (select lineage from lineage_watches where"
-            " watch = ?2) or (team = ?3 and channel = ?4 and id in (select lineage from lineage_names where"
+            " watch = ?2) or (+team = ?3 and +channel = ?4 and id in (select lineage from lineage_names where"
             " names_key in (select value from json_each(?5))))) limit 1",
             most,
             watch.id,

@@ -81,9 +81,9 @@ def _bullets(lines: Sequence[str]) -> str:
 
 def together(count: int, said: Sequence[tuple[str, int]], severities: Sequence[Severity]) -> Content:
     """Over many that changed at once; *said*: what most of them say, each with how many do."""
-    plain = words.counted(count, "more endpoint has changed", "more endpoints have changed")
+    plain = words.counted(count, "endpoint has changed within an hour", "endpoints have changed within an hour")
     lines = [f"• {prose(text, 200)}" + (f" ({number})" if number > 1 else "") for text, number in said]
-    head = f"{_sign(severities)} *{plain}*, each with its lines in this thread:"
+    head = f"{_sign(severities)} *{plain}*. Those without a message of their own are in this thread."
     return fit(plain, [section(cut("\n".join([head, *lines]), 2900))])
 
 
