@@ -421,6 +421,7 @@ class Watching:
                 await self._checks.conclude(
                     intake, check, headline, report, old, is_a_look=standing is not None, along=along
                 )
+                self._outbox.wake()  # the others of this batch are no reason to wait
         if not is_broken:
             await self._recede(watch)
         await self._told([watch], cause)
