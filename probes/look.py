@@ -179,6 +179,13 @@ class Look:
         return _tally([shake.certificates for shake in self.samples] or ([self.chain] if self.chain else []))
 
     @once
+    def second_chains(self) -> tuple[Chain, ...]:
+        """What hellos got that take no certificate with the usual one's kind of key: RSA beside ECDSA, for example."""
+        usual = {_key_kind(chain) for chain, _ in self.chains}
+        shown = dict.fromkeys(shake.certificates for shake in self.agreed if shake.certificates)
+        return tuple(chain for chain in shown if leaf_of(chain) is not None and _key_kind(chain) not in usual)
+
+    @once
     def leaf(self) -> Certificate | None:
         return leaf_of(self.chain)
 

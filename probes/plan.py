@@ -25,6 +25,7 @@ from probes.clients import (
 )
 from probes.model import Alerted, Completed, Dropped, Handshake, Malformed, NotTls, Offer, Stalled, Target, Unreached
 from probes.values import changed
+from probes.wire.registry import SIGNATURE_SCHEMES
 
 MAX_PER_ADDRESS = 26  # repeats come on top
 _CROWD, _STARTTLS_CROWD = 12, 4
@@ -375,6 +376,14 @@ def decided(family: Family, server_name: str | None, seen: tuple[Handshake, ...]
     return Told(seen).decides(family, server_name)
 
 
+def _signed_by(shake: Handshake) -> str | None:
+    """The kind of key that was used; None where that is not known, as of signatures before TLS 1.2."""
+    if shake.signature_scheme is None:
+        return "rsa" if shake.group is None and shake.certificates else None
+    known = SIGNATURE_SCHEMES.get(shake.signature_scheme)
+    return known.key.removesuffix("-pss") if known else None
+
+
 class Told:
     """The handshakes of one address, sorted once for the question that is asked of them family by family."""
 
@@ -396,10 +405,12 @@ class Told:
         if own is not None:
             return own
         name = server_name if family.sends_server_name else None
-        for offered, shake in self._chosen(name):
-            # What came of TLS 1.2 alone says nothing of a hello that offers 1.3 as well: the server would take 1.3.
-            if offered >= newest and would_choose(family, shake):
-                return shake
+        # What came of TLS 1.2 alone says nothing of a hello that offers 1.3 as well: the server would take 1.3.
+        alike = [shake for offered, shake in self._chosen(name) if offered >= newest and would_choose(family, shake)]
+        if len({kind for shake in alike if (kind := _signed_by(shake)) is not None}) > 1:
+            return None  # certificates for two kinds of key: which of them it gets, its own order of suites decides
+        if alike:
+            return alike[0]
         for shake in self._named.get(name, ()):
             if isinstance(shake.outcome, Alerted) and shake.version is None and covered_by(offer, shake.offer):
                 return shake

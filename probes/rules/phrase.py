@@ -49,9 +49,9 @@ def _starttls(look: Look, protocol: str | None) -> list[str]:
     return ["-starttls", spoken, *domain] if spoken else []
 
 
-def x509(look: Look, *show: str) -> str:
-    """The command that prints *show* of the leaf that this address serves."""
-    return f"{s_client(look)} 2>/dev/null | openssl x509 -noout {shlex.join(show)}"
+def x509(look: Look, *show: str, takes: tuple[str, ...] = ()) -> str:
+    """The command that prints *show* of the leaf that this address serves to a hello with the options *takes*."""
+    return f"{s_client(look, *takes)} 2>/dev/null | openssl x509 -noout {shlex.join(show)}"
 
 
 def _host_port(endpoint: Endpoint) -> str:

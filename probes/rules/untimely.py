@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
+from probes.clients import CURRENT
 from probes.facts import Facts
-from probes.look import Look, leaf_of
+from probes.look import Chain, Look, leaf_of
+from probes.model import Finding
 from probes.pki.certificate import Certificate
 from probes.rules.obstructed import Obstructed
 from probes.rules.phrase import date, issuer, subject, x509
 from probes.rules.renewal import renewal_lines
-from probes.values import value
+from probes.values import changed, value
+
+
+def key_name(leaf: Certificate) -> str:
+    return {"rsa": "RSA", "ec": "ECDSA"}.get(leaf.key_kind, leaf.key_kind)
+
+
+def takes(leaf: Certificate) -> tuple[str, ...]:
+    """The options with which s_client is shown a certificate with this kind of key."""
+    return ("-tls1_2", "-cipher", "aRSA" if leaf.key_kind == "rsa" else "aECDSA")
 
 
 @value
 class Untimely(Obstructed):
-    """The addresses that serve a leaf out of its time in one way, and the first such leaf."""
+    """The addresses that serve a leaf out of its time in one way, and the first such leaf.
+
+    `is_second`: only what takes no certificate with the usual kind of key is shown it.
+    """
 
     leaf: Certificate
+    is_second: bool = False
+
+    @property
+    def subject(self) -> str:
+        """What a sentence about it begins with."""
+        if self.is_second:
+            return f"The second certificate of {self.place}, for clients that take {key_name(self.leaf)} keys alone,"
+        return f"The certificate of {self.place}"
 
     @property
     def next_command(self) -> str:
+        if self.is_second:
+            return x509(self.looks[0], "-subject", "-dates", takes=takes(self.leaf))
         return x509(self.looks[0], "-subject", "-dates")
+
+    def finding(self, *, explanation: str, fix: str, next_command: str) -> Finding:
+        found = Obstructed.finding(self, explanation=explanation, fix=fix, next_command=next_command)
+        if not self.is_second:
+            return found
+        is_current = any(family.name in self.fails_for for family in CURRENT)
+        return changed(found, severity="critical" if is_current else "warning", stops_all=False)
 
 
 def untimely(facts: Facts, code: str) -> Iterator[Untimely]:
     """At most one: all addresses where a leaf has the fault *code*, and no server's clock says that it has not."""
-    leaves: dict[Look, Certificate] = {}
-    for look in facts.looks:
-        for chain, _ in look.chains:
-            leaf = leaf_of(chain)
-            if leaf is not None and facts.time_fault(chain) == code and facts.clock_excuse(look, chain) is None:
-                leaves.setdefault(look, leaf)
+    usual = _leaves(facts, code, lambda look: (chain for chain, _ in look.chains))
+    leaves = usual or _leaves(facts, code, lambda look: look.second_chains)
     if not leaves:
         return
     looks = tuple(leaves)
@@ -45,7 +72,18 @@ def untimely(facts: Facts, code: str) -> Iterator[Untimely]:
         leaf=leaves[looks[0]],
         fails_for=facts.fails_for(code, looks),
         evidence=tuple(lines),
+        is_second=not usual,
     )
+
+
+def _leaves(facts: Facts, code: str, chains: Callable[[Look], Iterable[Chain]]) -> dict[Look, Certificate]:
+    leaves: dict[Look, Certificate] = {}
+    for look in facts.looks:
+        for chain in chains(look):
+            leaf = leaf_of(chain)
+            if leaf is not None and facts.time_fault(chain) == code and facts.clock_excuse(look, chain) is None:
+                leaves.setdefault(look, leaf)
+    return leaves
 
 
 def _lines(facts: Facts, look: Look, leaf: Certificate) -> Iterator[str]:

@@ -14,7 +14,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     for found in untimely(facts, "validity.expired"):
         ended = found.leaf.not_after
         yield found.finding(
-            explanation=f"The certificate of {found.place} expired {duration(facts.now - ended)} ago, on {date(ended)}.",
+            explanation=f"{found.subject} expired {duration(facts.now - ended)} ago, on {date(ended)}.",
             fix="Renew and deploy it: then reload the server, since a renewed file that nobody reloaded looks exactly like this. If the renewal failed, its log (certbot, acme client) says why.",
             next_command=found.next_command,
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from probes.facts import Facts
-from probes.look import Look
+from probes.look import Look, leaf_of
 from probes.model import Finding, Rule
 from probes.pki.certificate import Certificate
 from probes.rules.phrase import addresses, date, duration, subject, where, x509
@@ -17,12 +17,15 @@ _AT_MOST = timedelta(days=30)
 
 
 def _due(facts: Facts, look: Look) -> Certificate | None:
-    """The certificate of the path in use that runs out first, if it is that far: leaf or intermediate, never the anchor."""
-    if not look.chain:
-        return None
-    sound = facts.chain(look, look.chain).sound
-    used = sound.certificates[:-1] if sound and len(sound.certificates) > 1 else (look.leaf,)
-    due = [each for each in used if each is not None and is_due(each, facts.now)]
+    """The certificate of the paths in use that runs out first, if it is that far: leaf or intermediate, never the anchor.
+
+    Of a certificate for another kind of key too, which only clients without the usual one are shown.
+    """
+    due: list[Certificate] = []
+    for chain in (look.chain, *look.second_chains):
+        sound = facts.chain(look, chain).sound if chain else None
+        used = sound.certificates[:-1] if sound and len(sound.certificates) > 1 else (leaf_of(chain),)
+        due += [each for each in used if each is not None and is_due(each, facts.now)]
     return min(due, key=lambda each: each.not_after, default=None)
 
 

@@ -14,7 +14,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     for found in untimely(facts, "validity.not-yet-valid"):
         begins = found.leaf.not_before
         yield found.finding(
-            explanation=f"The certificate of {found.place} is not valid before {date(begins)}, {duration(begins - facts.now)} from now.",
+            explanation=f"{found.subject} is not valid before {date(begins)}, {duration(begins - facts.now)} from now.",
             fix="Serve the previous certificate until then, or issue it anew with a notBefore in the past; check the clock of the issuing CA.",
             next_command=found.next_command,
         )

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-from tests.endpoints.authority import issue
+from tests.endpoints.authority import issue, key
 from tests.endpoints.bench import Bench, Vhost
-from tests.endpoints.cases import CURRENT, EVERYONE, HURT, OK, WARNING, Case, Place, Register
+from tests.endpoints.cases import CURRENT, EVERYONE, HURT, OK, WARNING, Case, Place, Proof, Register
 from tests.endpoints.matrix_names import OTHER, at, sink
 
 Build = Callable[[Bench, Case], Place]
@@ -34,6 +34,18 @@ def dated(server: str, since: timedelta, until: timedelta, *, self_signed: bool 
             case "stunnel":
                 return at(bench.stunnel(f"connect = {sink(bench)}", *chain))
         return at(bench.s_server(chain=chain))
+
+    return build
+
+
+def second(since: timedelta, until: timedelta) -> Build:
+    """An ECDSA certificate that is fine, and beside it one for RSA keys, valid from *since* to *until*."""
+
+    def build(bench: Bench, case: Case) -> Place:
+        h = bench.hierarchy
+        usual = h.leaf(case.host, under=key("p256"))
+        rsa = issue(case.host, by=h.intermediate, names=(case.host,), since=since, until=until)
+        return at(bench.nginx(Vhost(names=(case.host,), chains=((usual, h.intermediate), (rsa, h.intermediate)))))
 
     return build
 
@@ -102,6 +114,15 @@ def register(to: Register) -> None:
                passes=CURRENT, proof=ok)  # fmt: skip
     to.add("validity/expiring-apache", "apache", dated("apache", -85 * day, 5 * day), expiring, status=WARNING,
            passes=CURRENT, proof=ok)  # fmt: skip
+    shown_to_rsa = ("-tls1_2", "-cipher", "aRSA")
+    to.add("validity/second-certificate-expired", "nginx", second(-95 * day, -5 * day), expired, status=WARNING,
+           fails=("openssl-1.0",), passes=CURRENT,
+           proof=(Proof(want=ok), Proof(want=code_10, args=shown_to_rsa)))  # fmt: skip
+    to.add("validity/second-certificate-early", "nginx", second(5 * day, 95 * day), early, status=WARNING,
+           fails=("openssl-1.0",), passes=CURRENT,
+           proof=(Proof(want=ok), Proof(want=code_9, args=shown_to_rsa)))  # fmt: skip
+    to.add("validity/second-certificate-expiring", "nginx", second(-85 * day, 5 * day), expiring, status=WARNING,
+           passes=CURRENT, proof=(Proof(want=ok), Proof(want=ok, args=shown_to_rsa)))  # fmt: skip
     to.add(
         "validity/expired-says-one-clock",
         "haproxy",
