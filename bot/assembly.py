@@ -8,6 +8,8 @@ from functools import partial
 from typing import TypeAlias
 
 from bot.admins import Admins
+from bot.alarms import LOOK as ALARM
+from bot.alarms import Alarms
 from bot.answers import Answers
 from bot.below import Below
 from bot.cases import Cases
@@ -47,6 +49,7 @@ from bot.model import (
     TriageCommand,
 )
 from bot.notify import Outbox
+from bot.outages import Outages
 from bot.people import People
 from bot.places import Places
 from bot.quotable import Quotable
@@ -60,7 +63,6 @@ from bot.supervisor import Supervisor
 from bot.triage_work import Triaging
 from bot.verdicts import Verdicts
 from bot.vigils import LOOK, Vigils
-from bot.watch import LOOK as ALARM
 from bot.watch import Watching
 from bot.watch_desk import WatchDesk
 from bot.watched import WatchCommand
@@ -276,13 +278,19 @@ def _counter(base: _Base, certificates: _Certificates, checks: _Checks, outside:
         appeared=certificates.desk.appeared,
         on_vigil=checks.vigils.begun,
     )
-    watching = Watching(
+    alarms = Alarms(
         history=history,
         watchlist=base.watchlist,
         outbox=outbox,
         cases=cases,
-        identities=identities,
         checks=checks.verdicts,
+    )
+    watching = Watching(
+        watchlist=base.watchlist,
+        outages=Outages(history),
+        identities=identities,
+        answers=answers,
+        alarms=alarms,
         look=outside.look or ByChecks(outside.checker),
         news_of=certificates.lineages.news_of,
     )

@@ -12,6 +12,7 @@ from typing import Final
 
 from bot import imports, schedule
 from bot.admins import Admins
+from bot.alarms import LOOK
 from bot.answers import reply
 from bot.dropped import DroppedFiles
 from bot.history import History
@@ -22,7 +23,7 @@ from bot.render import imports as import_words
 from bot.render import watch as render
 from bot.render import words
 from bot.wanted import Problem, Wanted
-from bot.watch import LOOK, Watching
+from bot.watch import Watching
 from bot.watch_form import FieldError, given
 from bot.watched import LONGEST_SNOOZE_D, MOST_WATCHED, Lookout, Watch, WatchCommand
 from bot.watchlist import Watchlist

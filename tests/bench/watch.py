@@ -33,7 +33,6 @@ from bot.patrol import Patrol
 from bot.prober import Prober
 from bot.service import serving
 from bot.sighting import Kind
-from bot.watch import nothing_new
 from bot.watched import Lookout, Watch
 from bot.watchlist import Watchlist
 from probes.check import default_trust
@@ -282,7 +281,7 @@ async def year(count: int, days: int, home: Path) -> dict[str, float]:
                     batch.append(looked)
                     lookouts[at] = replace(looked.step.lookout, told_at=midnight)
             looks += len(batch)
-            await watchlist.looks.record(batch, nothing_new, midnight)
+            await watchlist.looks.record(batch, lambda *_: (), midnight)
         looks += await history._write(_the_same, history, count, day)
         if day % 30 == 29:
             print(f"day {day + 1}: {database.stat().st_size / 1e6:.0f} MB", file=sys.stderr)

@@ -30,8 +30,8 @@ from tests.pki import authority
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Alarms are gathered for a moment, not for seconds."""
-    monkeypatch.setattr("bot.watch.GATHERED_S", 0.05)
-    monkeypatch.setattr("bot.watch._PROGRESS_EVERY_S", 0.05)
+    monkeypatch.setattr("bot.alarms.GATHERED_S", 0.05)
+    monkeypatch.setattr("bot.sweeps.PROGRESS_EVERY_S", 0.05)
 
 
 class World:
@@ -259,7 +259,7 @@ async def test_a_file_is_shown_confirmed_and_swept(desk: Desk, world: World) -> 
     assert "🔴 1 broken" in done and "🟢 2 ok" in done and "🔴 `c.example.com` `validity.expired`" in done
     assert rows(desk, "select owner, labels from watches order by id")[0] == ("U0OWNER1", '["edge", "web"]')
     await desk.headline("c.example.com is broken")
-    replaced = [said(m) for m in desk.bot_messages() if "more watched here" in said(m)]
+    replaced = [said(m) for m in desk.bot_messages() if "more endpoints watched here" in said(m)]
     assert len(replaced) == 1
 
 
@@ -271,7 +271,7 @@ async def test_what_a_file_says_and_is_not_watched_is_told_before_and_after(desk
     await dropped(desk, "targets.csv", text)
     asked = await confirmed(desk)
     now = await desk.workspace.wait_for(
-        lambda: next((m for m in desk.bot_messages() if "1 endpoint more watched here" in m["text"]), None)
+        lambda: next((m for m in desk.bot_messages() if "1 more endpoint watched here" in m["text"]), None)
     )
     assert now is not None and asked["ts"] == now["ts"]
     for message in (asked, now):
@@ -518,12 +518,12 @@ async def test_a_recovery_that_was_cut_off_before_it_was_told_is_told_after_the_
     await desk.headline("api.example.com is broken")
     await until(desk, "select told from watches", ["validity.expired"])
     await desk.settled()
-    monkeypatch.setattr("bot.watch.GATHERED_S", 60.0)
+    monkeypatch.setattr("bot.alarms.GATHERED_S", 60.0)
     del world.broken["api.example.com"]
     await sweep(desk, 2)
     await until(desk, "select status from lookouts", ["ok"])
     await desk.stop()
-    monkeypatch.setattr("bot.watch.GATHERED_S", 0.05)
+    monkeypatch.setattr("bot.alarms.GATHERED_S", 0.05)
     await desk.start()
     await until(desk, "select state from incidents", ["recovered"])
     await desk.headline("api.example.com is healthy")

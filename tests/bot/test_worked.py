@@ -44,7 +44,7 @@ def test_a_chain_that_was_forgotten_is_no_difference() -> None:
 async def test_an_incident_of_the_watch_knows_what_it_was_like(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, seen_by: str
 ) -> None:
-    monkeypatch.setattr("bot.watch.GATHERED_S", 0.05)
+    monkeypatch.setattr("bot.alarms.GATHERED_S", 0.05)
     newer = reports.leaf(sha256="1" * 64, issuer="CN=Other CA")
     is_broken = False
 
