@@ -6,7 +6,6 @@ out, put in or swapped, or the same below another top-level domain. Short labels
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,13 +14,11 @@ from typing import Literal
 
 from probes.ct.suffixes import LONGEST_SECOND_LEVEL, is_public_suffix, registrable
 from probes.ct.walk import Names
-from probes.ct.watchset import readings
+from probes.ct.watchset import ends_of, is_plain, readings
 
 Why = Literal["confusable", "one edit", "another TLD"]
 SHORTEST_LABEL = 4
 SHORTEST_EDITED = 5
-# In a text of names written backwards, each before a line feed: the last label, and the two in front of it.
-_LABELS = re.compile(rb"([^.\n]*)\.?([^.\n]*)\.?([^.\n]*)[^\n]*\n")
 # Letters of other scripts that are drawn like Latin ones in common fonts: the lower-case letters of Unicode's
 # confusables data (UTS #39, "intentional" and "confusables") that may stand in a host name. Accents go by
 # decomposition (NFKD).
@@ -53,7 +50,7 @@ class Lookalikes:
     Two labels one edit apart leave the same rest when the right letter is taken from each, or one is the other's rest.
     """
 
-    __slots__ = ("_heads", "_labels", "_own", "_rests", "_skeletons", "_tails")
+    __slots__ = ("_labels", "_near", "_own", "_rests", "_skeletons")
 
     def __init__(self, domains: Iterable[str]) -> None:
         self._own = {registrable(domain) for domain in domains if not is_public_suffix(domain)}
@@ -69,23 +66,44 @@ class Lookalikes:
             if len(label) >= SHORTEST_EDITED:
                 for rest in _rests(label):
                     self._rests[rest] = (*self._rests.get(rest, ()), domain)
-        # One edit leaves the first two letters of a label of five alone, or the last two.
-        edited = [label for label in self._labels if len(label) >= SHORTEST_EDITED]
-        self._heads = {label[:2] for label in edited}
-        self._tails = {label[-2:] for label in edited}
+        self._near = _near(label for label in self._labels if len(label) >= SHORTEST_EDITED)
 
-    def touching(self, names: Sequence[bytes]) -> list[int]:
-        """Which of these names may look like a watched domain; the others do not. A quick look: letters beyond ASCII
-        may, all of them."""
-        text = b"\n" + b"\n".join(names).lower()
-        found = _LABELS.findall(text[::-1])[::-1]
-        if len(found) != len(names) or not text.isascii():
-            return [at for at, name in enumerate(names) if not name.isascii() or self.match(Names(dns=(name,)))]
-        # The third label from the end is the registered one only where the second is part of a public suffix.
-        labels = {second for _, second, _ in found}
-        labels |= {third for _, second, third in found if len(second) <= LONGEST_SECOND_LEVEL}
-        similar = {label for label in labels if self._resembles(label)}
-        return [at for at, (_, *two) in enumerate(found) if not similar.isdisjoint(two)] if similar else []
+    def touching(self, names: Sequence[bytes], ends: list[bytes] | None = None) -> list[int]:
+        """Which of these names may look like a watched domain; the others do not. A quick look: what is not plain may,
+        all of it. *ends*: their ends_of, if it is known."""
+        ends = ends or ends_of(names)
+        if ends is None:
+            plain = [at for at, name in enumerate(names) if is_plain(name)]
+            similar = {plain[at] for at in self.touching([names[at] for at in plain])}
+            return sorted(similar.union(range(len(names))) - (set(plain) - similar))
+        found: set[bytes] = set()
+        deep: set[bytes] = set()  # the registered label is the third from the end
+        for end in set(ends):
+            last, _, label = end.partition(b".")
+            if 0 < len(label) <= LONGEST_SECOND_LEVEL and is_public_suffix(end[::-1].decode()):
+                deep.add(end)
+            elif not last or self._imitated(label[::-1].decode()):
+                found.add(end)
+        if deep:
+            return self._touching_deep(names, ends, found, deep)
+        return [at for at, end in enumerate(ends) if end in found] if found else []
+
+    def _touching_deep(
+        self, names: Sequence[bytes], ends: Sequence[bytes], found: set[bytes], deep: set[bytes]
+    ) -> list[int]:
+        seen: dict[bytes, bool] = {}
+        touching = []
+        for at, end in enumerate(ends):
+            if end in deep:
+                label = names[at].rsplit(b".", 3)[-3:][0]
+                is_similar = seen.get(label)
+                if is_similar is None:
+                    is_similar = seen[label] = self._imitated(label.lower().decode()) is not None
+                if is_similar:
+                    touching.append(at)
+            elif end in found:
+                touching.append(at)
+        return touching
 
     def match(self, names: Names) -> tuple[Lookalike, ...]:
         """What looks like a watched domain among these names, each pair once."""
@@ -96,10 +114,6 @@ class Lookalikes:
                 if similar:
                     found.setdefault((similar.name, similar.domain), similar)
         return tuple(found.values())
-
-    def _resembles(self, backwards: bytes) -> bool:
-        label = backwards[::-1].decode("latin-1")
-        return self._imitated(label) is not None
 
     def _similar(self, name: str) -> Lookalike | None:
         domain = registrable(name)
@@ -116,7 +130,10 @@ class Lookalikes:
         drawn = skeleton(label) if label.startswith("xn--") else _plain_skeleton(label)
         if drawn in self._skeletons:
             return self._skeletons[drawn], "confusable"
-        if label[:2] not in self._heads and label[-2:] not in self._tails:
+        length = len(label)
+        heads, tails = self._near.get(length, _NONE)
+        half = _half(length)
+        if label[:half] not in heads and label[-half:] not in tails:
             return None
         for rest in _rests(label):
             for domain in self._rests.get(rest, ()):
@@ -147,6 +164,25 @@ def skeleton(label: str) -> str:
 def _plain_skeleton(label: str) -> str:
     """skeleton for ASCII: the digits, and pairs of letters that are drawn like one."""
     return label.replace("0", "o").replace("1", "l").replace("rn", "m").replace("vv", "w")
+
+
+_NONE: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+
+
+def _half(length: int) -> int:
+    """How many letters at the beginning or at the end of a label of *length* one edit always leaves alone."""
+    return (length - 2) // 2
+
+
+def _near(labels: Iterable[str]) -> dict[int, tuple[frozenset[str], frozenset[str]]]:
+    """For each length of a label that may be one edit away: how it begins, unless it ends as one of these."""
+    known = set(labels)
+    near = {}
+    for length in {len(label) + by for label in known for by in (-1, 0, 1)}:
+        half = _half(length)
+        alike = [label for label in known if abs(len(label) - length) <= 1]
+        near[length] = (frozenset(label[:half] for label in alike), frozenset(label[-half:] for label in alike))
+    return near
 
 
 def _rests(label: str) -> list[str]:

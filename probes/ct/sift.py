@@ -14,7 +14,7 @@ from hashlib import sha256
 from probes.ct.entries import BadLeaf, BadTile, LeafEntry, entry_at, leaf_bytes, leaf_span, read_leaf, spans, unpacked
 from probes.ct.lookalikes import Lookalike, Lookalikes
 from probes.ct.walk import CANNOT_EXCLUDE, Names, hopped, names_of, names_within
-from probes.ct.watchset import Match, WatchSet, is_plain
+from probes.ct.watchset import Match, WatchSet, ends_of, is_plain
 
 MOST_ODD = 8 << 10  # bytes of one certificate's names that are not plain; such names are forbidden since 2015
 
@@ -125,9 +125,10 @@ def _concerned(
 
     *counts* says how many of the names belong to each entry and those before it.
     """
-    touching = watch.touching(names)
+    ends = ends_of(names)
+    touching = watch.touching(names, ends)
     if lookalikes:
-        touching += lookalikes.touching(names)
+        touching += lookalikes.touching(names, ends)
     return sorted({*slow, *(bisect_right(counts, at) for at in touching)})
 
 

@@ -114,30 +114,19 @@ class WatchSet:
                 found.setdefault((domain, domain), Match(domain=domain, name=domain, how="address"))
         return tuple(found.values())
 
-    def touching(self, names: Sequence[bytes]) -> list[int]:
+    def touching(self, names: Sequence[bytes], ends: list[bytes] | None = None) -> list[int]:
         """Which of these names may touch a watched domain: the quick look that the names of every entry get, many at
-        once. What is not in the answer matches nothing.
+        once. What is not in the answer matches nothing. *ends*: their ends_of, if it is known.
 
         A plain name that touches a watched domain ends in the last two labels of that domain, which is one look-up;
         a name with any letter that is not plain is always in the answer.
         """
-        text = b"\n" + b"\n".join(names).lower()
-        if text.translate(None, _PLAIN) or text.count(b"*") != text.count(b"\n*.") or text.count(b"\n") != len(names):
-            return [at for at, name in enumerate(names) if self._may_touch(name.lower())]
-        # Backwards, since a line is then left behind its second label.
-        ends = _ENDS.findall(text[::-1])[::-1]
+        ends = ends or ends_of(names)
+        if ends is None:
+            return [at for at, name in enumerate(names) if not is_plain(name) or self._touches(name.lower())]
         if self._ends.isdisjoint(ends):
             return []
         return [at for at, end in enumerate(ends) if end in self._ends and self._touches(names[at].lower())]
-
-    def _may_touch(self, name: bytes) -> bool:
-        odd = name.translate(None, _PLAIN)
-        return (
-            bool(odd)
-            or b"\n" in name
-            or (b"*" in name and (name[:2] != b"*." or b"*" in name[2:]))
-            or self._touches(name)
-        )
 
     def _touches(self, name: bytes) -> bool:
         """Is this plain name, in lower case, a watched domain or address, below one, or a wildcard beside one?"""
@@ -195,8 +184,20 @@ class WatchSet:
 
 
 def is_plain(name: bytes) -> bool:
-    """Whether only one host name can be read into these bytes, and at once."""
-    return not name.lower().translate(None, _PLAIN)
+    """Whether only one host name can be read into these bytes, and at once: a wildcard is one in front alone."""
+    bare = name[2:] if name[:2] == b"*." else name
+    return not name.lower().translate(None, _PLAIN) and b"\n" not in bare and b"*" not in bare
+
+
+def ends_of(names: Sequence[bytes]) -> list[bytes] | None:
+    """The last two labels of each name, in lower case and written backwards; None when a name is not plain."""
+    if not names:
+        return []
+    text = b"\n" + b"\n".join(names).lower()
+    if text.translate(None, _PLAIN) or text.count(b"*") != text.count(b"\n*.") or text.count(b"\n") != len(names):
+        return None
+    # Backwards, since a line is then left behind its second label.
+    return _ENDS.findall(text[::-1])[::-1]
 
 
 def readings(name: bytes, *, is_cn: bool) -> tuple[str, ...]:

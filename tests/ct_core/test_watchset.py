@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probes.ct.lookalikes import lookalikes
+from probes.ct.suffixes import registrable
 from probes.ct.walk import Names
-from probes.ct.watchset import BadWatch, WatchSet, watched
+from probes.ct.watchset import BadWatch, WatchSet, ends_of, is_plain, watched
 
 WATCH = WatchSet.compile(
     ["example.com", "www.deep.example.org", "bücher.example", "shop.co.uk", "192.0.2.7", "2001:db8::7", "t.co"]
@@ -192,6 +193,63 @@ def test_one_edit_is_what_a_distance_says(one: str, other: str) -> None:
     found = lookalikes(f"{other}.com").match(Names(dns=(f"{one}.com".encode(),)))
     near = len(one) >= 4 and distance(one, other) == 1
     assert bool(found) == near
+
+
+_PIECES = st.sampled_from(
+    [
+        "example",
+        "examp1e",
+        "exarnple",
+        "exmaple",
+        "paypal",
+        "paypa1",
+        "modern",
+        "rnodern",
+        "vvv",
+        "api",
+        "www",
+        "a",
+        "co",
+    ]
+) | st.sampled_from(
+    ["com", "uk", "net", "photography", "*", "my-shop", "xn--pypal-4ve", "EXAMPLES", "рaypal", "x_y", "", "exa mple"]
+)
+_NAMES = st.lists(_PIECES, min_size=1, max_size=5).map(".".join) | st.text("aexmpl1rnv.*", max_size=12)
+
+
+@given(st.lists(_NAMES, max_size=12))
+@settings(max_examples=500)
+def test_the_quick_look_passes_no_lookalike_over(names: list[str]) -> None:
+    raw = [name.encode() for name in names]
+    touching = LIKE.touching(raw)
+    assert touching == sorted(set(touching))
+    for at, name in enumerate(raw):
+        assert at in touching or not LIKE.match(Names(dns=(name,)))
+    for at in touching:  # and no more than its own domains beside them
+        text = raw[at].decode().lower()
+        is_own = registrable(text) in ("example.com", "paypal.com", "modern.co.uk")
+        is_odd = not is_plain(raw[at]) or text.endswith(".") or not text
+        assert is_own or is_odd or LIKE.match(Names(dns=(raw[at],)))
+
+
+_LABEL = st.text("exampl1o-", min_size=1, max_size=14)
+
+
+@given(_LABEL, st.lists(_LABEL, min_size=1, max_size=4))
+@settings(max_examples=500)
+def test_what_length_and_halves_exclude_is_no_lookalike(label: str, own: list[str]) -> None:
+    like = lookalikes(f"{each}.com" for each in own)
+    near = {each for each in own if len(each) >= 5 and len(label) >= 4 and distance(label, each) == 1}
+    found = like._imitated(label)
+    assert not near or found, (label, near)
+    assert not found or found[1] != "one edit" or found[0].removesuffix(".com") in near
+
+
+@pytest.mark.parametrize("name", [b"a\nb.test", b"x*.test", b"*.*.test", b"a.*", b"\n", b"a b", "é.test".encode()])
+def test_a_name_that_is_not_plain(name: bytes) -> None:
+    assert not is_plain(name)
+    assert ends_of([b"first.test", name]) is None
+    assert ends_of([b"*.First.test", b"a.first.test."]) == [b"tset.tsrif", b".tset"]
 
 
 def distance(one: str, other: str) -> int:
