@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from bot.expiry import Certificates, authority, covers, expired_extras, is_meant
+from bot.expiry import Certificates, authority, covers, expired_extras, is_meant, share_left
 from bot.sighting import Served, Sighting
 from bot.watched import Pace
 
@@ -22,6 +22,7 @@ _HABIT = 2  # earlier renewals that agree, before a key is expected to be new, o
 _DAYS = 7  # of handshake times, before there is a history to be off
 _LOOKS = 12  # of a day, before its median says anything
 _SLOWER_MS = 25.0
+_LAST_SHARE = 1 / 6  # of the lifetime: from there on an end is near (`validity.expiring`)
 _ORDER: tuple[Severity, ...] = ("critical", "warning", "notice")
 FLAPPY = frozenset({"staple-lost", "resumption-broken", "tickets-unshared", "suites-gone", "address-gone"})  # by nature
 EVENTS = frozenset({"key-kept", "key-changed"})  # they happen and are over: there is no going back of them
@@ -88,6 +89,7 @@ def drifts(
     for each in merged.values():
         found.append(replace(each[0][0], addresses=tuple(sorted(address for _, address in each))))
     found += _extras(new, certificates, now)
+    found += _second(new, certificates, now)
     return tuple(sorted(found, key=lambda each: (_ORDER.index(each.severity), each.key)))
 
 
@@ -343,6 +345,26 @@ def _extras(new: Sighting, certificates: Certificates, now: datetime) -> Iterato
             text="an expired certificate is sent that nothing needs",
             addresses=tuple(sorted(addresses)),
             evidence=(f"{certificates[extra].subject}, until {certificates[extra].not_after}",),
+        )
+
+
+def _second(new: Sighting, certificates: Certificates, now: datetime) -> Iterator[Drift]:
+    """Certificates for another kind of key, which the thread of the usual one knows nothing of."""
+    at: dict[tuple[str, bool], list[str]] = {}
+    for each in new.served:
+        for chain in each.others:
+            left = share_left(certificates.get(chain[0]), now)
+            if left is not None and left < _LAST_SHARE:
+                at.setdefault((chain[0], left < 0), []).append(each.address)
+    for (leaf, is_over), addresses in at.items():
+        ends = certificates[leaf].not_after[:10]
+        yield Drift(
+            kind="second-certificate",
+            key=f"second-certificate:{leaf[:16]}",
+            severity="warning",
+            text=f"the second certificate, for older clients, {'ended' if is_over else 'ends'} on {ends}",
+            addresses=tuple(sorted(addresses)),
+            evidence=(f"{certificates[leaf].subject}, SHA-256 {leaf[:16]}",),
         )
 
 

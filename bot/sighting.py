@@ -27,6 +27,7 @@ class Served:
     address: str
     failed_stage: Stage | None
     chain: tuple[str, ...] = ()
+    others: tuple[tuple[str, ...], ...] = ()  # chains for another kind of key, which a full look sees alone
     version: str | None = None
     alpn: str | None = None
     client_auth: str | None = None
@@ -35,6 +36,11 @@ class Served:
     resumes_elsewhere: bool | None = None
     versions: tuple[str, ...] | None = None  # agreed to, oldest first
     suites: tuple[str, ...] | None = None
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """Of every certificate that was shown."""
+        return frozenset(self.chain).union(*self.others)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +137,7 @@ def _served_of(plain: Json) -> Served:
     for name in ("chain", "versions", "suites"):
         if name in fields:
             fields[name] = tuple(fields[name])
+    fields["others"] = tuple(map(tuple, fields.get("others", ())))
     return Served(**fields)
 
 
@@ -144,6 +151,7 @@ def _served(endpoint: EndpointReport, kind: Kind) -> Served:
         address=endpoint.address,
         failed_stage=endpoint.failed_stage,
         chain=tuple(certificate.sha256 for certificate in endpoint.chain),
+        others=tuple(tuple(each.sha256 for each in chain) for chain in endpoint.other_chains) if is_full else (),
         version=endpoint.version,
         alpn=endpoint.alpn,
         client_auth=endpoint.client_auth,

@@ -5,6 +5,7 @@ Unknown fields are ignored on reading, so that an older program reads a newer re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -68,6 +69,7 @@ def _listed(fields: JsonObject) -> JsonObject:
 def _endpoint_json(endpoint: EndpointReport) -> JsonObject:
     fields = _listed(asdict(endpoint))
     fields["chain"] = [_listed(asdict(certificate)) for certificate in endpoint.chain]
+    fields["other_chains"] = [[_listed(asdict(each)) for each in chain] for chain in endpoint.other_chains]
     fields["revocation"] = [_listed(asdict(source)) for source in endpoint.revocation]
     if endpoint.offered is not None:
         by_version = {version: list(suites) for version, suites in endpoint.offered.by_version.items()}
@@ -113,7 +115,8 @@ def _endpoint(data: JsonObject) -> EndpointReport:
     if data.get("offered") is not None:
         by_version = {version: tuple(suites) for version, suites in data["offered"].get("by_version", {}).items()}
         fields["offered"] = OfferedReport(**{**_tupled(OfferedReport, data["offered"]), "by_version": by_version})
-    fields["chain"] = tuple(CertificateReport(**_tupled(CertificateReport, item)) for item in data.get("chain", ()))
+    fields["chain"] = _chain(data.get("chain", ()))
+    fields["other_chains"] = tuple(map(_chain, data.get("other_chains", ())))
     if data.get("http3") is not None:
         fields["http3"] = Http3Report(**_known(Http3Report, data["http3"]))
     alert = data.get("alert")
@@ -122,6 +125,10 @@ def _endpoint(data: JsonObject) -> EndpointReport:
             sender=alert["from"], level=alert["level"], code=alert["code"], name=alert["name"]
         )
     return EndpointReport(**fields)
+
+
+def _chain(items: Sequence[JsonObject]) -> tuple[CertificateReport, ...]:
+    return tuple(CertificateReport(**_tupled(CertificateReport, item)) for item in items)
 
 
 def _known(cls: type, data: JsonObject) -> JsonObject:

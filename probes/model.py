@@ -536,6 +536,8 @@ class EndpointReport:
     alpn: str | None = None
     alert: AlertReport | None = None
     chain: tuple[CertificateReport, ...] = ()
+    # What hellos got that take no certificate with that one's kind of key: RSA beside ECDSA.
+    other_chains: tuple[tuple[CertificateReport, ...], ...] = ()
     samples: int = 0  # like handshakes that showed a certificate: so many chances to meet an odd back end
     client_auth: Literal["none", "optional", "required"] | None = None  # None: not seen
     ca_names: tuple[str, ...] = ()

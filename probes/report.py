@@ -256,6 +256,7 @@ def _endpoint(facts: Facts, look: Look, resumed: tuple[Resuming, ...]) -> Endpoi
         alpn=seen.alpn,
         alert=_alert(look),
         chain=tuple(_certificate(der) for der in look.chain),
+        other_chains=tuple(tuple(_certificate(der) for der in chain) for chain in look.second_chains),
         offered=_offered(facts, look),
         http3=_http3(facts, look),
         agreed_versions=tuple(map(version_name, sorted({each.version for each in look.agreed if each.version}))),

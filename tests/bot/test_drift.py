@@ -173,6 +173,20 @@ def test_an_expired_certificate_that_nothing_needs_is_a_notice() -> None:
     assert found(saw(served(chain=(FIRST.sha256, CA.sha256, stray.sha256)))) == [("extra", "notice")]
 
 
+def test_a_second_certificate_that_ends_is_told_before_and_after() -> None:
+    fine, soon, over = (certificate(FIRST.names, day(1 - age), 90) for age in (20, 80, 95))
+    KNOWN.update({each.sha256: each for each in (fine, soon, over)})
+
+    def keys(leaf: str) -> list[tuple[str, str]]:
+        new = saw(served(others=((leaf, CA.sha256),)))
+        return [(each.text.split()[-3], each.severity) for each in drifts(saw(), new, KNOWN, None, now=day(1))]
+
+    assert keys(fine.sha256) == []
+    assert keys(soon.sha256) == [("ends", "warning")]
+    assert keys(over.sha256) == [("ended", "warning")]
+    assert keys("0" * 64) == []  # not remembered
+
+
 # ── handshake times ─────────────────────────────────────────────────────────────
 
 
