@@ -42,12 +42,13 @@ Group: TypeAlias = tuple[Item, ...]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """What one source has to say: `needs` a person, `changed` since the last digest; `rests`: a person has put it off;
-    `aside` at the foot."""
+    `aside` at the foot; `domains`: how many it watches in CT logs."""
 
     needs: tuple[Item, ...] = ()
     changed: tuple[Item, ...] = ()
     rests: tuple[Item, ...] = ()
     aside: tuple[str, ...] = ()
+    domains: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,7 @@ class Digest:
     curves: tuple[Curve, ...] = ()
     aside: tuple[str, ...] = ()
     watched: int = 0
+    domains: int = 0  # watched in CT logs
     counts: Mapping[str, int] = field(default_factory=dict, hash=False)  # watches by state
 
     @property
@@ -130,6 +132,7 @@ def composed(
         curves=tuple(slower[:MOST_CURVES]),
         aside=tuple(line for one in everything for line in one.aside),
         watched=len(watches),
+        domains=sum(one.domains for one in everything),
         counts=counts,
     )
 

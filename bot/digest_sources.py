@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +13,12 @@ from bot.digest import Item, Said, Weight, on
 from bot.digest_book import DigestBook
 from bot.digesting import Source
 from bot.expiry import CRITICAL
+from bot.issuances import Case, Issued
 from bot.lineage_book import LineageBook
 from bot.lineages import Lineage
 from bot.render import ct as ct_words
+from bot.render import words
+from bot.render.ct import Since
 from bot.render.expiry import STEPS
 from bot.render.limits import code, prose
 from bot.render.words import listed
@@ -57,15 +61,7 @@ def of_issuances(book: CtBook) -> Source:
 
     async def source(team: str, channel: str, since: datetime, now: datetime) -> Said:
         found = await book.since(team, channel, since)
-        needs = tuple(
-            Item(
-                weight="critical" if issuances.is_forbidden(found.caa.get(case.tbs)) else "warning",
-                subject=issued.matches[0].name if issued.matches else case.domains[0],
-                text=f"a certificate by {code(issued.ca or '?', 60)}; nobody is known to have asked for it",
-                key=case.told_in or case.root,
-            )
-            for case, issued in found.waiting
-        )
+        needs = tuple(_waiting(found, told) for told in _by_message(found.waiting))
         changed = tuple(
             Item(
                 weight="notice",
@@ -76,9 +72,31 @@ def of_issuances(book: CtBook) -> Source:
             for case, issued in found.answered
             if case.state == "approved"
         )
-        return Said(needs=needs, changed=changed, aside=ct_words.aside(found))
+        domains = len(await book.guards(team, channel))
+        return Said(needs=needs, changed=changed, aside=ct_words.aside(found), domains=domains)
 
     return source
+
+
+def _by_message(waiting: Iterable[tuple[Case, Issued]]) -> list[list[tuple[Case, Issued]]]:
+    """Those that one message tells of are one thing to do."""
+    told: dict[str, list[tuple[Case, Issued]]] = {}
+    for case, issued in waiting:
+        told.setdefault(case.told_in or case.root, []).append((case, issued))
+    return list(told.values())
+
+
+def _waiting(found: Since, told: Sequence[tuple[Case, Issued]]) -> Item:
+    case, issued = told[0]
+    what = f"a certificate by {code(issued.ca or '?', 60)}"
+    if len(told) > 1:
+        what += f" and {words.counted(len(told) - 1, 'more', 'more')} told with it"
+    return Item(
+        weight="critical" if any(issuances.is_forbidden(found.caa.get(each.tbs)) for each, _ in told) else "warning",
+        subject=issued.matches[0].name if issued.matches else case.domains[0],
+        text=f"{what}; nobody is known to have asked for {'them' if len(told) > 1 else 'it'}",
+        key=case.told_in or case.root,
+    )
 
 
 def of_drift(book: DigestBook) -> Source:

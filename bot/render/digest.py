@@ -20,7 +20,7 @@ from bot.model import Content, Json
 from bot.render import words
 from bot.render.figures import MOST_ROWS, Expiry, Figure, Horizon, Lane, Sparkline, Sparklines, days
 from bot.render.incident import when
-from bot.render.limits import WHOLE, actions, button, code, context, fit, foreign, length, section, weight
+from bot.render.limits import WHOLE, actions, button, code, context, fit, length, section, weight
 from bot.render.watch import owner as mention
 
 _SIGN = {"critical": "🔴", "warning": "🟠", "notice": "🔵"}
@@ -104,6 +104,8 @@ def _counted(digest: Digest) -> str:
 
 
 def _quietly(digest: Digest) -> str:
+    if not digest.watched and digest.domains:
+        return f"nothing needs you. {words.counted(digest.domains, 'domain')} watched in CT logs."
     if not digest.watched:
         return "nothing is watched here yet: `/tls watch add HOST`."
     ahead = ""
@@ -114,6 +116,8 @@ def _quietly(digest: Digest) -> str:
 
 
 def _states(digest: Digest) -> str:
+    if not digest.watched:
+        return "no endpoint is watched"
     fine = digest.counts.get("ok", 0) + digest.counts.get("warning", 0)
     if fine == digest.watched:
         work = "works" if fine == 1 else "all work" if fine > 2 else "both work"
@@ -276,16 +280,6 @@ def a_moment_ago(link: str) -> Content:
 
 def off(had: bool) -> Content:
     text = "This channel gets no digest any more." if had else f"This channel has no digest. {EXAMPLE} sets one."
-    return fit(text, [section(text)])
-
-
-def not_allowed(groups: Sequence[str], *, is_unknown: bool) -> Content:
-    who = " or ".join(f"<!subteam^{foreign(group, 30)}>" for group in groups)
-    if not groups:
-        who = "members of this workspace"
-    text = f"When digests come is for {who} to say."
-    if is_unknown:
-        text = f"When digests come is for {who} to say, and Slack did not tell me now who that is. Please try again."
     return fit(text, [section(text)])
 
 

@@ -546,6 +546,9 @@ async def test_a_burst_shares_a_message(idle_desk: Desk, log: CtLog, tmp_path: P
     await desk.settled()
     assert len(issuances(desk)) == 5
     assert "4 by `Example Trust`. None is answered yet." in said(message)
+    await desk.tls("digest now")
+    digest = await desk.headline("TLS digest: 6 things")  # the five, and what shares a message
+    assert "and 3 more told with it; nobody is known to have asked for them" in said(digest)
     await desk.tls("ct list")
     assert "Waiting for an answer" in said((await desk.whisper("Waiting")).message)
     number = rows(desk, "select max(id) from ct_cases")[0][0]

@@ -72,6 +72,13 @@ def test_without_a_watch_the_one_line_says_how_to_begin() -> None:
     assert "/tls watch add" in text_of(render.said(of(), zone="UTC", links={}))
 
 
+def test_a_channel_that_watches_domains_alone_does_watch() -> None:
+    text = text_of(render.said(of(said=(Said(domains=2),)), zone="UTC", links={}))
+    assert "nothing needs you. 2 domains watched in CT logs." in text
+    busy = text_of(render.said(of(said=(of_incidents([incident()], []), Said(domains=1))), zone="UTC", links={}))
+    assert "both work" not in busy and "no endpoint is watched" in busy
+
+
 def test_what_needs_somebody_stands_before_what_changed() -> None:
     change = Item(weight="notice", subject="b.example", text="new address", key="drift:1")
     digest = of(watch("a.example"), said=(of_incidents([incident()], []), Said(changed=(change,))))
