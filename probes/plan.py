@@ -393,6 +393,7 @@ class Told:
         for shake in seen:
             self._named.setdefault(shake.offer.server_name, []).append(shake)
         self._choices: dict[str | None, list[tuple[int, Handshake]]] = {}
+        self._kinds: dict[str | None, frozenset[str]] = {}
 
     def decides(self, family: Family, server_name: str | None) -> Handshake | None:
         """What `decided` says.
@@ -406,15 +407,23 @@ class Told:
             return own
         name = server_name if family.sends_server_name else None
         # What came of TLS 1.2 alone says nothing of a hello that offers 1.3 as well: the server would take 1.3.
-        alike = [shake for offered, shake in self._chosen(name) if offered >= newest and would_choose(family, shake)]
-        if len({kind for shake in alike if (kind := _signed_by(shake)) is not None}) > 1:
-            return None  # certificates for two kinds of key: which of them it gets, its own order of suites decides
-        if alike:
-            return alike[0]
+        alike = (shake for offered, shake in self._chosen(name) if offered >= newest and would_choose(family, shake))
+        first = next(alike, None)
+        if first is not None:
+            # With certificates for two kinds of key, which of them it gets is for its own order of suites to decide.
+            is_open = len(self._keys(name)) > 1 and any(_signed_by(each) != _signed_by(first) for each in alike)
+            return None if is_open else first
         for shake in self._named.get(name, ()):
             if isinstance(shake.outcome, Alerted) and shake.version is None and covered_by(offer, shake.offer):
                 return shake
         return None
+
+    def _keys(self, name: str | None) -> frozenset[str]:
+        """The kinds of key that were used for *name*."""
+        if name not in self._kinds:
+            kinds = (_signed_by(shake) for _, shake in self._chosen(name))
+            self._kinds[name] = frozenset(kind for kind in kinds if kind is not None)
+        return self._kinds[name]
 
     def _chosen(self, name: str | None) -> list[tuple[int, Handshake]]:
         """The handshakes with *name* that show a whole choice, each with the newest version it offered."""
