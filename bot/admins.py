@@ -30,10 +30,6 @@ class Admins:
         self._clock = clock
         self._known: dict[tuple[str, str], tuple[float, frozenset[str]]] = {}
 
-    @property
-    def groups(self) -> tuple[str, ...]:
-        return tuple(sorted(self._groups))
-
     async def includes(self, team: str, user: str) -> bool | None:
         """May *user* of *team* change what is stored? None: Slack did not say, which counts as no.
 
@@ -42,7 +38,7 @@ class Admins:
         is_member = await self.people.is_member(team, user)
         if not is_member or not self._groups:
             return is_member
-        members = await asyncio.gather(*(self._members(team, group) for group in self.groups))
+        members = await asyncio.gather(*(self._members(team, group) for group in sorted(self._groups)))
         if any(user in known for known in members if known is not None):
             return True
         return None if None in members else False

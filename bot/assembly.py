@@ -228,7 +228,7 @@ def _certificates(base: _Base, outside: Outside) -> _Certificates:
     return _Certificates(
         book=book,
         watch=watch,
-        desk=CtDesk(history=history, book=book, watch=watch, outbox=outbox, admins=admins),
+        desk=CtDesk(book=book, watch=watch, answers=base.answers, admins=admins),
         lineages=lineages,
         renewals=Renewals(book=lineages, outbox=outbox, ari=outside.renewal_information, admins=admins),
         digests=digests,
@@ -299,7 +299,7 @@ def _counter(base: _Base, certificates: _Certificates, checks: _Checks, outside:
         history=history,
         watchlist=base.watchlist,
         watching=watching,
-        outbox=outbox,
+        answers=answers,
         identities=identities,
         admins=base.admins,
         files=DroppedFiles(base.clients),

@@ -7,16 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from bot.admins import Admins
-from bot.answers import reply
+from bot.answers import Answers
 from bot.ct_book import MOST_GUARDS, CtBook
 from bot.ct_grammar import CtCommand
 from bot.ct_watch import CtWatch
-from bot.history import History
 from bot.issuances import Guard, Issued
-from bot.model import Content, Intake, Note, PastCheck
-from bot.notify import Outbox
+from bot.model import Content, Intake, PastCheck
 from bot.render import ct as render
-from bot.render import ct_advice, ct_logs
+from bot.render import ct_advice, ct_logs, words
 from bot.render.ct_issuance import ACTIONS, EXPECTED
 
 _BEFORE: Final = timedelta(hours=24)
@@ -25,11 +23,10 @@ _BEFORE: Final = timedelta(hours=24)
 class CtDesk:
     """Answers everything that is asked about certificates in logs."""
 
-    def __init__(self, *, history: History, book: CtBook, watch: CtWatch, outbox: Outbox, admins: Admins) -> None:
-        self._history = history
+    def __init__(self, *, book: CtBook, watch: CtWatch, answers: Answers, admins: Admins) -> None:
         self._book = book
         self._watch = watch
-        self._outbox = outbox
+        self._answers = answers
         self._admins = admins
 
     def acts(self) -> dict[str, Callable[[Intake], Awaitable[None]]]:
@@ -39,17 +36,17 @@ class CtDesk:
     async def command(self, intake: Intake, command: CtCommand) -> None:
         """Do what was asked, and say what came of it."""
         if command.act in {"list", "status"}:
-            await self._say(intake, await self._shown(intake, command))
+            await self._answers.as_asked(intake, "ct:request", await self._shown(intake, command))
             return
-        refusal = await self._refusal(intake)
+        refusal = await self._admins.refusal(intake.team, intake.user, "Watched domains")
         if refusal is not None:
-            await self._done(intake, reply(intake, refusal))
+            await self._answers.private(intake, words.answer(refusal))
         elif command.act == "remove":
             was_there = await self._book.remove(intake.team, intake.channel, command.domain)
             await self._watch.changed()
-            await self._say(intake, render.removed(command.domain, was_there=was_there))
+            await self._answers.as_asked(intake, "ct:request", render.removed(command.domain, was_there=was_there))
         elif not self._watch.is_on:
-            await self._done(intake, reply(intake, render.off()))
+            await self._answers.private(intake, render.off())
         else:
             await self._begin(intake, command)
 
@@ -74,12 +71,12 @@ class CtDesk:
         )
         is_watched, before = await self._book.watch(guard)
         if not is_watched:
-            await self._done(intake, reply(intake, render.full(MOST_GUARDS)))
+            await self._answers.private(intake, render.full(MOST_GUARDS))
             return
         await self._watch.changed()
         filled = await self._watch.backfill(command.domain) if command.backfill else ""
         content = render.watching(guard, before=before, logs=self._watch.logs, filled=filled)
-        await self._say(intake, content)
+        await self._answers.as_asked(intake, "ct:request", content)
 
     async def rooms(self, team: str) -> list[str]:
         """The channels that watch a domain."""
@@ -111,35 +108,9 @@ class CtDesk:
         """*Expected* and *Investigate*. To investigate is for everybody: it silences nothing."""
         refusal = None
         if intake.action == EXPECTED and not intake.text.endswith(":investigate"):
-            refusal = await self._refusal(intake)
-        await self._book.answer(intake, _now(), refusal=refusal)
-        self._outbox.wake()
-
-    async def _refusal(self, intake: Intake) -> Content | None:
-        allowed = await self._admins.includes(intake.team, intake.user)
-        return None if allowed else ct_advice.not_allowed(is_unknown=allowed is None)
-
-    # ── saying it ───────────────────────────────────────────────────────────────
-
-    async def _say(self, intake: Intake, content: Content) -> None:
-        """Asked aloud, answered aloud; a command's answer is private."""
-        if intake.kind != "mention":
-            await self._done(intake, reply(intake, content))
-            return
-        note = Note(
-            key=f"ct:request:{intake.id}",
-            kind="message",
-            team=intake.team,
-            channel=intake.channel,
-            thread_ts=intake.thread_ts,
-            user=intake.user,
-            content=content,
-        )
-        await self._done(intake, note)
-
-    async def _done(self, intake: Intake, *notes: Note) -> None:
-        await self._history.finish(intake.id, _now(), notes)
-        self._outbox.wake()
+            refusal = await self._admins.refusal(intake.team, intake.user, "Answers to certificates")
+        await self._book.answer(intake, _now(), refusal=None if refusal is None else words.answer(refusal))
+        self._answers.wake()
 
 
 def _now() -> datetime:

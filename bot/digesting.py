@@ -32,6 +32,7 @@ from bot.model import Content, Intake, Note, Picture
 from bot.notify import Outbox
 from bot.places import Places
 from bot.render import digest as render
+from bot.render import words
 from bot.render.figures import Figure, alt_of, drawable
 from bot.watchlist import Watchlist
 
@@ -292,8 +293,8 @@ class Digesting:
 
     async def refusal(self, team: str, user: str) -> Content | None:
         """Why *user* may not change when digests come, or None."""
-        allowed = await self._admins.includes(team, user)
-        return None if allowed else render.not_allowed(self._admins.groups, is_unknown=allowed is None)
+        refusal = await self._admins.refusal(team, user, "Digests")
+        return None if refusal is None else words.answer(refusal)
 
     async def at(self, intake: Intake, plan: DigestPlan) -> None:
         """`digest at …`: this channel's plan from now on."""

@@ -13,12 +13,11 @@ from typing import Final
 from bot import imports, schedule
 from bot.admins import Admins
 from bot.alarms import LOOK
-from bot.answers import reply
+from bot.answers import Answers
 from bot.dropped import DroppedFiles
 from bot.history import History
 from bot.identities import Identities, check_covered
 from bot.model import Check, Content, Intake, Note, StoredIdentity
-from bot.notify import Outbox
 from bot.render import imports as import_words
 from bot.render import watch as render
 from bot.render import words
@@ -41,7 +40,7 @@ class WatchDesk:
         history: History,
         watchlist: Watchlist,
         watching: Watching,
-        outbox: Outbox,
+        answers: Answers,
         identities: Identities,
         admins: Admins,
         files: DroppedFiles,
@@ -50,7 +49,7 @@ class WatchDesk:
         self._history = history
         self._watchlist = watchlist
         self._watching = watching
-        self._outbox = outbox
+        self._answers = answers
         self._identities = identities
         self._admins = admins
         self._files = files
@@ -73,16 +72,16 @@ class WatchDesk:
     async def command(self, intake: Intake, command: WatchCommand) -> None:
         """Do what was asked, and say what came of it."""
         if command.act == "list":
-            await self._say(intake, await self._page(intake, command.word, 0))
+            await self._answers.as_asked(intake, "watch", await self._page(intake, command.word, 0))
             return
         refusal = await self.refusal(intake.team, intake.user)
         if refusal is not None:
-            await self._whisper(intake, words.answer(refusal))
+            await self._answers.private(intake, words.answer(refusal))
             return
         try:
             match command.act:
                 case "add" if command.target is None:
-                    await self._whisper(intake, render.offer())
+                    await self._answers.private(intake, render.offer())
                 case "add":
                     await self._add(intake, command)
                 case "remove":
@@ -94,7 +93,7 @@ class WatchDesk:
                 case "import":
                     await self._preview(intake, command.word)
         except UsageError as error:
-            await self._whisper(intake, words.answer(str(error)))
+            await self._answers.private(intake, words.answer(str(error)))
 
     # ── one watch ───────────────────────────────────────────────────────────────
 
@@ -116,19 +115,19 @@ class WatchDesk:
             watch = replace(watch, lookout=replace(watch.lookout, bundle=bundle))
         stored = await self._watchlist.add(watch, command.bundle, most=self._most)
         if stored is None:
-            await self._whisper(intake, render.full(self._most))
+            await self._answers.private(intake, render.full(self._most))
             return
         await self._watching.reload()
         self._watching.look_now([stored.lookout.id])
         every = schedule.light_every(self._watching.count)
-        await self._say(intake, render.added(stored, old=old, every=every))
+        await self._answers.as_asked(intake, "watch", render.added(stored, old=old, every=every))
 
     async def _remove(self, intake: Intake, command: WatchCommand) -> None:
         watch = await self._known(intake, command.target)
         if watch is not None:
             await self._watchlist.remove(watch)
             await self._watching.reload()
-            await self._say(intake, render.removed(watch.target))
+            await self._answers.as_asked(intake, "watch", render.removed(watch.target))
 
     async def _snooze(self, intake: Intake, command: WatchCommand) -> None:
         watch = await self._known(intake, command.target)
@@ -136,7 +135,7 @@ class WatchDesk:
             span = min(timedelta(seconds=command.snooze_s), timedelta(days=LONGEST_SNOOZE_D))
             until = intake.received_at + span
             await self._watchlist.snooze(watch, until)
-            await self._say(intake, render.snoozed(watch, until))
+            await self._answers.as_asked(intake, "watch", render.snoozed(watch, until))
 
     async def _known(self, intake: Intake, target: Target | None) -> Watch | None:
         """The watch that is meant; whoever asked is told when there is none."""
@@ -144,7 +143,7 @@ class WatchDesk:
         watch = await self._watchlist.watching(intake.team, intake.channel, target)
         if watch is None:
             alike = await self._watchlist.of_host(intake.team, intake.channel, target.host, most=render.LINES)
-            await self._whisper(intake, render.unknown(target, [each.target for each in alike]))
+            await self._answers.private(intake, render.unknown(target, [each.target for each in alike]))
         return watch
 
     async def _submitted(self, intake: Intake) -> None:
@@ -159,14 +158,14 @@ class WatchDesk:
             refusal = str(error)
         except FieldError as error:
             refusal = error.why
-        await self._whisper(intake, words.answer(refusal))
+        await self._answers.private(intake, words.answer(refusal))
 
     # ── the list ────────────────────────────────────────────────────────────────
 
     async def _turned(self, intake: Intake) -> None:
         word, start = render.page_asked(intake.text)
         content = await self._page(intake, word, start)
-        await self._done(intake, reply(intake, content, replaces=True))
+        await self._answers.private(intake, content, replaces=True)
 
     async def _page(self, intake: Intake, word: str, start: int) -> Content:
         page = await self._watchlist.page(intake.team, intake.channel, word, start, render.LINES)
@@ -177,10 +176,10 @@ class WatchDesk:
     async def _sweep(self, intake: Intake, word: str) -> None:
         numbers = await self._watchlist.lookouts_of(intake.team, intake.channel, word)
         if not numbers:
-            await self._whisper(intake, render.nothing_to_sweep(word))
+            await self._answers.private(intake, render.nothing_to_sweep(word))
             return
         await self._watching.sweep(_progress(intake), numbers)
-        await self._done(intake)
+        await self._answers.finish(intake)
 
     # ── imports ─────────────────────────────────────────────────────────────────
 
@@ -190,13 +189,13 @@ class WatchDesk:
             if not file_id and ts:
                 file_id = await self._files.newest_in_thread(intake.team, intake.channel, ts) or ""
         if not file_id:
-            await self._whisper(intake, import_words.how_to_import())
+            await self._answers.private(intake, import_words.how_to_import())
             return
         name, found, digest = await self._read(intake, file_id)
         known = len(await self._watched_here(intake, found))
         content = import_words.preview(name, found, known=known, value=f"{file_id}:{digest}")
         note = replace(_public(intake, f"import:{intake.id}", content), thread_ts=thread or intake.message_ts)
-        await self._done(intake, note)
+        await self._answers.finish(intake, note)
 
     async def _confirmed(self, intake: Intake) -> None:
         refusal = await self.refusal(intake.team, intake.user)
@@ -208,7 +207,7 @@ class WatchDesk:
             if now_digest != digest:
                 raise UsageError(f"{name} is not what it was when I showed it. Ask for `watch import` again.")
         except UsageError as error:
-            await self._whisper(intake, words.answer(str(error)))
+            await self._answers.private(intake, words.answer(str(error)))
             return
         if intake.action == import_words.WATCH_IMPORT_ALL:
             found = replace(found, wanted=(*found.wanted, *(Wanted(target=each) for each in found.offered)))
@@ -227,7 +226,7 @@ class WatchDesk:
         place = replace(_public(intake, f"imported:{intake.id}", content), thread_ts=intake.thread_ts)
         key = await self._history.posted_at(intake.channel, intake.message_ts) if intake.message_ts else None
         await self._watching.sweep(_progress(intake), [watch.lookout.id for watch in stored])
-        await self._done(intake, replace(place, key=key) if key else place)
+        await self._answers.finish(intake, replace(place, key=key) if key else place)
 
     async def _read(self, intake: Intake, file_id: str) -> tuple[str, imports.Found, str]:
         """The file's name, its targets, and a digest of it. Raises UsageError."""
@@ -260,23 +259,6 @@ class WatchDesk:
         asked = {each.target for each in found.wanted}
         here = await self._watchlist.watched(intake.team, intake.channel, list(asked))
         return {target: watch for target, watch in here.items() if target in asked}
-
-    # ── saying it ───────────────────────────────────────────────────────────────
-
-    async def _say(self, intake: Intake, content: Content) -> None:
-        """Asked aloud, answered aloud; a command's answer is private."""
-        if intake.kind == "mention":
-            note = replace(_public(intake, f"watch:{intake.id}", content), thread_ts=intake.thread_ts)
-            await self._done(intake, note)
-        else:
-            await self._whisper(intake, content)
-
-    async def _whisper(self, intake: Intake, content: Content) -> None:
-        await self._done(intake, reply(intake, content))
-
-    async def _done(self, intake: Intake, *notes: Note) -> None:
-        await self._history.finish(intake.id, _now(), notes)
-        self._outbox.wake()
 
 
 def _not_bound(known: Mapping[str, StoredIdentity], each: Wanted) -> str:

@@ -39,15 +39,6 @@ def gone() -> Content:
     return words.answer("I no longer know the certificate behind this button. `/tls ct list` shows what waits.")
 
 
-def not_allowed(*, is_unknown: bool) -> Content:
-    if is_unknown:
-        return words.answer(
-            "I could not ask Slack who belongs to ADMIN_USERGROUPS, so nothing was changed. Please try again; if it "
-            "stays so, the app lacks the scope usergroups:read or a group's id is wrong."
-        )
-    return words.answer("What is expected is decided by members of my operator's user groups alone (ADMIN_USERGROUPS).")
-
-
 def what_to_do(shown: Shown, incident: Incident, user: str) -> Content:
     """In the thread of an incident that was opened to investigate."""
     issued, case = shown.issued, shown.case

@@ -316,12 +316,15 @@ async def test_whoever_is_no_admin_calls_nothing_expected(idle_desk: Desk, log: 
     await desk.start(ct=settings)
     await begun(desk, "example.test")
     await desk.stop()
+    ws.team.usergroups["S0ADMINS"] = [ws.other]
     await desk.start(ct=settings, admin_usergroups=frozenset({"S0ADMINS"}))
     log.submit(Authority().issue("api.example.test"))
     message = await issuance(desk, "api.example.test")
     await desk.tls("ct watch other.test")
+    await desk.whisper("Watched domains stay as they are")
     await desk.tls("ct remove example.test")
     await ws.click(message, render.EXPECTED, "1:ca")
+    await desk.whisper("Answers to certificates stay as they are")
     await desk.settled()
     assert rows(desk, "select domain from ct_guards") == [("example.test",)]
     assert rows(desk, "select state from ct_cases") == [("open",)]

@@ -75,8 +75,10 @@ async def test_a_plan_by_form(desk: Desk) -> None:
 
 
 async def test_whoever_is_no_admin_changes_no_plan(idle_desk: Desk) -> None:
+    idle_desk.workspace.team.usergroups["S0ADMINS"] = [idle_desk.workspace.other]
     await idle_desk.start(admin_usergroups=frozenset({"S0ADMINS"}))
     await idle_desk.tls("digest at 09:00 UTC")
+    await idle_desk.whisper("Digests stay as they are: only members of my operator's user groups can do it")
     await idle_desk.settled()
     assert not idle_desk.bot_messages()
 
