@@ -9,7 +9,7 @@ from datetime import datetime, time
 from typing import Any, Final, TypeAlias
 
 from bot.digest_times import DigestPlan
-from bot.history import History
+from bot.history import Book
 from bot.model import Incident, Note
 from bot.rows import incident_of, moment, stamp
 
@@ -45,11 +45,8 @@ class Posted:
     until: datetime
 
 
-class DigestBook:
+class DigestBook(Book):
     """The digests of all channels, in the bot's memory."""
-
-    def __init__(self, memory: History) -> None:
-        self._memory = memory
 
     async def plan(self, planned: Planned, intake_id: int, notes: Sequence[Note]) -> None:
         """This is the channel's plan from now on, and the request that asked for it is done.
@@ -59,7 +56,7 @@ class DigestBook:
 
         def set_() -> None:
             plan = planned.plan
-            self._memory._db.execute(
+            self._db.execute(
                 "insert into digest_plans (team, channel, at, zone, weekdays, set_by, set_at)"
                 " values (?, ?, ?, ?, ?, ?, ?) on conflict (team, channel) do update set at = excluded.at,"
                 " zone = excluded.zone, weekdays = excluded.weekdays, set_by = excluded.set_by, set_at = case when"
@@ -75,23 +72,23 @@ class DigestBook:
                     stamp(planned.set_at),
                 ),
             )
-            self._memory._finish(intake_id, planned.set_at, notes, None)
+            self._finish(intake_id, planned.set_at, notes, None)
 
-        await self._memory._write(set_)
+        await self._write(set_)
 
     async def unplan(self, team: str, channel: str) -> bool:
         """No digest there any more; whether there was one."""
 
         def removed() -> bool:
             sql = "delete from digest_plans where team = ? and channel = ?"
-            return bool(self._memory._db.execute(sql, (team, channel)).rowcount)
+            return bool(self._db.execute(sql, (team, channel)).rowcount)
 
-        return await self._memory._write(removed)
+        return await self._write(removed)
 
     async def plans(self, team: str | None = None) -> list[Planned]:
         """All plans, or those of one workspace."""
         where, values = ("", ()) if team is None else ("where team = ?", (team,))
-        rows = await self._memory._run(self._memory._rows, f"select * from digest_plans {where}", *values)  # noqa: S608
+        rows = await self._run(self._rows, f"select * from digest_plans {where}", *values)  # noqa: S608
         return [_planned_of(row) for row in rows]
 
     async def post(self, posted: Posted, notes: Sequence[Note], *, intake_id: int = 0) -> bool:
@@ -99,7 +96,7 @@ class DigestBook:
         that asked for it, which is done then."""
 
         def kept() -> bool:
-            cursor = self._memory._db.execute(
+            cursor = self._db.execute(
                 "insert or ignore into digests (team, channel, key, due, zone, posted_at, since, until)"
                 " values (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -114,17 +111,17 @@ class DigestBook:
                 ),
             )
             if cursor.rowcount:
-                self._memory._note(notes)
+                self._note(notes)
             if intake_id:
-                self._memory._finish(intake_id, posted.posted_at, (), None)
+                self._finish(intake_id, posted.posted_at, (), None)
             return bool(cursor.rowcount)
 
-        return await self._memory._write(kept)
+        return await self._write(kept)
 
     async def newest(self, team: str, channel: str) -> Posted | None:
         """The newest digest that a plan of the channel asked for."""
-        rows = await self._memory._run(
-            self._memory._rows,
+        rows = await self._run(
+            self._rows,
             "select * from digests where team = ? and channel = ? and due is not null order by due desc limit 1",
             team,
             channel,
@@ -134,8 +131,8 @@ class DigestBook:
     async def current(self, now: datetime) -> list[Posted]:
         """Those that are to be kept current now: of each channel the newest that was planned, and the newest that was
         asked for, on their day. What Slack refused for good is left alone."""
-        rows = await self._memory._run(
-            self._memory._rows,
+        rows = await self._run(
+            self._rows,
             "select d.* from digests d where d.until > ? and not exists (select 1 from digests e where"
             " e.team = d.team and e.channel = d.channel and (e.due is null) = (d.due is null) and e.rowid > d.rowid)"
             " and not exists (select 1 from outbox o where o.key = d.key and o.state = 'dead')",
@@ -146,12 +143,12 @@ class DigestBook:
     async def was_refused(self, posted: Posted) -> bool:
         """Slack did not let it be said."""
         refused = "select 1 from outbox where key = ? and state = 'dead'"
-        return bool(await self._memory._run(self._memory._rows, refused, posted.key))
+        return bool(await self._run(self._rows, refused, posted.key))
 
     async def asked_since(self, team: str, channel: str, since: datetime) -> tuple[str | None] | None:
         """Where the digest stands (its ts, once it is posted) that was asked for in the channel itself since then."""
-        rows = await self._memory._run(
-            self._memory._rows,
+        rows = await self._run(
+            self._rows,
             "select o.ts from digests d join outbox o on o.key = d.key and o.state = 'live' and o.thread_ts is null"
             " where d.team = ? and d.channel = ? and d.due is null and d.posted_at > ? order by d.rowid desc limit 1",
             team,
@@ -163,13 +160,13 @@ class DigestBook:
     async def standing(self, team: str, channel: str) -> list[Incident]:
         """The incidents of the channel that nobody has resolved, oldest first."""
         sql = "select * from incidents where team = ? and channel = ? and state != 'resolved' order by id limit ?"
-        rows = await self._memory._run(self._memory._rows, sql, team, channel, _MOST)
+        rows = await self._run(self._rows, sql, team, channel, _MOST)
         return [incident_of(row) for row in rows]
 
     async def ended(self, team: str, channel: str, since: datetime) -> list[Incident]:
         """Those that were resolved since then."""
-        rows = await self._memory._run(
-            self._memory._rows,
+        rows = await self._run(
+            self._rows,
             "select * from incidents where team = ? and channel = ? and state = 'resolved' and ended_at > ?"
             " order by id limit ?",
             team,
@@ -181,8 +178,8 @@ class DigestBook:
 
     async def drifted(self, team: str, channel: str, since: datetime) -> list[Row]:
         """What was told of drift since then, and what went back: target, severity, text, addresses, ended."""
-        return await self._memory._run(
-            self._memory._rows,
+        return await self._run(
+            self._rows,
             "select target, severity, text, addresses, ended, message from drifts where team = ? and channel = ?"
             " and (at > ? or ended_at > ?) order by id limit ?",
             team,

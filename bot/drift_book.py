@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from bot.casebook import Casebook
 from bot.drift import Drift
 from bot.drift_memory import FullLook, Memory, Stepped, Told, step
 from bot.expiry import Certificates
+from bot.history import Book, History
 from bot.look_book import pace_of
 from bot.model import Note
 from bot.plain import text_of, typed
@@ -25,11 +25,11 @@ _TOGETHER: Final = timedelta(hours=1)
 _PACES_KEPT: Final = 29  # days of handshake times that are compared
 
 
-class DriftBook:
+class DriftBook(Book):
     """What drifted at all that is watched."""
 
-    def __init__(self, memory: Casebook, watchlist: Watchlist) -> None:
-        self._memory = memory
+    def __init__(self, history: History, watchlist: Watchlist) -> None:
+        super().__init__(history)
         self._watchlist = watchlist
 
     def news(
@@ -43,7 +43,7 @@ class DriftBook:
         """What there is to say of a look's drift in one channel. On the memory's thread, inside the transaction."""
         if is_snoozed(watch, now):
             return []
-        rows = self._memory._rows("select state from drift_memories where watch = ?", watch.id)
+        rows = self._rows("select state from drift_memories where watch = ?", watch.id)
         was = typed(Memory, json.loads(rows[0]["state"])) if rows else None
         memory = was or _begun(before, after, now)
         full = after if after.kind == "full" else self._watchlist.looks.newest(watch.lookout.id, "full")
@@ -64,7 +64,7 @@ class DriftBook:
         )
         memory, notes = self._drift_notes(watch, stepped, len(after.sighting.served), now)
         if memory != was:
-            self._memory._db.execute(
+            self._db.execute(
                 "insert into drift_memories (watch, state) values (?, ?)"
                 " on conflict (watch) do update set state = excluded.state",
                 (watch.id, text_of(memory)),
@@ -99,7 +99,7 @@ class DriftBook:
 
     def _thread_for(self, watch: Watch, now: datetime) -> str:
         """Empty: a message of its own. One change of a fleet's configuration concerns hundreds: they share a thread."""
-        rows = self._memory._rows(
+        rows = self._rows(
             "select count(*) as n from (select distinct watch, message from drifts where team = ? and channel = ?"
             " and at >= ?)",
             watch.team,
@@ -115,8 +115,8 @@ class DriftBook:
         """The message over those that share a thread: how many changed, and what most of them say."""
         where = "team = ? and channel = ? and at >= ?"
         place = (watch.team, watch.channel, (now - _TOGETHER).timestamp())
-        count = self._memory._rows(f"select count(distinct watch) as n from drifts where {where}", *place)  # noqa: S608
-        rows = self._memory._rows(
+        count = self._rows(f"select count(distinct watch) as n from drifts where {where}", *place)  # noqa: S608
+        rows = self._rows(
             f"select text, severity, count(distinct watch) as n from drifts where {where}"  # noqa: S608 - ours
             " group by text, severity order by n desc, text limit 5",
             *place,
@@ -126,7 +126,7 @@ class DriftBook:
         return Note(key=key, kind="message", team=watch.team, channel=watch.channel, content=content)
 
     def _keep_drifts(self, watch: Watch, told: Iterable[Told], now: datetime) -> None:
-        execute = self._memory._db.execute
+        execute = self._db.execute
         for each in told:
             drift: Drift = each.drift
             ended_at = each.ended_at.timestamp() if each.ended_at is not None else None
@@ -161,7 +161,7 @@ class DriftBook:
         """The days before today: today is not over."""
         today = int(now.timestamp()) // 86_400
         sql = "select * from paces where lookout = ? and day >= ? and day < ? order by day"
-        return [pace_of(row) for row in self._memory._rows(sql, lookout, today - _PACES_KEPT, today)]
+        return [pace_of(row) for row in self._rows(sql, lookout, today - _PACES_KEPT, today)]
 
 
 def completed(watchlist: Watchlist, certificates: Mapping[str, CertificateReport], wanted: set[str]) -> Certificates:

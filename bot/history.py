@@ -352,6 +352,9 @@ class Book:
     def _finish(self, request: int, now: datetime, notes: Sequence[Note] = (), error: str | None = None) -> None:
         self._history._finish(request, now, notes, error)
 
+    def _audited(self, request: int, verdict: str | None, target: str) -> None:
+        self._history._audited(request, verdict, target)
+
 
 def _words_of(check: PastCheck) -> str:
     """What a check is found by."""

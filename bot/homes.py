@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot.history import History
+from bot.history import Book
 from bot.model import Incident, Intake, Note
 from bot.rows import incident_of, stamp
 
@@ -58,16 +58,13 @@ class Looker:
     shown: str
 
 
-class Homes:
+class Homes(Book):
     """The memory of Homes and welcomes."""
-
-    def __init__(self, history: History) -> None:
-        self._memory = history
 
     async def opened(self, intake: Intake) -> None:
         """The person looks at the Home; what it shows is not known from here on, so that it is published anew."""
-        await self._memory._write(
-            self._memory._db.execute,
+        await self._write(
+            self._db.execute,
             "insert into homes (team, user, opened_at, shown) values (?, ?, ?, '')"
             " on conflict (team, user) do update set opened_at = max(opened_at, excluded.opened_at), shown = ''",
             (intake.team, intake.user, stamp(intake.received_at)),
@@ -76,18 +73,18 @@ class Homes:
     async def lookers(self, since: datetime, *, limit: int) -> list[Looker]:
         """Who opened a Home since then, the latest first."""
         sql = "select team, user, shown from homes where opened_at >= ? order by opened_at desc limit ?"
-        rows = await self._memory._run(self._memory._rows, sql, stamp(since), limit)
+        rows = await self._run(self._rows, sql, stamp(since), limit)
         return [Looker(team=row["team"], user=row["user"], shown=row["shown"]) for row in rows]
 
     async def shown(self, looker: Looker, digest: str) -> None:
         """The Home shows this now."""
         sql = "update homes set shown = ? where team = ? and user = ?"
-        await self._memory._write(self._memory._db.execute, sql, (digest, looker.team, looker.user))
+        await self._write(self._db.execute, sql, (digest, looker.team, looker.user))
 
     async def is_new(self, team: str, user: str) -> bool:
         """Nobody of that name ever asked for anything."""
         sql = "select 1 from met where team = ? and user = ?"
-        return not await self._memory._run(self._memory._rows, sql, team, user)
+        return not await self._run(self._rows, sql, team, user)
 
     async def standing(self, team: str) -> list[Incident]:
         """The incidents that nobody resolved: open ones first, then the newest."""
@@ -95,13 +92,13 @@ class Homes:
             "select * from incidents where team = ? and state != 'resolved'"
             " order by state = 'open' desc, id desc limit ?"
         )
-        return [incident_of(row) for row in await self._memory._run(self._memory._rows, sql, team, _MOST_INCIDENTS)]
+        return [incident_of(row) for row in await self._run(self._rows, sql, team, _MOST_INCIDENTS)]
 
     async def endings(self, team: str, seen_in: Sequence[str], *, limit: int) -> tuple[list[Ending], int]:
         """Which certificate ends when, soonest first, by what is watched or was checked in channels *seen_in*; and of
         how many that is known."""
         values = (team, _NEWEST_CHECKS, json.dumps(list(seen_in)), _MOST_TARGETS, limit)
-        rows = await self._memory._run(self._memory._rows, _ENDINGS, *values)
+        rows = await self._run(self._rows, _ENDINGS, *values)
         found = [
             Ending(
                 target=row["target"],
@@ -117,8 +114,8 @@ class Homes:
 
         def welcomed() -> bool:
             sql = "insert or ignore into welcomes (team, channel, at) values (?, ?, ?)"
-            is_first = bool(self._memory._db.execute(sql, (intake.team, intake.channel, stamp(now))).rowcount == 1)
-            self._memory._finish(intake.id, now, (note,) if is_first else (), None)
+            is_first = bool(self._db.execute(sql, (intake.team, intake.channel, stamp(now))).rowcount == 1)
+            self._finish(intake.id, now, (note,) if is_first else (), None)
             return is_first
 
-        return await self._memory._write(welcomed)
+        return await self._write(welcomed)

@@ -16,9 +16,9 @@ from typing import Final, Protocol
 
 from bot import expiry, lineage_looks, lineages
 from bot.answers import reply
-from bot.casebook import Casebook
 from bot.drift_book import DriftBook, is_snoozed
 from bot.expiry import CALLS_OWNER, Certificates, SeenInCt
+from bot.history import Book, History
 from bot.lineage_looks import LookAt
 from bot.lineage_rows import LineageRows
 from bot.lineages import Judged, Lineage, Refused
@@ -64,24 +64,24 @@ class Heard:
     window: Window
 
 
-class LineageBook:
+class LineageBook(Book):
     """The lineages of all channels, and what drifted at what they watch."""
 
     def __init__(
         self,
-        memory: Casebook,
+        history: History,
         watchlist: Watchlist,
         *,
         newer_of: NewerOf = none_newer,
         anchored: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
-        self._memory = memory
+        super().__init__(history)
         self._watchlist = watchlist
         self._newer_of = newer_of
         self._anchored = anchored
-        self._rows = LineageRows(memory, watchlist)
-        self._masses = MassBook(memory)
-        self._drift = DriftBook(memory, watchlist)
+        self._kept = LineageRows(history, watchlist)
+        self._masses = MassBook(history)
+        self._drift = DriftBook(history, watchlist)
         self._gathered: list[_Gathered] = []  # the memory's thread alone
 
     # ── looks ───────────────────────────────────────────────────────────────────
@@ -97,10 +97,10 @@ class LineageBook:
         """What there is to say of a look in one channel (`bot.look_book.NewsOf`). Never raises: other looks are in
         the same transaction."""
         try:
-            with self._memory._db.atomic():
+            with self._db.atomic():
                 look = _Gathered(watch=watch, after=after, certificates=certificates, at=now)
                 groups, _ = _grouped(after, certificates)
-                if self._rows.is_crowded(watch, [lineages.names_key(names) for names in groups], _CROWD):
+                if self._kept.is_crowded(watch, [lineages.names_key(names) for names in groups], _CROWD):
                     self._gathered.append(look)
                     of_certificates = self._work_in(now) if len(self._gathered) >= _AT_ONCE else []
                 else:
@@ -115,10 +115,10 @@ class LineageBook:
 
         def flushed() -> int:
             notes = self._work_in(now)
-            self._memory._note(notes)
+            self._note(notes)
             return len(notes)
 
-        return await self._memory._write(flushed) if self._gathered else 0
+        return await self._write(flushed) if self._gathered else 0
 
     def _work_in(self, now: datetime) -> list[Note]:
         gathered, self._gathered = self._gathered, []
@@ -141,22 +141,22 @@ class LineageBook:
         notes: list[Note] = []
         for number, of_lineage in looks.items():
             was = loaded[number]
-            known = self._rows.known(was, certificates)
+            known = self._kept.known(was, certificates)
             after = lineage_looks.seen(was, of_lineage, known)
             if revoked[number]:
                 after = lineage_looks.found_revoked(after, revoked[number])
             notes += self._masses.progressed(was, after)
             notes += self._judge(was, after, known, now, snoozed=snoozed[number])
-            self._rows.link(after)
+            self._kept.link(after)
         return notes
 
     def _shared_out(self, look: _Gathered, loaded: dict[int, Lineage]) -> dict[int, LookAt]:
         """What a look means to each lineage that it concerns; *loaded* has them all afterwards."""
         watch = look.watch
         groups, silent = _grouped(look.after, look.certificates)
-        for number in self._rows.linked_to(watch.id):
+        for number in self._kept.linked_to(watch.id):
             self._load(number, loaded)
-        linked = [loaded[number] for number in self._rows.linked_to(watch.id)]
+        linked = [loaded[number] for number in self._kept.linked_to(watch.id)]
         empty = LookAt(
             watch=watch.id,
             target=str(watch.target),
@@ -176,7 +176,7 @@ class LineageBook:
         }
 
     def _load(self, number: int, loaded: dict[int, Lineage]) -> None:
-        if number not in loaded and (found := self._rows.lineage(number)) is not None:
+        if number not in loaded and (found := self._kept.lineage(number)) is not None:
             loaded[number] = found
 
     def _lineage_of(
@@ -188,19 +188,19 @@ class LineageBook:
         linked = [loaded[each.id] for each in linked]  # as they are by now
         own = [each for each in linked if each.owner == owner]
         named = next((each.id for each in own if _folded(each.names) == key), None)
-        named = named or self._rows.of_names(watch, lineages.names_key(key))
+        named = named or self._kept.of_names(watch, lineages.names_key(key))
         if named is not None:
             self._load(named, loaded)
             return named
         for each in linked:
             if _folded(each.names) == key and all(place.watch == watch.id for place in each.places):
-                loaded[each.id] = self._rows.keep(replace(each, owner=owner))
+                loaded[each.id] = self._kept.keep(replace(each, owner=owner))
                 return each.id
         leaf = look.certificates[next(iter(at.served.values()))[0]]
         new = Lineage(team=watch.team, channel=watch.channel, names=tuple(leaf.names) or (leaf.subject,), owner=owner)
         known = {**look.certificates}
         for each in own:
-            known |= self._rows.known(each, known)
+            known |= self._kept.known(each, known)
         before = lineage_looks.predecessor(own, watch.id, at.served, known)
         if before is not None:
             lineage, goes_on = before
@@ -208,7 +208,7 @@ class LineageBook:
                 new = replace(lineage, names=new.names)
             else:
                 new = replace(new, replacements=lineage_looks.heir(lineage, at, known))
-        new = self._rows.keep(new)
+        new = self._kept.keep(new)
         loaded[new.id] = new
         return new.id
 
@@ -221,28 +221,28 @@ class LineageBook:
             concern = expiry.concern(lineages.standing(lineage, newer, anchored), known, now)
             if concern is not None and concern.step not in lineages.OUTAGES:
                 if lineage != was:
-                    self._rows.keep(lineage)
+                    self._kept.keep(lineage)
                 return []
         broken, examined = self._outages(lineage, known, now)
         judged = lineages.judged(lineage, known, now, newer=newer, anchored=anchored, broken=broken, examined=examined)
         after, notes = self._said(lineage, judged, known, now)
         if after != was:
-            self._rows.keep(after)
+            self._kept.keep(after)
         return [*self._shared(after), *notes] if notes else []
 
     def _shared(self, lineage: Lineage) -> list[Note]:
         """The message in whose thread it is told, as it is now, if there is one."""
         if not lineage.within:
             return []
-        content = words.together(self._rows.within(lineage.within))
+        content = words.together(self._kept.within(lineage.within))
         return [_note(lineage, lineage.within, content)]
 
     def _thread_for(self, lineage: Lineage, now: datetime) -> str:
         """Empty: it gets a thread of its own. A job that broke concerns hundreds: they share one."""
-        if self._rows.opened_since(lineage, now - _TOGETHER) < _MOST_ALONE:
+        if self._kept.opened_since(lineage, now - _TOGETHER) < _MOST_ALONE:
             return ""
         key = f"due:{lineage.team}:{lineage.channel}:{now.timestamp():.0f}"
-        return self._rows.shared_thread(lineage, now - _SHARED_FOR) or key
+        return self._kept.shared_thread(lineage, now - _SHARED_FOR) or key
 
     def _outages(
         self, lineage: Lineage, known: Certificates, now: datetime
@@ -252,7 +252,7 @@ class LineageBook:
         ended = (period[1] <= now for each in served if (period := expiry.validity(known.get(each))))
         if not lineage.revoked and not any(ended):
             return frozenset(), {}
-        rows = self._memory._rows(
+        rows = self._rows(
             "select w.id, l.full_at, l.status = 'broken' and coalesce(w.snoozed_until, 0) <= ? as is_told"
             " from watches w join lookouts l on l.id = w.lookout where w.id in (select value from json_each(?))",
             now.timestamp(),
@@ -280,9 +280,9 @@ class LineageBook:
         """The leaves served now, by the CAs that can be asked and whose pause is over."""
 
         def found() -> dict[str, list[CertificateReport]]:
-            rows = self._memory._rows("select authority from ari_rounds where next_at > ?", now.timestamp())
+            rows = self._rows("select authority from ari_rounds where next_at > ?", now.timestamp())
             resting = {row["authority"] for row in rows}
-            leaves = {place.leaf for lineage in self._rows.all() for place in lineage.places}
+            leaves = {place.leaf for lineage in self._kept.all() for place in lineage.places}
             by_authority: dict[str, list[CertificateReport]] = {}
             for each in self._watchlist.looks.certificates(leaves).values():
                 who, period = expiry.authority(each.issuer), expiry.validity(each)
@@ -291,23 +291,23 @@ class LineageBook:
                     by_authority.setdefault(who, []).append(each)
             return by_authority
 
-        return await self._memory._run(found)
+        return await self._run(found)
 
     async def heard(self, authority: str, answers: Sequence[Heard], next_at: datetime, now: datetime) -> int:
         """A round of questions to one CA is over: what it says is kept and told; how many notes that is."""
-        return await self._memory._write(self._heard, authority, answers, next_at, now)
+        return await self._write(self._heard, authority, answers, next_at, now)
 
     def _heard(self, authority: str, answers: Sequence[Heard], next_at: datetime, now: datetime) -> int:
-        self._memory._db.execute(
+        self._db.execute(
             "insert into ari_rounds (authority, next_at) values (?, ?)"
             " on conflict (authority) do update set next_at = excluded.next_at",
             (authority, next_at.timestamp()),
         )
         windows = {each.certificate: each.window for each in answers}
         places: dict[tuple[str, str], list[tuple[Lineage, Lineage, Certificates]]] = {}
-        for lineage in self._rows.all():
+        for lineage in self._kept.all():
             if any(place.leaf in windows for place in lineage.places):
-                known = self._rows.known(lineage, {})
+                known = self._kept.known(lineage, {})
                 after = _with_answers(lineage, windows, known, now)
                 places.setdefault((lineage.team, lineage.channel), []).append((lineage, after, known))
         notes = self._masses.late(now)
@@ -318,18 +318,18 @@ class LineageBook:
                 final = in_mass.get(was.id, after)
                 if final != was:  # what time alone brings is judged with the next look
                     notes += self._judge(was, final, known, now)
-        self._memory._note(notes)
+        self._note(notes)
         return len(notes)
 
     # ── what people do ──────────────────────────────────────────────────────────
 
     async def pressed(self, intake: Intake, now: datetime) -> None:
         """*Acknowledge* or *Snooze*: one transaction with the request."""
-        await self._memory._write(self._pressed, intake, now)
+        await self._write(self._pressed, intake, now)
 
     def _pressed(self, intake: Intake, now: datetime) -> None:
         number, episode, pause = words.pressed(intake.text)
-        lineage = self._rows.lineage(number)
+        lineage = self._kept.lineage(number)
         if lineage is None or (lineage.team, lineage.channel) != (intake.team, intake.channel):
             self._refuse(intake, "unknown", words.gone(), now)
             return
@@ -340,52 +340,52 @@ class LineageBook:
         if isinstance(outcome, Refused):
             self._refuse(intake, outcome.why, words.refused(outcome.why, lineage, intake.user), now)
             return
-        known = self._rows.known(outcome, {})
+        known = self._kept.known(outcome, {})
         concern = expiry.concern(lineages.standing(outcome, self._newer_of(outcome, now), self._anchored()), known, now)
         after, notes = self._said(lineage, Judged(lineage=outcome, concern=concern), known, now)
-        self._rows.keep(after)
+        self._kept.keep(after)
         line = _note(after, f"{after.root}:act:{intake.id}", words.act(intake.user, after))
-        self._memory._audited(intake.id, "done", after.name)
-        self._memory._finish(intake.id, now, [*notes, replace(line, parent=after.thread)], None)
+        self._audited(intake.id, "done", after.name)
+        self._finish(intake.id, now, [*notes, replace(line, parent=after.thread)], None)
 
     def _refuse(self, intake: Intake, why: str, content: Content, now: datetime) -> None:
-        self._memory._audited(intake.id, f"declined: {why}", "")
-        self._memory._finish(intake.id, now, (reply(intake, content),), None)
+        self._audited(intake.id, f"declined: {why}", "")
+        self._finish(intake.id, now, (reply(intake, content),), None)
 
     async def declined(self, intake: Intake, why: str, now: datetime) -> None:
         """The click changed nothing, and whoever clicked learns why."""
-        await self._memory._write(self._refuse, intake, "not a member", answer(why), now)
+        await self._write(self._refuse, intake, "not a member", answer(why), now)
 
     async def tidy(self, now: datetime) -> int:
         """What is no longer watched is no longer warned of; how many notes that is."""
 
         def tidied() -> int:
             notes: list[Note] = []
-            for number, watch in self._rows.unwatched():
-                was = self._rows.lineage(number)
+            for number, watch in self._kept.unwatched():
+                was = self._kept.lineage(number)
                 assert was is not None
                 after = lineage_looks.dropped(was, watch)
                 notes += self._masses.progressed(was, after)
                 notes += self._left(was, after, now)
-                self._rows.link(after)
-            self._memory._db.execute("delete from drift_memories where watch not in (select id from watches)")
-            self._memory._note(notes)
+                self._kept.link(after)
+            self._db.execute("delete from drift_memories where watch not in (select id from watches)")
+            self._note(notes)
             return len(notes)
 
-        return await self._memory._write(tidied)
+        return await self._write(tidied)
 
     def _left(self, was: Lineage, lineage: Lineage, now: datetime) -> list[Note]:
         """After one of its watches was removed."""
-        known = self._rows.known(lineage, {})
+        known = self._kept.known(lineage, {})
         if lineage.places:
             return self._judge(was, lineage, known, now)
         after, notes = self._said(lineage, lineages.unwatched(lineage), known, now)
-        self._rows.keep(after)
+        self._kept.keep(after)
         return [*self._shared(after), *notes] if notes else []
 
     async def open_ones(self, team: str, channel: str | None = None) -> list[Lineage]:
         """The lineages with a thread that is not over: for digests and the App Home."""
-        return await self._memory._run(self._rows.open_ones, team, channel)
+        return await self._run(self._kept.open_ones, team, channel)
 
 
 # ── small ───────────────────────────────────────────────────────────────────────

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot import lineages
-from bot.casebook import Casebook
 from bot.drift_book import completed
 from bot.expiry import Certificates
+from bot.history import Book, History
 from bot.lineages import Lineage
 from bot.plain import text_of, typed
 from bot.watched import Watch
@@ -18,39 +18,39 @@ from bot.watchlist import Watchlist
 from probes.model import CertificateReport
 
 
-class LineageRows:
+class LineageRows(Book):
     """The lineages of all channels, the watches that each has places at, and the names that each ever had."""
 
-    def __init__(self, memory: Casebook, watchlist: Watchlist) -> None:
-        self._memory = memory
+    def __init__(self, history: History, watchlist: Watchlist) -> None:
+        super().__init__(history)
         self._watchlist = watchlist
 
     def lineage(self, number: int) -> Lineage | None:
-        rows = self._memory._rows("select id, state from lineages where id = ?", number)
+        rows = self._rows("select id, state from lineages where id = ?", number)
         return _lineage_of(rows[0]) if rows else None
 
     def all(self) -> list[Lineage]:
         sql = "select id, state from lineages where id in (select lineage from lineage_watches)"
-        return [_lineage_of(row) for row in self._memory._rows(sql)]
+        return [_lineage_of(row) for row in self._rows(sql)]
 
     def open_ones(self, team: str, channel: str | None) -> list[Lineage]:
         sql = (
             "select id, state from lineages where team = ?1 and channel = coalesce(?2, channel) and is_open order by id"
         )
-        return [_lineage_of(row) for row in self._memory._rows(sql, team, channel)]
+        return [_lineage_of(row) for row in self._rows(sql, team, channel)]
 
     def linked_to(self, watch: int) -> list[int]:
-        rows = self._memory._rows("select lineage from lineage_watches where watch = ?", watch)
+        rows = self._rows("select lineage from lineage_watches where watch = ?", watch)
         return [int(row["lineage"]) for row in rows]
 
     def unwatched(self) -> list[tuple[int, int]]:
         """Lineages with places at what is no longer watched, each with the watch."""
         sql = "select lineage, watch from lineage_watches where watch not in (select id from watches)"
-        return [(int(row["lineage"]), int(row["watch"])) for row in self._memory._rows(sql)]
+        return [(int(row["lineage"]), int(row["watch"])) for row in self._rows(sql)]
 
     def of_names(self, watch: Watch, names_key: str) -> int | None:
         """The lineage of that owner and channel that has these names, or had them once."""
-        rows = self._memory._rows(
+        rows = self._rows(
             "select l.id from lineage_names n join lineages l on l.id = n.lineage where n.names_key = ?1"
             " and +l.team = ?2 and +l.channel = ?3 and l.owner = ?4 order by l.names_key = ?1 desc, l.id limit 1",
             names_key,
@@ -65,7 +65,7 @@ class LineageRows:
 
         By watch and by names, never through all of a channel's lineages (the unary plus keeps SQLite from that).
         """
-        rows = self._memory._rows(
+        rows = self._rows(
             "select 1 from lineages where length(state) > ?1 and (id in (select lineage from lineage_watches where"
             " watch = ?2) or (+team = ?3 and +channel = ?4 and id in (select lineage from lineage_names where"
             " names_key in (select value from json_each(?5))))) limit 1",
@@ -79,7 +79,7 @@ class LineageRows:
 
     def keep(self, lineage: Lineage) -> Lineage:
         """Write it down; a new one is given its number."""
-        execute, key = self._memory._db.execute, lineages.names_key(lineage.names)
+        execute, key = self._db.execute, lineages.names_key(lineage.names)
         opened = lineage.opened_at.timestamp() if lineage.opened_at is not None else None
         row = (key, int(lineage.is_open), lineage.owner, opened, lineage.within or None, text_of(lineage))
         if lineage.id:
@@ -98,12 +98,12 @@ class LineageRows:
     def link(self, lineage: Lineage) -> None:
         """Which watches it has places at."""
         watches = {place.watch for place in lineage.places}
-        rows = self._memory._rows("select watch from lineage_watches where lineage = ?", lineage.id)
+        rows = self._rows("select watch from lineage_watches where lineage = ?", lineage.id)
         known = {int(row["watch"]) for row in rows}
         for each in watches - known:
-            self._memory._db.execute("insert into lineage_watches (watch, lineage) values (?, ?)", (each, lineage.id))
+            self._db.execute("insert into lineage_watches (watch, lineage) values (?, ?)", (each, lineage.id))
         for each in known - watches:
-            self._memory._db.execute("delete from lineage_watches where watch = ? and lineage = ?", (each, lineage.id))
+            self._db.execute("delete from lineage_watches where watch = ? and lineage = ?", (each, lineage.id))
 
     def known(self, lineage: Lineage, certificates: Mapping[str, CertificateReport]) -> Certificates:
         """The certificates that a judgement of *lineage* needs."""
@@ -115,7 +115,7 @@ class LineageRows:
 
     def opened_since(self, lineage: Lineage, since: datetime) -> int:
         """How many others of its channel began a thread of their own since then."""
-        rows = self._memory._rows(
+        rows = self._rows(
             "select count(*) as n from lineages where team = ? and channel = ? and opened_at >= ? and id != ?"
             " and within is null",
             lineage.team,
@@ -127,7 +127,7 @@ class LineageRows:
 
     def shared_thread(self, lineage: Lineage, since: datetime) -> str | None:
         """The newest thread that others of its channel share since then."""
-        rows = self._memory._rows(
+        rows = self._rows(
             "select within from lineages where team = ? and channel = ? and opened_at >= ? and within is not null"
             " order by opened_at desc limit 1",
             lineage.team,
@@ -138,7 +138,7 @@ class LineageRows:
 
     def within(self, key: str) -> list[tuple[str, bool]]:
         """Those that are told in one thread, by name, and which are not over."""
-        rows = self._memory._rows("select id, state, is_open from lineages where within = ? order by id", key)
+        rows = self._rows("select id, state, is_open from lineages where within = ? order by id", key)
         return [(_lineage_of(row).name, bool(row["is_open"])) for row in rows]
 
 

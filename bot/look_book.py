@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Protocol
 
-from bot.history import History
+from bot.history import Book
 from bot.model import Note
 from bot.schedule import Step, wants_news
 from bot.sighting import Kind, Sighting, from_json, sighting_of, to_json
@@ -75,11 +75,8 @@ class Recorded:
         return Recorded(notes=self.notes + other.notes, told=self.told | other.told, failed=self.failed | other.failed)
 
 
-class LookBook:
+class LookBook(Book):
     """The looks at all that is watched, in the bot's memory."""
-
-    def __init__(self, memory: History) -> None:
-        self._memory = memory
 
     async def record(self, looked: Sequence[Looked], news_of: NewsOf, now: datetime) -> Recorded:
         """Store looks, each with what there is to say of it; some in a transaction, for requests wait for none."""
@@ -87,7 +84,7 @@ class LookBook:
         for start in range(0, len(looked), _LOOKS_AT_ONCE):
             part = looked[start : start + _LOOKS_AT_ONCE]
             try:
-                recorded += await self._memory._write(self._record, part, news_of, now)
+                recorded += await self._write(self._record, part, news_of, now)
             except Exception:
                 LOG.exception("looks not stored")
                 recorded += Recorded(failed=frozenset(one.seen.lookout for one in part))
@@ -97,7 +94,7 @@ class LookBook:
         recorded = Recorded()
         for one in looked:
             try:
-                with self._memory._db.atomic():  # what is odd about one endpoint costs the others nothing
+                with self._db.atomic():  # what is odd about one endpoint costs the others nothing
                     recorded += self._record_one(one, news_of, now)
             except sqlite3.OperationalError:  # the disk's fault: it concerns all of them
                 raise
@@ -107,7 +104,7 @@ class LookBook:
         return recorded
 
     def _record_one(self, one: Looked, news_of: NewsOf, now: datetime) -> Recorded:
-        if not self._memory._rows("select 1 from lookouts where id = ?", one.seen.lookout):
+        if not self._rows("select 1 from lookouts where id = ?", one.seen.lookout):
             return Recorded()  # removed while it was looked at: nothing is kept of it
         changed = self._keep_look(one.seen)
         after = one.step.lookout
@@ -118,12 +115,12 @@ class LookBook:
         if not changed and not is_time:
             return Recorded()
         said = self._news(one.seen, news_of, now, changed=changed)
-        self._memory._note(said)
+        self._note(said)
         return Recorded(notes=len(said), told=frozenset({one.seen.lookout}))
 
     def _keep_look(self, seen: Seen) -> bool:
         """Count it, or begin a new run; whether it saw something else than the one before."""
-        execute, at = self._memory._db.execute, int(seen.at.timestamp())
+        execute, at = self._db.execute, int(seen.at.timestamp())
         if seen.report is None:
             execute(
                 "update looks set last_at = max(last_at, ?), count = count + 1"
@@ -157,7 +154,7 @@ class LookBook:
 
     def _keep_certificates(self, seen: Seen, at: int) -> None:
         assert seen.report is not None
-        execute = self._memory._db.execute
+        execute = self._db.execute
         for endpoint in seen.report.endpoints:
             for each in endpoint.chain:
                 execute(
@@ -181,7 +178,7 @@ class LookBook:
         newest = self.newest(seen.lookout, seen.kind)
         if newest is None:
             return
-        execute = self._memory._db.execute
+        execute = self._db.execute
         for chain in {one.chain for one in newest.sighting.served}:
             for digest in chain:
                 execute("update certificates set last_seen = max(last_seen, ?) where sha256 = ?", (at, digest))
@@ -190,7 +187,7 @@ class LookBook:
                 execute(sql, (at, seen.lookout, leaf))
 
     def _keep_state(self, lookout: Lookout, seen: Seen, told_at: datetime | None) -> None:
-        self._memory._db.execute(
+        self._db.execute(
             "update lookouts set status = ?, cause = ?, broken_since = ?, goods = ?, light = ?, full = ?, gist = ?,"
             " seen_leaves = ?, light_at = ?, full_at = ?, told_at = coalesce(?, told_at) where id = ?",
             (
@@ -210,7 +207,7 @@ class LookBook:
         )
 
     def _keep_pace(self, seen: Seen) -> None:
-        execute, day = self._memory._db.execute, int(seen.at.timestamp()) // 86_400
+        execute, day = self._db.execute, int(seen.at.timestamp()) // 86_400
         took = sum(seen.ms.values()) / len(seen.ms)
         row = execute(
             "select count, sum, least, most, buckets from paces where lookout = ? and day = ?", (seen.lookout, day)
@@ -235,7 +232,7 @@ class LookBook:
         before: Look | None = after
         if changed or seen.status == "broken":
             good = f"{_RUNS} where r.lookout = ? and r.kind = ? and r.status != 'broken' and r.id < ?"
-            rows = self._memory._rows(f"{good} order by r.id desc limit 1", seen.lookout, seen.kind, after.id)
+            rows = self._rows(f"{good} order by r.id desc limit 1", seen.lookout, seen.kind, after.id)
             before = _look_of(rows[0]) if rows else None
         digests = {
             digest
@@ -245,19 +242,17 @@ class LookBook:
             for digest in one.chain
         }
         certificates = self.certificates(digests)
-        rows = self._memory._rows(f"{WATCHES} where {HEARD} and w.lookout = ? order by w.id", seen.lookout)
+        rows = self._rows(f"{WATCHES} where {HEARD} and w.lookout = ? order by w.id", seen.lookout)
         return [note for row in rows for note in news_of(watch_of(row), before, after, certificates, now)]
 
     def newest(self, lookout: int, kind: Kind, ms: Mapping[str, float] | None = None) -> Look | None:
         """The newest run of that kind. On the memory's thread."""
-        rows = self._memory._rows(
-            f"{_RUNS} where r.lookout = ? and r.kind = ? order by r.id desc limit 1", lookout, kind
-        )
+        rows = self._rows(f"{_RUNS} where r.lookout = ? and r.kind = ? order by r.id desc limit 1", lookout, kind)
         return _look_of(rows[0], ms) if rows else None
 
     def certificates(self, digests: set[str]) -> dict[str, CertificateReport]:
         """Those of *digests* that were ever seen, by SHA-256. On the memory's thread."""
-        rows = self._memory._rows(
+        rows = self._rows(
             "select * from certificates where sha256 in (select value from json_each(?))", json.dumps(sorted(digests))
         )
         return {row["sha256"]: _certificate_of(row) for row in rows}
@@ -267,11 +262,11 @@ class LookBook:
     async def runs(self, lookout: int, kind: Kind | None = None, *, limit: int) -> list[Look]:
         """The newest runs of looks, newest first."""
         kinds: tuple[Kind, ...] = (kind,) if kind else ("light", "full")
-        return await self._memory._run(self._runs, lookout, kinds, limit)
+        return await self._run(self._runs, lookout, kinds, limit)
 
     def _runs(self, lookout: int, kinds: Sequence[Kind], limit: int) -> list[Look]:
         sql = f"{_RUNS} where r.lookout = ? and r.kind = ? order by r.id desc limit ?"
-        rows = [row for kind in kinds for row in self._memory._rows(sql, lookout, kind, limit)]
+        rows = [row for kind in kinds for row in self._rows(sql, lookout, kind, limit)]
         rows.sort(key=lambda row: int(row["id"]), reverse=True)
         return [_look_of(row) for row in rows[:limit]]
 
@@ -280,12 +275,12 @@ class LookBook:
     ) -> tuple[Look, dict[str, CertificateReport]] | None:
         """The newest look before *before* that did not find *target* broken, with its certificates by SHA-256; of
         endpoints that are watched in channels *seen_in*."""
-        return await self._memory._run(self._last_good, team, target, list(seen_in), before)
+        return await self._run(self._last_good, team, target, list(seen_in), before)
 
     def _last_good(
         self, team: str, target: Target, seen_in: list[str], before: datetime
     ) -> tuple[Look, dict[str, CertificateReport]] | None:
-        rows = self._memory._rows(
+        rows = self._rows(
             f"{_RUNS} join lookouts l on l.id = r.lookout where l.team = ? and l.host = ? and l.port = ?"  # noqa: S608
             " and l.server_name = ? and l.starttls = ? and r.status != 'broken' and r.first_at < ?"
             " and exists (select 1 from watches w where w.lookout = l.id"
@@ -307,13 +302,13 @@ class LookBook:
         """How long handshakes took, day by day, by lookout."""
         day, found = (since - date(1970, 1, 1)).days, dict[int, list[Pace]]()
         for start in range(0, len(lookouts), _ASKED_AT_ONCE):
-            found |= await self._memory._run(self._paces_of, lookouts[start : start + _ASKED_AT_ONCE], day)
+            found |= await self._run(self._paces_of, lookouts[start : start + _ASKED_AT_ONCE], day)
         return found
 
     def _paces_of(self, lookouts: Sequence[int], day: int) -> dict[int, list[Pace]]:
         sql = "select * from paces where lookout in (select value from json_each(?)) and day >= ? order by lookout, day"
         found: dict[int, list[Pace]] = {}
-        for row in self._memory._rows(sql, json.dumps(list(lookouts)), day):
+        for row in self._rows(sql, json.dumps(list(lookouts)), day):
             found.setdefault(row["lookout"], []).append(pace_of(row))
         return found
 
@@ -322,31 +317,31 @@ class LookBook:
     def forget(self, lookout: int) -> None:
         """All that was seen there. On the memory's thread."""
         for table in ("looks", "paces", "leaves"):
-            self._memory._db.execute(f"delete from {table} where lookout = ?", (lookout,))  # noqa: S608 - our own names
+            self._db.execute(f"delete from {table} where lookout = ?", (lookout,))  # noqa: S608 - our own names
 
     async def prune(self, now: datetime) -> int:
         """Forget looks of more than a year ago and, of what flaps, all but the newest runs; how many."""
         before, forgotten = int((now - KEPT).timestamp()), 0
-        numbers = [int(row["id"]) for row in await self._memory._run(self._memory._rows, "select id from lookouts")]
+        numbers = [int(row["id"]) for row in await self._run(self._rows, "select id from lookouts")]
         for start in range(0, len(numbers), _PRUNED_AT_ONCE):
-            forgotten += await self._memory._write(self._pruned, numbers[start : start + _PRUNED_AT_ONCE], before)
-        most = (await self._memory._run(self._memory._rows, "select max(id) as id from sightings"))[0]["id"] or 0
+            forgotten += await self._write(self._pruned, numbers[start : start + _PRUNED_AT_ONCE], before)
+        most = (await self._run(self._rows, "select max(id) as id from sightings"))[0]["id"] or 0
         for start in range(0, int(most), _CHECKED_AT_ONCE):
-            await self._memory._write(
-                self._memory._db.execute,
+            await self._write(
+                self._db.execute,
                 "delete from sightings where id > ? and id <= ?"
                 " and not exists (select 1 from looks where sighting = sightings.id)",
                 (start, start + _CHECKED_AT_ONCE),
             )
-        await self._memory._write(
-            self._memory._db.execute,
+        await self._write(
+            self._db.execute,
             "delete from certificates where last_seen < ? and sha256 not in (select sha256 from leaves)",
             (before,),
         )
         return forgotten
 
     def _pruned(self, numbers: Sequence[int], before: int) -> int:
-        execute, forgotten = self._memory._db.execute, 0
+        execute, forgotten = self._db.execute, 0
         for number in numbers:
             for kind in ("light", "full"):
                 # The newest run stays, however old: it is what the endpoint is like.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot import masses
-from bot.casebook import Casebook
+from bot.history import Book
 from bot.lineages import Lineage
 from bot.masses import Mass
 from bot.model import Note
@@ -16,11 +16,8 @@ from bot.plain import digest_of, text_of, typed
 from bot.render import expiry as words
 
 
-class MassBook:
+class MassBook(Book):
     """The mass replacements of all channels: told once, kept current, and called out when their time is up."""
-
-    def __init__(self, memory: Casebook) -> None:
-        self._memory = memory
 
     def joined(
         self, lineages: Sequence[Lineage], authority: str, now: datetime
@@ -48,7 +45,7 @@ class MassBook:
     def late(self, now: datetime) -> list[Note]:
         """Masses whose deadline is over: whoever is left is called, once."""
         notes = []
-        for row in self._memory._rows("select id, state from masses where is_open"):
+        for row in self._rows("select id, state from masses where is_open"):
             mass = _mass_of(row)
             if now >= mass.deadline and not mass.was_late:
                 self._keep(replace(mass, was_late=True))
@@ -70,7 +67,7 @@ class MassBook:
         return notes
 
     def _open(self, team: str, channel: str, authority: str | None = None) -> list[Mass]:
-        rows = self._memory._rows(
+        rows = self._rows(
             "select id, state from masses where team = ?1 and channel = ?2 and is_open"
             " and authority = coalesce(?3, authority)",
             team,
@@ -80,7 +77,7 @@ class MassBook:
         return [_mass_of(row) for row in rows]
 
     def _keep(self, mass: Mass) -> Mass:
-        execute = self._memory._db.execute
+        execute = self._db.execute
         if not mass.id:
             sql = "insert into masses (team, channel, authority, is_open, state) values (?, ?, ?, 1, '')"
             mass = replace(mass, id=int(execute(sql, (mass.team, mass.channel, mass.authority)).lastrowid or 0))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot.history import History
+from bot.history import Book
 from bot.model import Note
 from bot.render import watch as words
 
@@ -34,29 +34,26 @@ class Outage:
         ]
 
 
-class Outages:
+class Outages(Book):
     """At most one stands at a time; a restart goes on with it."""
-
-    def __init__(self, memory: History) -> None:
-        self._memory = memory
 
     async def begin(self, began: datetime, tried: int, places: Sequence[tuple[str, str]]) -> Outage:
         """It is stored with its messages."""
         outage = Outage(began=began, tried=tried, places=tuple(places))
 
         def begun() -> None:
-            self._memory._db.execute(
+            self._db.execute(
                 "insert into outages (began_at, tried, places) values (?, ?, ?)",
                 (began.timestamp(), tried, json.dumps(outage.places)),
             )
-            self._memory._note(outage.notes())
+            self._note(outage.notes())
 
-        await self._memory._write(begun)
+        await self._write(begun)
         return outage
 
     async def standing(self) -> Outage | None:
         sql = "select began_at, tried, places from outages where ended_at is null order by began_at desc limit 1"
-        rows = await self._memory._run(self._memory._rows, sql)
+        rows = await self._run(self._rows, sql)
         if not rows:
             return None
         return Outage(
@@ -69,7 +66,7 @@ class Outages:
         """Its messages say so."""
 
         def ended() -> None:
-            self._memory._db.execute("update outages set ended_at = ? where ended_at is null", (now.timestamp(),))
-            self._memory._note(outage.notes(now))
+            self._db.execute("update outages set ended_at = ? where ended_at is null", (now.timestamp(),))
+            self._note(outage.notes(now))
 
-        await self._memory._write(ended)
+        await self._write(ended)

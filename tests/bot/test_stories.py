@@ -221,7 +221,7 @@ async def test_a_renewal_under_other_names_goes_on_in_the_same_thread(town: Town
 
 
 async def lineages_of(town: Town) -> list[Lineage]:
-    return await town.history._run(town.book._rows.all)
+    return await town.history._run(town.book._kept.all)
 
 
 async def test_names_that_change_leave_the_habit(town: Town) -> None:
