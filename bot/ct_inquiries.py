@@ -280,7 +280,8 @@ class Inquiries(Logs):
             # An entry that has a watched name in plain letters has a message of its own.
             logs = rows("select log, kind, text, ended_at from ct_events v where (at >= ? or (ended_at is null"
                         " and kind = 'lagging')) and not exists (select 1 from ct_entries e where"
-                        " e.log_id = v.log_id and v.fact = 'malformed-entry ' || e.idx) order by at limit 50",
+                        " e.log_id = v.log_id and v.fact = 'malformed-entry ' || e.idx)"
+                        " order by kind = 'malformed-entry', at limit 200",
                         at)  # fmt: skip
             has_any = bool(rows("select 1 from ct_guards where team = ? and channel = ? limit 1", team, channel))
             caa = rows("select tbs, caa from ct_issuances where caa is not null and tbs in (select value from"

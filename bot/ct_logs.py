@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("bot.ct")
 CHANGES_KEPT: Final = 50
-_TOLD_KINDS: Final = frozenset(
-    {"split-view", "shrunken", "inconsistent", "bad-signature", "stale-head", "future-head", "gap", "unreadable"}
-)
 _SHARED_KINDS: Final = frozenset({"bad-signature", "stale-head", "future-head", "gap", "unreadable"})
+_TOLD_KINDS: Final = _SHARED_KINDS | {"split-view", "shrunken", "inconsistent", "malformed-many"}
 _SHARED_WITHIN: Final = timedelta(hours=6)
 _RAISED_FOR: Final = timedelta(days=30)
 _UNPROVED_KINDS: Final = frozenset({"stale-head"})  # silence leaves nothing to show

@@ -21,7 +21,7 @@ from probes.ct.issuance import issuance_of
 from probes.ct.loglist import Log, LogList, Watchable, changes, watchable
 from probes.ct.lookalikes import Lookalikes
 from probes.ct.merkle import TILE_WIDTH, BadTree
-from probes.ct.monitor import Event, Lag, Position, Progress, start_at
+from probes.ct.monitor import MOST_MALFORMED, Event, Lag, Position, Progress, start_at
 from probes.ct.sift import Hit
 from probes.ct.tiles import data_path
 from probes.ct.watchset import WatchSet
@@ -204,6 +204,8 @@ class Follower:
         self._progress = Progress(log)
         self._joined = False
         self._waiting: list[Hit] = []  # found in entries that no signed head accounts for yet
+        self._odd = 0  # malformed ones among these
+        self._more, self._more_upto = 0, 0  # malformed ones beside these, which are only counted
         self._kept = self._progress.position.tree  # the tree up to which every finding is durable
         self._durable: Position | None = None
         self._began = now()
@@ -286,6 +288,15 @@ class Follower:
             await self._read(judged.target)
         if judged.prove is not None:
             await self._ask_proof(*judged.prove)
+        self._held_against_list(head)
+
+    def _held_against_list(self, head: TreeHead) -> None:
+        """A read-only log that does not show what the list says it ended with: Unavailable, as for an entry."""
+        final, promised = self.log.final, self._progress.position.promised
+        if final and promised and max(head.size, promised.size) < final[0]:
+            self._asked = f"its entries from {promised.size} to {final[0] - 1}, with which it ended by the log list,"
+            self._meaning = "your names in them cannot be excluded"
+            raise Unavailable("garbage", f"its newest tree head is of {promised.size} entries")
 
     async def _join(self, head: TreeHead) -> None:
         """Begin at the first entry, or at the end that *head* names, of which the log gives the compact tree."""
@@ -361,12 +372,21 @@ class Follower:
         async with aclosing(self._client.sifted(start, end, self._sifter)) as batches:
             async for batch in batches:
                 self._progress.feed(batch.first_index, batch.hashes, newest_ms=batch.newest_ms)
-                self._waiting += batch.hits
+                self._take(batch.hits)
                 self._asked = self._entries_from(self._progress.downloaded)
                 if self._progress.downloaded - committed >= self._habits.commit_every:
                     committed = self._progress.downloaded
                     await self._keep_proved(target)
                     self._say()
+
+    def _take(self, hits: Sequence[Hit]) -> None:
+        """Keep what concerns somebody, and as many malformed entries as are told: a log can be full of them."""
+        for hit in hits:
+            if hit.matches or hit.lookalikes or self._odd < MOST_MALFORMED:
+                self._waiting.append(hit)
+                self._odd += hit.is_malformed
+            elif (index := hit.entry.index) >= max(self._progress.malformed_upto, self._more_upto):
+                self._more, self._more_upto = self._more + 1, index + 1
 
     def _entries_from(self, index: int) -> str:
         where = f" ({data_path(index // TILE_WIDTH)})" if self._client.tiled else ""
@@ -405,11 +425,12 @@ class Follower:
             return None  # the finding is not held back for it; it can be asked for again
 
     def _malformed(self) -> tuple[Event, ...]:
-        return tuple(
-            self._progress.malformed(hit.entry.index, "; ".join(hit.names.problems), {"leaf": hit.entry.leaf.hex()})
+        odd = [
+            (hit.entry.index, "; ".join(hit.names.problems), hit.entry.leaf)
             for hit in self._waiting
             if hit.is_malformed
-        )
+        ]
+        return self._progress.malformed(odd, self._now(), more=self._more, upto=self._more_upto)
 
     async def _commit(
         self, found: Sequence[Found], events: Sequence[Event], *, always: bool = False, all_told: bool = False
@@ -427,7 +448,7 @@ class Follower:
             raise
         self._durable, self._kept = position, position.tree
         if all_told:
-            self._waiting.clear()
+            self._none_waiting()
         for issuance in news.found:
             self._tell(issuance)
         for event in news.events:
@@ -435,8 +456,12 @@ class Follower:
 
     def _forget(self) -> None:
         """The tree went back: what was found beyond will be found again."""
-        self._waiting.clear()
+        self._none_waiting()
         self._kept = self._progress.position.tree
+
+    def _none_waiting(self) -> None:
+        self._waiting.clear()
+        self._odd = self._more = self._more_upto = 0
 
     async def _failed(self, missing: Unavailable) -> None:
         """Remember what could not be had; what lasts is told, for nobody sees what a log keeps back."""
@@ -469,7 +494,9 @@ class Follower:
     async def _watch_clock(self) -> None:
         now = self._now()
         lagging = self._progress.watch_lag(now, limit=self._habits.lag_limit)
-        await self._commit((), (*lagging, *self._progress.watch_age(now, since=self._began)))
+        aged = self._progress.watch_age(now, since=self._began)
+        counted, odd = self._progress.position.malformed, self._progress.watch_malformed(now)
+        await self._commit((), (*lagging, *aged, *odd), always=counted != self._progress.position.malformed)
 
     def _say(self, note: str = "") -> None:
         position = self._progress.position

@@ -68,6 +68,7 @@ def stored_json(position: Position, named: dict[str, str]) -> dict[str, Any]:
         "newest_entry": _moment(position.newest_ms),
         "newest_head": _moment(position.newest_head_ms),
         "raised": raised,
+        "malformed": {"told": position.malformed.told, "counted": position.malformed.more},
         "listed": named.get("state", ""),
         "trouble": trouble and {"what": trouble.what, "why": trouble.why, "since": _moment(trouble.since_ms)},
         "severity": "critical" if concerning & critical else "warning" if concerning or trouble else "notice",

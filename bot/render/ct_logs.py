@@ -36,6 +36,7 @@ _MEANINGS: Final = {
     "stale-head": "Certificates logged there since are not seen until it speaks again; most stand in another log, too.",
     "future-head": "Its entries are read all the same.",
     "unreadable": "A log that signs entries must show them; most certificates stand in another log, too.",
+    "malformed-many": "A certificate that I cannot read may be for any name. Those are counted till a day has fewer.",
     "gap": "What was logged there at the end cannot be seen any more; most certificates stand in another log, too.",
 }
 

@@ -7,15 +7,15 @@ before the position moves there. What does not fit is downloaded once more, and 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from probes.ct.heads import TreeHead
 from probes.ct.loglist import Log
-from probes.ct.merkle import CompactTree, verify_consistency
-from probes.ct.position import SEVERITIES, Event, Judged, Kind, Lag, Position, Settled, State, Trouble
+from probes.ct.merkle import CompactTree, leaf_hash, verify_consistency
+from probes.ct.position import SEVERITIES, Event, Judged, Kind, Lag, Malformed, Position, Settled, State, Trouble
 
 __all__ = [
     "CLOCK_SKEW",
@@ -39,6 +39,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = datetime(9999, 12, 31, tzinfo=UTC)
 _REMEMBERED_HEADS = 8
 _REMEMBERED_ALARMS = 64
+MOST_MALFORMED = 50  # entries of one log that are told one by one in a day; a log can be full of them
+_MALFORMED_FOR = timedelta(days=1)
+_SHOWN_LEAF = 64 << 10  # bytes of a malformed entry that are kept as evidence; more can be had by its index
 
 
 class OutOfOrder(ValueError):
@@ -260,9 +263,64 @@ class Progress:
         evidence = {"from": read, "to": end, "downloaded": self._tree.size, "head": promised and promised.to_json()}
         return self._once("gap", self._event("gap", text, evidence))
 
-    def malformed(self, index: int, problem: str, evidence: dict[str, Any] | None = None) -> Event:
-        """An entry whose names cannot be excluded."""
-        return self._event("malformed-entry", f"entry {index}: {problem}", {"index": index, **(evidence or {})})
+    @property
+    def malformed_upto(self) -> int:
+        """Behind which entry none was told or counted as malformed yet."""
+        return self._position.malformed.upto
+
+    def malformed(
+        self, entries: Iterable[tuple[int, str, bytes]], now: datetime, *, more: int = 0, upto: int = 0
+    ) -> tuple[Event, ...]:
+        """Entries whose names cannot be excluded: index, problem and leaf. MOST_MALFORMED of a day are told one by one;
+        then `malformed-many`, once, and the others are counted until a day has fewer. *more* that nobody told before,
+        up to *upto*, are counted alone."""
+        events: list[Event] = []
+        count = self._position.malformed
+        for index, problem, leaf in entries:
+            is_new = index >= count.upto
+            if (count.told if is_new else count.told + len(events)) < MOST_MALFORMED:
+                count = replace(count, told=count.told + is_new)
+                events.append(self._malformed(index, problem, leaf))
+            else:
+                more += is_new
+            upto = max(upto, index + 1)
+            count = replace(count, upto=max(count.upto, index + 1))
+        if upto:
+            count = replace(
+                count, more=count.more + more, upto=max(count.upto, upto), since_ms=count.since_ms or _ms(now)
+            )
+        self._position = replace(self._position, malformed=count)
+        return (*events, *(self._many(upto - 1) if more else ()))
+
+    def watch_malformed(self, now: datetime) -> tuple[Event, ...]:
+        """A day after the first malformed entry they are told one by one again; `resumed`, and how many were not, when
+        it had few of them."""
+        count = self._position.malformed
+        if not count.since_ms or now - _instant(count.since_ms) < _MALFORMED_FOR:
+            return ()
+        if count.told >= MOST_MALFORMED:
+            self._position = replace(self._position, malformed=replace(count, since_ms=_ms(now), told=0))
+            return ()
+        self._position = replace(self._position, malformed=Malformed(upto=count.upto))
+        return self._over("malformed-many", f"few of its entries are malformed now; {count.more} were counted alone")
+
+    def _malformed(self, index: int, problem: str, leaf: bytes) -> Event:
+        evidence = {"index": index, "bytes": len(leaf), "leaf_hash": leaf_hash(leaf).hex()}
+        if len(leaf) <= _SHOWN_LEAF:
+            evidence["leaf"] = leaf.hex()
+        return self._event("malformed-entry", f"entry {index}: {problem}", evidence)
+
+    def _many(self, index: int) -> tuple[Event, ...]:
+        text = (
+            f"more than {MOST_MALFORMED} of its entries in a day, now up to {index}, are malformed: the others are "
+            "only counted, and your names in them cannot be excluded"
+        )
+        evidence = {
+            "upto": index,
+            "told": MOST_MALFORMED,
+            "head": promised.to_json() if (promised := self._position.promised) else None,
+        }
+        return self._once("malformed-many", self._event("malformed-many", text, evidence))
 
     def _verified(self, head: TreeHead) -> tuple[Event, ...]:
         """The downloaded tree is *head*'s: the position moves there."""

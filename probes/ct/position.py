@@ -20,6 +20,7 @@ Kind = Literal[
     "finished",  # read to the final head: nothing more will come
     "unreadable",  # what the log must give cannot be had, for long
     "malformed-entry",  # an entry whose names cannot be excluded
+    "malformed-many",  # so many of them that the others are counted
     "lagging",  # the monitor is behind
     "resumed",  # what was told of before is over
 ]
@@ -35,6 +36,7 @@ SEVERITIES: dict[Kind, Severity] = {
     "gap": "warning",
     "unreadable": "warning",
     "malformed-entry": "warning",
+    "malformed-many": "warning",
     "lagging": "warning",
     "finished": "notice",
     "resumed": "notice",
@@ -67,6 +69,17 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Malformed:
+    """The malformed entries of a log: how many were *told* since *since_ms*, how many *more* were counted alone, and
+    behind which entry none was yet (*upto*): what is read again counts once."""
+
+    since_ms: int = 0
+    told: int = 0
+    more: int = 0
+    upto: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """How far one log was read; survives a crash as JSON.
 
@@ -74,7 +87,7 @@ class Position:
     signed head *verified*. *promised*: the largest signed head seen, downloaded or not. *heads*: some verified
     before, to know an older head again. *newest_ms* and *newest_head_ms*: the newest timestamps of an entry and of a
     head. *trouble*: what the last look failed at. *raised*: what was told and is not over, so that nothing is told
-    twice. *first*: where the reading began.
+    twice. *first*: where the reading began. *malformed*: what was told of entries that cannot be read.
     """
 
     log_id: str
@@ -89,6 +102,7 @@ class Position:
     heads: tuple[TreeHead, ...] = ()
     raised: tuple[str, ...] = ()
     trouble: Trouble | None = None
+    malformed: Malformed = Malformed()
 
     @property
     def downloaded(self) -> int:
@@ -115,12 +129,13 @@ class Position:
             "heads": [each.to_json() for each in self.heads],
             "raised": list(self.raised),
             "trouble": [self.trouble.what, self.trouble.why, self.trouble.since_ms] if self.trouble else None,
+            "malformed": [self.malformed.since_ms, self.malformed.told, self.malformed.more, self.malformed.upto],
         }
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Position:
         """What to_json said."""
-        trouble = stored.get("trouble")
+        trouble, odd = stored.get("trouble"), stored.get("malformed") or (0, 0, 0, 0)
         return cls(
             log_id=stored["log_id"],
             tree=stored["tree"],
@@ -133,8 +148,9 @@ class Position:
             first=stored["first"],
             heads=tuple(TreeHead.from_json(each) for each in stored["heads"]),
             raised=tuple(stored["raised"]),
-            # A state written before troubles were kept has none.
+            # A state written before troubles and malformed entries were kept has none.
             trouble=Trouble(what=trouble[0], why=trouble[1], since_ms=trouble[2]) if trouble else None,
+            malformed=Malformed(since_ms=odd[0], told=odd[1], more=odd[2], upto=odd[3]),
         )
 
 

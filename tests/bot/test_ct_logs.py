@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from probes.ct.monitor import MOST_MALFORMED
 from tests.bot.conftest import Desk, Json, said
 from tests.bot.ct_desk import HABITS, begun, evidence_of, followed, rows, source, until
 from tests.ct.certificates import Authority
@@ -152,6 +153,25 @@ async def test_an_unreadable_entry_without_a_watched_name_is_a_line_of_the_diges
     await until(lambda: rows(desk, "select count(*) from ct_events where kind = 'malformed-entry'") == [(2,)])
     await desk.tls("digest now")
     assert "1 log entry could not be read" in said(await desk.headline("TLS digest"))
+
+
+async def test_a_log_full_of_unreadable_entries_is_one_message(
+    idle_desk: Desk, logs: tuple[CtLog, ...], tmp_path: Path
+) -> None:
+    desk, log = idle_desk, logs[0]
+    await desk.start(ct=source(tmp_path, log.listed("static")))
+    await begun(desk, "example.test")
+    for number in range(MOST_MALFORMED + 25):
+        log.add(b"\x30\x82" + number.to_bytes(2))
+    log.submit(Authority().issue("api.example.test"))
+    message = await desk.headline("CT log sycamore (static): malformed many")
+    assert f"more than {MOST_MALFORMED} of its entries in a day" in said(message)
+    await desk.headline("certificate for api.example.test")
+    await desk.settled()
+    count = "select count(*) from ct_events where kind = 'malformed-entry'"
+    assert rows(desk, count) == [(MOST_MALFORMED,)]
+    assert len([each for each in desk.bot_messages() if "CT log" in each["text"]]) == 1
+    assert "malformed" in await state_of(desk)
 
 
 async def test_a_retired_log_that_was_read_to_its_end_is_silent(

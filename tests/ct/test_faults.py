@@ -11,6 +11,8 @@ from dataclasses import replace
 
 import pytest
 
+from probes.ct.monitor import MOST_MALFORMED
+from probes.ct.position import Position
 from probes.ct_evidence import problems, read_bundle
 from tests.ct import misbehaviour as does
 from tests.ct.certificates import odd
@@ -478,6 +480,25 @@ async def test_a_log_that_becomes_read_only_after_it_was_read_is_finished(
 
 
 @both
+async def test_a_read_only_log_that_keeps_its_end_back_is_told(
+    protocol: Protocol, make_log: MakeLog, watcher: Watcher
+) -> None:
+    log = make_log()
+    grow(log, "a", 300)
+    wanted = grow(log, "b", 29)
+    final = log.listed(protocol, "readonly", final_size=331)
+    log.size = 301
+    [event] = (await watcher.look(final)).events
+    assert event.kind == "unreadable"
+    assert "its entries from 301 to 330" in event.text and "cannot be excluded" in event.text
+    assert (await watcher.look(final)).kinds == []
+    log.size = None
+    heard = await watcher.look(final)
+    assert heard.identities == [wanted]
+    assert heard.kinds == ["finished", "resumed"]
+
+
+@both
 async def test_a_log_that_ends_before_it_was_read_is_a_gap(
     protocol: Protocol, make_log: MakeLog, watcher: Watcher
 ) -> None:
@@ -537,6 +558,32 @@ async def test_what_is_no_certificate_is_told_and_the_next_ones_are_read(
     assert [event.evidence["index"] for event in heard.events] == [3, 4]
     assert heard.identities == [wanted]
     assert (await watcher.look(log.listed(protocol))).kinds == []
+
+
+@both
+async def test_a_log_full_of_malformed_entries_fills_neither_disk_nor_memory_and_hides_no_name(
+    protocol: Protocol, make_log: MakeLog, watcher: Watcher, clock: Clock
+) -> None:
+    log = make_log()
+    for number in range(MOST_MALFORMED + 20):
+        log.add(b"\x30\x82" + number.to_bytes(2))
+    wanted = grow(log, "a")
+    heard = await watcher.look(log.listed(protocol))
+    assert heard.kinds == ["malformed-entry"] * MOST_MALFORMED + ["malformed-many"]
+    assert heard.identities == [wanted]
+    for number in range(300):
+        log.add(b"\x30\x82" + number.to_bytes(2))
+    wanted = grow(log, "b")
+    heard = await watcher.look(log.listed(protocol))
+    assert (heard.kinds, heard.identities) == ([], [wanted])
+    [position] = json.loads(watcher.path.read_text())["positions"].values()
+    assert Position.from_json(position).malformed.more == 320
+    for _ in range(2):
+        clock.move(days=1, minutes=1)
+        log.fill(1)
+        heard = await watcher.look(log.listed(protocol))
+    assert heard.kinds == ["resumed"]
+    assert "320 were counted alone" in heard.events[0].text
 
 
 @both

@@ -12,8 +12,8 @@ import pytest
 from probes.ct import merkle
 from probes.ct.heads import TreeHead
 from probes.ct.loglist import Log
-from probes.ct.merkle import CompactTree
-from probes.ct.monitor import Event, OutOfOrder, Position, Progress, Settled, start_at
+from probes.ct.merkle import CompactTree, leaf_hash
+from probes.ct.monitor import MOST_MALFORMED, Event, OutOfOrder, Position, Progress, Settled, start_at
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LOG = Log(
@@ -340,10 +340,52 @@ def test_a_start_at_the_end_is_visible_and_verified() -> None:
 
 
 def test_a_malformed_entry_names_log_and_index() -> None:
-    event = following().malformed(17, "malformed: your names cannot be excluded", {"leaf": "00"})
-    assert kinds([event]) == ["malformed-entry"]
-    assert event.evidence["index"] == 17
+    [event] = following().malformed([(17, "malformed: your names cannot be excluded", b"leaf")], NOW)
+    assert event.kind == "malformed-entry"
+    assert (event.evidence["index"], event.evidence["leaf"]) == (17, b"leaf".hex())
     assert "entry 17" in event.text
+
+
+def test_of_a_malformed_entry_that_is_large_its_hash_is_kept() -> None:
+    [event] = following().malformed([(17, "malformed", bytes(1 << 20))], NOW)
+    assert event.evidence["leaf_hash"] == leaf_hash(bytes(1 << 20)).hex()
+    assert "leaf" not in event.evidence
+
+
+def odd(*indices: int) -> list[tuple[int, str, bytes]]:
+    return [(index, "malformed", b"") for index in indices]
+
+
+def test_malformed_entries_beyond_a_number_are_counted_and_told_again_after_a_day_with_few() -> None:
+    progress, day = following(), timedelta(days=1)
+    events = progress.malformed(odd(*range(MOST_MALFORMED + 30)), NOW)
+    assert kinds(events) == ["malformed-entry"] * MOST_MALFORMED + ["malformed-many"]
+    assert progress.malformed(odd(*range(20, MOST_MALFORMED + 31)), NOW) == ()  # most of them were read before
+    progress = Progress(LOG, Position.from_json(json.loads(json.dumps(progress.position.to_json()))))
+    assert progress.malformed(odd(500), NOW, more=9, upto=600) == ()
+    assert progress.position.malformed.more == 31 + 10
+    assert progress.watch_malformed(NOW + day / 2) == ()
+    assert progress.watch_malformed(NOW + day) == ()  # a day of many, which is over
+    assert kinds(progress.malformed(odd(700), NOW + day)) == ["malformed-entry"]
+    [over] = progress.watch_malformed(NOW + 2 * day)
+    assert over.kind == "resumed" and "41 were counted alone" in over.text
+    assert progress.watch_malformed(NOW + 4 * day) == ()
+    assert kinds(progress.malformed(odd(*range(800, 900)), NOW + 4 * day))[-1] == "malformed-many"
+
+
+def test_a_log_that_was_full_of_malformed_entries_and_has_none_any_more_is_over_it() -> None:
+    progress, day = following(), timedelta(days=1)
+    progress.malformed(odd(*range(MOST_MALFORMED + 1)), NOW)
+    assert progress.watch_malformed(NOW + day) == ()
+    assert kinds(progress.watch_malformed(NOW + 2 * day)) == ["resumed"]
+
+
+def test_what_is_read_again_and_malformed_now_is_told_within_the_same_bound() -> None:
+    progress = following()
+    progress.malformed(odd(900), NOW)
+    events = progress.malformed(odd(*range(200)), NOW)
+    assert kinds(events) == ["malformed-entry"] * (MOST_MALFORMED - 1)
+    assert progress.position.malformed.told == 1
 
 
 @pytest.mark.parametrize(("root", "kind"), [(head(100).root, "finished"), (b"\x07" * 32, "inconsistent")])
