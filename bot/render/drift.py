@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from bot.drift import Drift, Severity
 from bot.drift_memory import Told
-from bot.model import Content
+from bot.model import Content, Json
 from bot.render import words
 from bot.render.incident import when
 from bot.render.limits import actions, button, code, context, cut, fit, foreign, prose, section
@@ -17,6 +18,7 @@ CHECK = "explain.check"  # the button under an explanation: it checks what its v
 _SIGNS: dict[Severity, str] = {"critical": "🔴", "warning": "🟠", "notice": "🔵"}
 _GROUPED = {"address-new": ("new address", "new addresses"), "address-gone": ("address gone", "addresses gone")}
 _LINES = 8
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ")  # as certificates have it
 
 
 def message(watch: Watch, told: Sequence[Told], total: int) -> Content:
@@ -25,16 +27,16 @@ def message(watch: Watch, told: Sequence[Told], total: int) -> Content:
     standing = [each.drift for each in told if each.ended is None]
     if not standing:
         return _over(name, watch, told)
-    lines = _lines(standing, total)
+    lines = _lines(standing, total, is_evident=len(standing) > 1)
     gone = _lines([each.drift for each in told if each.ended == "back"], total)
     stays = _lines([each.drift for each in told if each.ended == "settled"], total)
     lines += [f"{line}: back to as before" for line in gone] + [f"{line}: stays so" for line in stays]
     sign = _sign([each.severity for each in standing])
     text = f"{sign} {name}: {lines[0]}." if len(lines) == 1 else f"{sign} {name} has changed:\n{_bullets(lines)}"
     blocks = [section(cut(text, 2900))]
-    evidence = list(dict.fromkeys(prose(line, 200) for each in standing for line in each.evidence))
-    if evidence:
-        blocks.append(context(" · ".join(evidence[:4])))
+    if len(standing) == 1 and (evidence := _evidence(standing[0])):
+        blocks.append(context(" · ".join(prose(line, 200) for line in evidence)))
+    blocks += _if_meant(watch, standing)
     if any(each.severity != "notice" for each in standing):
         blocks.append(actions(button("Check now", CHECK, f"check {named(watch.target)}")))
     plain = foreign(f"{named(watch.target)}: {standing[0].text}", 300)
@@ -50,7 +52,7 @@ def _over(name: str, watch: Watch, told: Sequence[Told]) -> Content:
     if all(each.ended == "settled" for each in told):
         text = f"⚪ {name}: {_first(told)}. It has stayed so, and counts as usual now."
     else:
-        text = f"✅ {name} is as it was, {when(ended)}. It was: {_first(told)}."
+        text = f"✅ {name} is as it was before, since {when(ended)}. What had changed: {_first(told)}."
     return fit(foreign(f"{named(watch.target)}: over", 200), [section(cut(text, 2900))])
 
 
@@ -58,8 +60,22 @@ def _first(told: Sequence[Told]) -> str:
     return "; ".join(_lines([each.drift for each in told], 0)[:3])
 
 
-def _lines(drifts: Sequence[Drift], total: int) -> list[str]:
-    """One line each; addresses of a kind in one."""
+def _evidence(drift: Drift) -> list[str]:
+    """What a person can check it by, without what its text says already; times as people write them."""
+    lines = [line for line in drift.evidence if not ("instead of" in drift.text and line.startswith("before: "))]
+    return [_STAMP.sub(r"\1 \2 UTC", line) for line in lines][:4]
+
+
+def _if_meant(watch: Watch, standing: Sequence[Drift]) -> list[Json]:
+    """What to do where another CA is right."""
+    if all(each.kind != "issuer" for each in standing):
+        return []
+    how = code(f'/tls watch add {named(watch.target)} --expect-ca "NAME OF THE CA"', 300)
+    return [context(f"If that CA is meant to issue for it: {how}. If nobody asked for it, find out who did.")]
+
+
+def _lines(drifts: Sequence[Drift], total: int, *, is_evident: bool = False) -> list[str]:
+    """One line each; addresses of a kind in one. *is_evident*: with the evidence of each beside it."""
     lines, grouped = [], dict[str, list[str]]()
     for each in drifts:
         if each.kind in _GROUPED:
@@ -67,7 +83,8 @@ def _lines(drifts: Sequence[Drift], total: int) -> list[str]:
         else:
             part = 0 < len(each.addresses) < total
             where = f" (at {len(each.addresses)} of {total} addresses)" if part else ""
-            lines.append(f"{prose(each.text, 300)}{where}")
+            evidence = f" _({prose('; '.join(_evidence(each)), 300)})_" if is_evident and _evidence(each) else ""
+            lines.append(f"{prose(each.text, 300)}{where}{evidence}")
     for kind, addresses in grouped.items():
         shown = words.listed((code(each, 60) for each in addresses), 6)
         lines.append(f"{_GROUPED[kind][len(addresses) > 1]} {shown}")

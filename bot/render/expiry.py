@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bot import expiry
-from bot.expiry import CRITICAL, Certificates, Concern, Place, Step
+from bot.expiry import CRITICAL, Certificates, Concern, Step
 from bot.lineages import SNOOZES, Lineage, Say, Why
 from bot.masses import Mass
 from bot.model import Content, Json
@@ -19,6 +19,7 @@ from bot.render import words
 from bot.render.incident import when
 from bot.render.limits import actions, button, code, context, cut, fit, foreign, prose, section
 from bot.render.watch import owner as mention
+from probes.model import DEFAULT_PORT
 
 ACKNOWLEDGE, SNOOZE = "lineage.acknowledge", "lineage.snooze"
 ACTIONS = (ACKNOWLEDGE, SNOOZE)
@@ -48,7 +49,7 @@ def root(lineage: Lineage, concern: Concern, certificates: Certificates, *, call
     states = _states(lineage)
     if states:
         blocks.append(context(states))
-    return fit(_plain(lineage, concern), [*blocks, _buttons(lineage)])
+    return fit(_plain(lineage, concern), [*blocks, *_buttons(lineage, concern)])
 
 
 def closed(lineage: Lineage, certificates: Certificates) -> Content:
@@ -70,7 +71,7 @@ def said(lineage: Lineage, say: Say, certificates: Certificates, now: datetime) 
         case "again":
             text = f"it is back. {_headline(lineage, concern, certificates)}"
         case "repeat":
-            text = f"{name}nobody is at it yet" + ("." if is_over else f"; {left} left.")
+            text = f"{name}nobody has acknowledged this warning yet" + ("." if is_over else f"; {left} left.")
         case "snooze-over":
             text = f"{name}the snooze is over" + ("." if is_over else f"; {left} left, and nothing has changed.")
         case _ if concern.step in _LEFT and concern.is_leaf:
@@ -164,7 +165,7 @@ def _facts(lineage: Lineage, concern: Concern, certificates: Certificates) -> st
     """One line of small print: where, whose, of what kind."""
     certificate = certificates.get(concern.certificate)
     whole = expiry.lifetime(certificate)
-    parts = [_where(concern.places, len(concern.places) < concern.of)]
+    parts = [_where(lineage, concern)]
     if len(lineage.names) > 1:
         parts.append(f"+{words.counted(len(lineage.names) - 1, 'name')}")
     if certificate is not None:
@@ -181,11 +182,12 @@ def _facts(lineage: Lineage, concern: Concern, certificates: Certificates) -> st
     return cut(" · ".join(part for part in parts if part), 1900)
 
 
-def _where(places: Sequence[Place], is_part: bool) -> str:
-    """The targets; where only some of their addresses are meant, these."""
-    if is_part:
-        return words.listed((code(place.address, 60) for place in places), _SHOWN)
-    return words.listed(dict.fromkeys(code(place.target, 80) for place in places), 3)
+def _where(lineage: Lineage, concern: Concern) -> str:
+    """The targets, but for the one that the line above names; where only some of their addresses are meant, these."""
+    if len(concern.places) < concern.of:
+        return words.listed((code(place.address, 60) for place in concern.places), _SHOWN)
+    targets = dict.fromkeys(place.target.removesuffix(f":{DEFAULT_PORT}") for place in concern.places)
+    return "" if list(targets) == [lineage.name] else words.listed((code(each, 80) for each in targets), 3)
 
 
 def _states(lineage: Lineage) -> str:
@@ -228,7 +230,8 @@ def _ending(lineage: Lineage, certificates: Certificates) -> str:
     return f"✅ {name} is renewed{where}{until}."
 
 
-def _buttons(lineage: Lineage) -> Json:
+def _buttons(lineage: Lineage, concern: Concern) -> list[Json]:
+    """What can still be done: what has ended cannot be snoozed."""
     value = f"{lineage.id}:{lineage.episode}"
     acknowledge = [] if lineage.acknowledged_by else [button("Acknowledge", ACKNOWLEDGE, value)]
     snooze = {
@@ -239,7 +242,8 @@ def _buttons(lineage: Lineage) -> Json:
             {"text": {"type": "plain_text", "text": _SNOOZES[name]}, "value": f"{value}:{name}"} for name in SNOOZES
         ],
     }
-    return actions(*acknowledge, snooze)
+    choices = acknowledge if concern.step == "expired" else [*acknowledge, snooze]
+    return [actions(*choices)] if choices else []
 
 
 def pressed(value: str) -> tuple[int, int, timedelta | None]:
@@ -271,7 +275,8 @@ def refused(why: Why, lineage: Lineage, user: str) -> Content:
         case "acknowledged":
             return _answer(f"<@{lineage.acknowledged_by}> is at {name} already.")
         case "expired":
-            return _answer(f"The certificate of {name} has expired: that cannot be snoozed. Stop watching it instead?")
+            over = f"The certificate of {name} has expired: that cannot be snoozed. "
+            return _answer(f"{over}If it is needed no more, {code('/tls watch remove HOST')} stops the watch.")
 
 
 def gone() -> Content:

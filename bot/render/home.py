@@ -136,7 +136,7 @@ def _renewals(known: Sequence[Renewal], more: int, now: datetime) -> list[Json]:
         lines.append(f"{_SIGNS[tone_of(left)]} {code(_short(each.target), 100)} {said}")
     blocks = [section("*Certificates that end first*\n" + "\n".join(lines))]
     checked = sum(each.source == "checked" for each in known)
-    notes = [f"… and {counted(more, 'target')} with more days"] if more > 0 else []
+    notes = [f"… and {counted(more, 'more target')}"] if more > 0 else []
     if checked:
         notes.append("By the newest check of each" if checked == len(known) else "Watched, or by the newest check")
     return [*blocks, context("; ".join(notes) + ".")] if notes else blocks

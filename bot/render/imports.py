@@ -101,7 +101,7 @@ def _other_records(found: Found) -> list[str]:
 def imported(name: str, found: Found, count: int, known: int, left: int, most: int) -> Content:
     """What came of it; what was not taken stays said."""
     new = count - known
-    text = f"*{foreign(name, 120)}*: {words.counted(new, 'endpoint')} more watched here"
+    text = f"*{foreign(name, 120)}*: {words.counted(new, 'more endpoint')} watched here"
     text += f", {known:,} were already" if known else ""
     text += f". {left:,} found no room: {most:,} are as many as I watch" if left else ""
     return fit(text, [section(f"{text}."), *_not_taken(found)])

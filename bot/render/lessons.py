@@ -102,7 +102,7 @@ COMMANDS: Mapping[str, CommandLesson] = MappingProxyType(
                 ("watch snooze api.example.com 3d", "quiet for three days; h, d or w"),
                 ("watch sweep", "look at all of them now"),
                 ("watch import", "after a mention, with a file: one host a line, CSV, or a zone file"),
-                ("watch remove api.example.com", "no more"),
+                ("watch remove api.example.com", "stops looking at it"),
             ),
         ),
         "ct": CommandLesson(
@@ -115,7 +115,7 @@ COMMANDS: Mapping[str, CommandLesson] = MappingProxyType(
                 ("ct watch example.com --backfill", "CAs and keys of before are known, from crt.sh"),
                 ("ct list", "what is watched, what waits for an answer, and whether it is working"),
                 ("ct status", "log by log"),
-                ("ct remove example.com", "no more"),
+                ("ct remove example.com", "stops watching it"),
             ),
         ),
         "digest": CommandLesson(
@@ -124,7 +124,7 @@ COMMANDS: Mapping[str, CommandLesson] = MappingProxyType(
             examples=(
                 ("digest now", "once, at once"),
                 ("digest at 09:00 Europe/Berlin weekdays", "each working day"),
-                ("digest off", "no more"),
+                ("digest off", "ends it"),
             ),
         ),
         "help": CommandLesson(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,7 +13,8 @@ from bot.model import Content, Json
 from bot.render import words
 from bot.render.limits import actions, button, code, context, cut, fit, foreign, prose, section
 from bot.watched import MOST_WATCHED, Flood, Look, Page, Tally, Watch
-from probes.model import STARTTLS_PROTOCOLS, Status, Target
+from probes.catalogue import CATALOGUE
+from probes.model import DEFAULT_PORT, STARTTLS_PROTOCOLS, Status, Target
 
 WATCH_PAGE, WATCH_ADD, WATCH_FORM = "watch.page", "watch.add", "watch_form"
 # Fields of the form: block_id and action_id are the same.
@@ -31,7 +31,8 @@ HOST, PERSON, GROUP, LABELS, STARTTLS, SNI, CAS, IDENTITY, BUNDLE, BUNDLE_REST =
     "bundle_rest",
 )
 LINES: Final = 12
-_SHOWN_FAILING: Final = 25
+_SHOWN_FAILING: Final = 15  # of one cause
+_SHOWN_CAUSES: Final = 6
 _SHOWN_PROBLEMS: Final = 10
 _FIELD_LIMIT: Final = 3000
 
@@ -200,7 +201,7 @@ def nothing_to_sweep(word: str) -> Content:
 
 def calls(watch: Watch) -> Content:
     """Whoever owns it is called, once an incident."""
-    text = f"{owner(watch.owner)} {code(named(watch.target), 200)} is yours."
+    text = f"{owner(watch.owner)} {code(named(watch.target), 200)} is broken, and it is yours."
     return fit(text, [section(text)])
 
 
@@ -216,25 +217,37 @@ def flood(flood: Flood, total: int) -> Content:
     """What failed together, in one message."""
     failing = [each for each in flood.members.values() if not each.is_over]
     over = len(flood.members) - len(failing)
-    share = f" of {total:,} watched here" if total >= len(flood.members) else ""
     if not failing:
-        head = (
-            f"🟢 *All {len(flood.members):,} endpoints that failed together work again*, since {_when(flood.began_at)}"
-        )
+        head = f"🟢 *All {len(flood.members):,} endpoints that failed together work again.*"
+        head += f" It began {_when(flood.began_at)}."
         return fit(f"All {len(flood.members)} endpoints that failed together work again", [section(head)])
     again = f"; {over:,} of {len(flood.members):,} work again" if over else ""
-    head = f"🔴 *{len(failing):,} endpoints{share} fail together*, since {_when(flood.began_at)}{again}"
-    causes = Counter(each.cause for each in failing).most_common()
-    blocks = [section(head), section("\n".join(f"{code(cause, 60)} {count:,}" for cause, count in causes[:10]))]
-    listed = [f"{code(each.target, 120)} {code(each.cause, 60)}" for each in failing[:_SHOWN_FAILING]]
-    more = f"\nand {len(failing) - len(listed):,} more" if len(failing) > len(listed) else ""
-    blocks.append(section(cut("\n".join(listed) + more, 2900)))
-    blocks.append(
-        context(
-            "One message instead of one each: look for what they share. `/tls check HOST` opens an incident for one."
-        )
-    )
+    head = f"🔴 *{_share(len(failing), total)} fail together*, since {_when(flood.began_at)}{again}"
+    by_cause: dict[str, list[str]] = {}
+    for each in failing:
+        by_cause.setdefault(each.cause, []).append(each.target.removesuffix(f":{DEFAULT_PORT}"))
+    causes = sorted(by_cause.items(), key=lambda one: -len(one[1]))
+    blocks = [section(head), *(section(_failing(cause, those)) for cause, those in causes[:_SHOWN_CAUSES])]
+    if len(causes) > _SHOWN_CAUSES:
+        blocks.append(context(f"and {words.counted(len(causes) - _SHOWN_CAUSES, 'cause')} more"))
+    note = "One message instead of one each: look for what they share. `/tls check HOST` opens an incident for one"
+    blocks.append(context(f"{note}, {code('/tls watch list broken')} lists all."))
     return fit(f"{len(failing)} watched endpoints fail together", blocks)
+
+
+def _share(failing: int, total: int) -> str:
+    """How many, of those watched here."""
+    if total <= failing:
+        return f"All {failing:,} endpoints watched here" if total == failing else f"{failing:,} endpoints"
+    return f"{failing:,} of the {total:,} endpoints watched here"
+
+
+def _failing(cause: str, targets: Sequence[str]) -> str:
+    """What is wrong, once, and with which of them."""
+    known = CATALOGUE.get(cause)
+    what = f"*{known.title}*  " if known is not None else ""
+    names = words.listed((code(each, 120) for each in targets), _SHOWN_FAILING)
+    return cut(f"{what}{code(cause, 60)} {len(targets):,}\n{names}", 2900)
 
 
 def flood_over(flood: Flood, now: datetime) -> Content:
@@ -264,14 +277,14 @@ def outage(tried: int, began: datetime, ended: datetime | None) -> Content:
 def sweeping(tally: Tally) -> Content:
     share = tally.done / tally.total if tally.total else 1.0
     bar = "█" * round(share * 20) + "░" * (20 - round(share * 20))
-    text = f"⏳ Looking at {words.counted(tally.total, 'endpoint')}: `{bar}` {tally.done:,}{_results(tally)}"
+    text = f"⏳ Looking at {words.counted(tally.total, 'endpoint')}: `{bar}` {tally.done:,}" + _results(tally, "\n")
     return fit(f"Looking at {words.counted(tally.total, 'endpoint')}: {tally.done:,} done", [section(text)])
 
 
 def swept(tally: Tally, took: timedelta, failed: Sequence[str], broken: Sequence[tuple[Target, str]] = ()) -> Content:
     """What a sweep found: which are broken, and which could not be looked at."""
     time = words.span(took) if took >= timedelta(seconds=1) else "under a second"
-    text = f"Looked at {words.counted(tally.total, 'endpoint')} in {time}{_results(tally)}"
+    text = f"Looked at {words.counted(tally.total, 'endpoint')} in {time}" + _results(tally, "\n")
     blocks = [section(text)]
     if broken:
         known = [f"🔴 {code(named(target), 200)} {code(cause, 60)}" for target, cause in sorted(broken, key=_by_host)]
@@ -282,7 +295,7 @@ def swept(tally: Tally, took: timedelta, failed: Sequence[str], broken: Sequence
         lines = "\n".join(foreign(line, 250) for line in failed[:_SHOWN_PROBLEMS])
         more = f"\nand {len(failed) - _SHOWN_PROBLEMS:,} more" if len(failed) > _SHOWN_PROBLEMS else ""
         blocks.append(section(cut(f"*Not looked at*\n{lines}{more}", 2900)))
-    plain = f"{tally.broken:,} broken, {words.counted(tally.warning, 'warning')}"
+    plain = "all ok" if tally.ok == tally.total else _results(tally).removeprefix(" · ")
     return fit(f"Looked at {words.counted(tally.total, 'endpoint')}: {plain}", blocks)
 
 
@@ -290,7 +303,7 @@ def _by_host(one: tuple[Target, str]) -> tuple[str, int]:
     return one[0].host, one[0].port
 
 
-def _results(tally: Tally) -> str:
+def _results(tally: Tally, before: str = " · ") -> str:
     parts = [
         f"{sign} {count:,} {name}"
         for sign, count, name in (
@@ -301,7 +314,7 @@ def _results(tally: Tally) -> str:
         )
         if count
     ]
-    return f" · {', '.join(parts)}" if parts else ""
+    return before + ", ".join(parts) if parts else ""
 
 
 def broken_off(tally: Tally) -> Content:

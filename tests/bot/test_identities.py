@@ -105,7 +105,7 @@ async def test_a_file_of_watches_names_identities_that_there_are_and_that_cover_
     preview = await ws.wait_for(lambda: next((m for m in safe.bot_messages() if "to watch?" in m["text"]), None))
     assert preview is not None and "line 3: The identity payments is bound to" in said(preview)
     await ws.act(ws.me, action_id=WATCH_IMPORT, channel=ws.incidents, message_ts=preview["ts"])
-    await ws.wait_for(lambda: any("1 endpoint more watched here" in m["text"] for m in safe.bot_messages()))
+    await ws.wait_for(lambda: any("1 more endpoint watched here" in m["text"] for m in safe.bot_messages()))
     with sqlite3.connect(safe.database) as database:
         found = database.execute("select host, identity from lookouts").fetchall()
     assert found == [("a.internal.example.com", "payments")]

@@ -95,7 +95,7 @@ async def test_never_renewed_climbs_in_one_thread_and_calls_its_owner(town: Town
     while at < 1.0:
         await town.look(at=start + days * at)
         at += 0.002 if days > 50 else 0.004
-    found = [line for line in await town.said() if "nobody is at it" not in line]
+    found = [line for line in await town.said() if "nobody has acknowledged" not in line]
     # Of six days the last sixth begins within a day of the warning before it: only the message says so, by an edit.
     sixth = ["left, and.* not renewed"] if days > 10 else []
     assert like(found, "usually renewed by now", *sixth, "↳ 🟠 <@U1>.*still", "↳ 🔴 <@U1>.*still")

@@ -72,8 +72,8 @@ def test_a_renewal_that_is_late_climbs_one_step_at_a_time() -> None:
         "03-11 🟠 398-late.test: the certificate expires 09 Apr 00:00 and is not renewed.",
         "03-26 🟠 <@U-owner> 14 days left, and the certificate is still not renewed.",
         "04-02 🔴 <@U-owner> 7 days left, and the certificate is still not renewed.",
-        "04-03 🔴 <@U-owner> nobody is at it yet; 6 days left.",
-        "04-05 🔴 <@U-owner> nobody is at it yet; 4 days left.",
+        "04-03 🔴 <@U-owner> nobody has acknowledged this warning yet; 6 days left.",
+        "04-05 🔴 <@U-owner> nobody has acknowledged this warning yet; 4 days left.",
         "04-12 ✅ 398-late.test is renewed, until 13 May 23:00.",
     ]
 
