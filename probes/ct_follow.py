@@ -476,7 +476,7 @@ class Follower:
             meaning=self._meaning,
             head=self._unproved,
         )
-        await self._commit((), events, always=before is None or before.what != self._asked)
+        await self._commit((), events, always=before != self._progress.position.trouble)
 
     async def _missing(self, missing: Unavailable) -> None:
         """A log that has no head any more, for long enough, is gone; at once, when the list says that it ends."""

@@ -17,6 +17,7 @@ from probes.ct.merkle import TILE_WIDTH, leaf_hash
 X509_ENTRY, PRECERT_ENTRY = 0, 1
 LARGEST_TILE = 64 << 20  # bytes unpacked; a tile of 256 of the largest certificates seen stays far below
 _GZIP = b"\x1f\x8b"
+_MOST_MEMBERS = 64  # of a gzip stream: what is left is copied for each
 
 
 class BadTile(ValueError):
@@ -76,8 +77,8 @@ def unpacked(data: bytes, *, limit: int = LARGEST_TILE) -> bytes:
         if not inflater.eof:
             raise BadTile("the gzip stream is cut short, or larger than any tile")
         data, size = inflater.unused_data, size + len(members[-1])
-        if size > limit:
-            raise BadTile("the gzip stream is larger than any tile")
+        if size > limit or len(members) > _MOST_MEMBERS:
+            raise BadTile("the gzip stream is larger, or in more pieces, than any tile")
     return members[0] if len(members) == 1 else b"".join(members)
 
 

@@ -191,8 +191,11 @@ class Progress:
         self, what: str, why: str, now: datetime, *, limit: timedelta, meaning: str = "", head: TreeHead | None = None
     ) -> tuple[Event, ...]:
         """A look failed at *what*. With a *meaning*, `unreadable`, once, when it has failed there for *limit*; *head*:
-        the signed one that it could not be held against, if not the promised one."""
+        the signed one that it could not be held against, if not the promised one. Without one, nothing further was
+        asked for: what failed before is no nearer."""
         before = self._position.trouble
+        if before is not None and not meaning:
+            return ()
         events: tuple[Event, ...] = ()
         if before is None or before.what != what:
             events = self._over("unreadable", f"{before.what if before else 'what was missing'} is there now")

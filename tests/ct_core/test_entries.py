@@ -276,6 +276,15 @@ def test_bytes_full_of_identifiers_are_given_up_in_time() -> None:
     assert process_time() - began < 4
 
 
+def test_gzip_of_a_great_many_members_is_refused_at_once() -> None:
+    assert unpacked(gzip.compress(b"a") * 64) == b"a" * 64
+    hostile = gzip.compress(b"") * 400_000  # each would copy what is left of eight million bytes
+    started = process_time()
+    with pytest.raises(BadTile, match="in more pieces"):
+        unpacked(hostile)
+    assert process_time() - started < 5
+
+
 def test_gzip_of_several_members_is_one_and_its_limit_holds_for_all() -> None:
     packed = gzip.compress(b"a" * 60) + gzip.compress(b"b" * 60)
     assert unpacked(packed) == b"a" * 60 + b"b" * 60

@@ -416,6 +416,17 @@ def test_what_cannot_be_had_is_told_when_it_lasts_and_once() -> None:
     assert progress.position.trouble is None
 
 
+def test_while_the_head_itself_is_missing_what_was_missing_before_is_not_called_there() -> None:
+    progress, later = following(100), NOW + timedelta(hours=1)
+    entries, limit = "its entries from 100 on", timedelta(minutes=10)
+    progress.failed(entries, "HTTP 404", NOW, limit=limit, meaning="names are in them")
+    assert kinds(progress.failed(entries, "HTTP 404", later, limit=limit, meaning="names")) == ["unreadable"]
+    for _ in range(3):
+        assert progress.failed("its tree head", "HTTP 503", later, limit=limit) == ()
+        assert progress.failed(entries, "HTTP 404", later + limit, limit=limit, meaning="names") == ()
+    assert kinds(progress.went_well()) == ["resumed"]
+
+
 def test_a_head_that_cannot_be_had_is_remembered_and_not_told_as_unreadable() -> None:
     progress = following(100)
     for hours in range(5):
