@@ -51,7 +51,7 @@ class DriftBook(Book):
         if memory.paced_on != today:
             memory, paces = replace(memory, paced_on=today), self._paces(watch.lookout.id, now)
         sightings = (memory.light, memory.full, after.sighting, full.sighting if full is not None else None)
-        wanted = {sha256 for each in sightings if each is not None for one in each.served for sha256 in one.chain}
+        wanted = {sha256 for each in sightings if each is not None for one in each.served for sha256 in one.digests}
         known = completed(self._watchlist, certificates, wanted)
         stepped = step(
             memory,

@@ -6,6 +6,7 @@ however many looks and endpoints showed them. A batch of looks is one transactio
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import sqlite3
@@ -156,13 +157,14 @@ class LookBook(Book):
         assert seen.report is not None
         execute = self._db.execute
         for endpoint in seen.report.endpoints:
-            for each in endpoint.chain:
+            chains = (endpoint.chain, *endpoint.other_chains)
+            for each in itertools.chain.from_iterable(chains):
                 execute(
                     "insert into certificates values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                     " on conflict (sha256) do update set last_seen = max(last_seen, excluded.last_seen)",
                     (*_certificate_row(each), at, at),
                 )
-            for leaf in endpoint.chain[:1]:
+            for leaf in (chain[0] for chain in chains if chain):
                 execute(
                     "insert into leaves values (?, ?, ?, ?)"
                     " on conflict (lookout, sha256) do update set last_seen = max(last_seen, excluded.last_seen)",
@@ -179,7 +181,7 @@ class LookBook(Book):
         if newest is None:
             return
         execute = self._db.execute
-        for chain in {one.chain for one in newest.sighting.served}:
+        for chain in {each for one in newest.sighting.served for each in (one.chain, *one.others)}:
             for digest in chain:
                 execute("update certificates set last_seen = max(last_seen, ?) where sha256 = ?", (at, digest))
             for leaf in chain[:1]:
@@ -239,7 +241,7 @@ class LookBook(Book):
             for look in (before, after)
             if look is not None
             for one in look.sighting.served
-            for digest in one.chain
+            for digest in one.digests
         }
         certificates = self.certificates(digests)
         rows = self._rows(f"{WATCHES} where {HEARD} and w.lookout = ? order by w.id", seen.lookout)
@@ -296,7 +298,7 @@ class LookBook(Book):
         if not rows:
             return None
         look = _look_of(rows[0])
-        return look, self.certificates({digest for one in look.sighting.served for digest in one.chain})
+        return look, self.certificates({digest for one in look.sighting.served for digest in one.digests})
 
     async def paces_of(self, lookouts: Sequence[int], since: date) -> dict[int, list[Pace]]:
         """How long handshakes took, day by day, by lookout."""

@@ -70,6 +70,29 @@ async def test_an_incident_of_the_watch_knows_what_it_was_like(
     assert "New leaf certificate" in told[0] and "Other CA" in told[0]
 
 
+async def test_a_second_certificate_is_kept_and_told_of(desk: Desk) -> None:
+    rsa = reports.leaf(sha256="7" * 64, not_before="2026-06-01T00:00:00Z", not_after="2026-09-01T00:00:00Z")
+
+    def answer(check: Check) -> Report:
+        other = () if check.light else ((rsa,),)
+        made = reports.healthy(str(check.target), endpoints=(reports.endpoint(other_chains=other),))
+        return replace(made, started_at=datetime.now(UTC))
+
+    desk.checker.answer = answer
+    await desk.tls("watch add api.example.com")
+    await until_looked_at(desk)
+    with sqlite3.connect(desk.database) as database:
+        assert database.execute("select count(*) from leaves where sha256 = ?", (rsa.sha256,)).fetchone() == (1,)
+        ((body,),) = database.execute("select body from sightings where body like '%others%'").fetchall()
+    assert rsa.sha256 in body
+    with sqlite3.connect(desk.database) as database:  # the drift is believed by the next full look
+        database.execute("update lookouts set full_at = full_at - 86400, told_at = told_at - 7200")
+    await desk.stop()
+    await desk.start()
+    told = await desk.headline("second certificate")
+    assert "for older clients, ended on 2026-09-01" in said(told)
+
+
 async def until_looked_at(desk: Desk) -> None:
     def full() -> bool:
         with sqlite3.connect(desk.database) as database:
