@@ -36,6 +36,7 @@ _KEPT_NOTES = (
     # The thread of a renewal, or of a CA's recall, may be older: it is edited for as long as it is open.
     " and (key not like 'lineage:%' or not exists (select 1 from lineages l where l.is_open"
     "  and (key = 'lineage:' || l.id || ':' || json_extract(l.state, '$.episode'))))"
+    " and (key not like 'due:%' or not exists (select 1 from lineages l where l.is_open and l.within = outbox.key))"
     " and (key not like 'mass:%' or not exists (select 1 from masses m where m.is_open and key = 'mass:' || m.id))"
     # So may that of a certificate which waits for an answer, or is an incident.
     " and key not in (select 'ct:' || id from ct_cases where state in ('open', 'investigated'))"

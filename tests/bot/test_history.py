@@ -153,7 +153,7 @@ async def worded(history: History) -> list[str]:
 
 
 async def test_the_message_of_an_open_renewal_is_kept_however_old_it_is(history: History) -> None:
-    await history.note([note("lineage:1:1"), note("lineage:1:2")])
+    await history.note([note("lineage:1:1"), note("lineage:1:2"), note("due:T1:C1:1"), note("due:T1:C1:2")])
     for due in (await history.unsent(1e12))[0]:
         await history.sent(due.id, 1, "1.1")
     state = json.dumps(plain(Lineage(id=1, team="T1", channel="C1", names=("a.example",), episode=2, is_open=True)))
@@ -161,7 +161,7 @@ async def test_the_message_of_an_open_renewal_is_kept_however_old_it_is(history:
     sql = f"insert into lineages {columns} values (1, 'T1', 'C1', '', '', 1, 'due:T1:C1:1', ?)"
     await history._write(history._db.execute, sql, (state,))
     await history.prune(datetime.now(UTC) + timedelta(days=400))
-    assert await worded(history) == ["lineage:1:2"]
+    assert await worded(history) == ["lineage:1:2", "due:T1:C1:1"]
 
 
 async def test_what_is_old_is_forgotten_and_what_is_unsent_unfinished_or_a_report_is_not(history: History) -> None:
