@@ -265,10 +265,9 @@ def _sparkline(curve: Curve) -> Sparkline:
 
 
 def planned(plan: DigestPlan, now: datetime, user: str) -> Content:
-    _, moment = next_due(plan, now)
-    at = f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} {{time}}|{words.clock(moment)}>"
+    day, _ = next_due(plan, now)
     asked = f"This channel gets its digest at *{plan}*, as <@{user}> asked."
-    text = f"{asked} The next one: {at}. `/tls digest now` shows one."
+    text = f"{asked} The next one comes on {day:%A}, {day.day} {day:%B}. `/tls digest now` shows one."
     return fit(text, [section(text)])
 
 

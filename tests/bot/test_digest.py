@@ -285,3 +285,10 @@ def test_the_date_is_that_of_the_zone() -> None:
     late = composed(at=datetime(2026, 11, 22, 23, 30, tzinfo=UTC), since=BEFORE, said=(), watches=(), paces={})
     assert "Monday, 23 November" in text_of(render.said(late, zone="Asia/Tokyo", links={}))
     assert date(2026, 11, 23).weekday() == 0
+
+
+def test_the_next_digest_is_named_by_its_own_day_and_no_second_clock() -> None:
+    plan = DigestPlan(at=time(9), zone="Europe/Berlin", weekdays=WORKDAYS)
+    text = render.planned(plan, NOW + timedelta(hours=1), "U1").text
+    assert "*09:00 Europe/Berlin, weekdays*" in text and "The next one comes on Tuesday, 24 November." in text
+    assert "<!date" not in text
