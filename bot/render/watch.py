@@ -221,8 +221,10 @@ def flood(flood: Flood, total: int) -> Content:
         head = f"🟢 *All {len(flood.members):,} endpoints that failed together work again.*"
         head += f" It began {_when(flood.began_at)}."
         return fit(f"All {len(flood.members)} endpoints that failed together work again", [section(head)])
-    again = f"; {over:,} of {len(flood.members):,} work again" if over else ""
-    head = f"🔴 *{_share(len(failing), total)} fail together*, since {_when(flood.began_at)}{again}"
+    share = f"{_share(len(failing), total)} fail together"
+    if over:
+        share = f"{len(failing):,} of the {len(flood.members):,} endpoints that failed together still fail"
+    head = f"🔴 *{share}*, since {_when(flood.began_at)}"
     by_cause: dict[str, list[str]] = {}
     for each in failing:
         by_cause.setdefault(each.cause, []).append(each.target.removesuffix(f":{DEFAULT_PORT}"))

@@ -55,6 +55,13 @@ def test_a_flood_that_is_over_is_not_said_to_work_since_it_began() -> None:
     assert "work again.* It began <!date^" in told
 
 
+def test_a_flood_that_ebbs_counts_those_that_failed_and_not_all_that_is_watched() -> None:
+    began = flood(validity_expired=12)
+    some = {number: replace(each, is_over=number < 9) for number, each in began.members.items()}
+    told = text(watch.flood(replace(began, members=some), 40))
+    assert "*3 of the 12 endpoints that failed together still fail*, since" in told and "40" not in told
+
+
 def test_the_end_of_a_sweep_in_a_notification() -> None:
     def told(tally: Tally) -> str:
         return watch.swept(tally, timedelta(seconds=2), ()).text
