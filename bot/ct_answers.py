@@ -19,11 +19,11 @@ class Answers(Cases):
 
     async def answer(self, intake: Intake, now: datetime, *, refusal: Content | None = None) -> None:
         """*Expected* or *Investigate*: one transaction with the request."""
-        await self._memory._write(self._answer, intake, now, refusal)
+        await self._write(self._answer, intake, now, refusal)
 
     def _answer(self, intake: Intake, now: datetime, refusal: Content | None) -> None:
         number, what, is_later = pressed(intake.text)
-        rows = self._memory._rows("select * from ct_cases where id = ?", number)
+        rows = self._rows("select * from ct_cases where id = ?", number)
         case = case_of(rows[0]) if rows else None
         if case is None or (case.team, case.channel) != (intake.team, intake.channel):
             self._refuse(intake, "unknown", words.gone(), "", now)
@@ -48,7 +48,7 @@ class Answers(Cases):
         if not value:  # unreadable: it names nothing that could be known again
             what, value = "certificate", case.tbs
         for domain in case.domains:
-            self._memory._db.execute(
+            self._db.execute(
                 "insert or ignore into ct_approvals (team, channel, domain, kind, value, by, at)"
                 " values (?, ?, ?, ?, ?, ?, ?)",
                 (case.team, case.channel, domain, what, value, intake.user, now.timestamp()),
@@ -62,12 +62,12 @@ class Answers(Cases):
             said = Entry(
                 key=f"request:{intake.id}", kind="act", at=intake.received_at, user=intake.user, text="said: expected"
             )
-            self._memory._enter(case.incident, said)
-        self._memory._audited(intake.id, f"done: {what}", case.domains[0])
-        self._memory._finish(intake.id, now, notes, None)
+            self._history._enter(case.incident, said)
+        self._audited(intake.id, f"done: {what}", case.domains[0])
+        self._finish(intake.id, now, notes, None)
 
     def _settled(self, case: Case, user: str, what: str, now: datetime) -> Case:
-        self._memory._db.execute(
+        self._db.execute(
             "update ct_cases set state = 'approved', answered_by = ?, answered_at = ?, remembered = ? where id = ?",
             (user, now.timestamp(), what, case.id),
         )
@@ -79,7 +79,7 @@ class Answers(Cases):
         watched = {guard.domain: guard for guard in self._guards(case)}
         known = {domain: self._known(case.team, case.channel, domain) for domain in watched}
         sql = "select * from ct_cases where team = ? and channel = ? and state = 'open' and id != ?"
-        for row in self._memory._rows(sql, case.team, case.channel, case.id):
+        for row in self._rows(sql, case.team, case.channel, case.id):
             other = case_of(row)
             issued = self._known_issuance(other.tbs)
             guards = [watched[domain] for domain in other.domains if domain in watched]
@@ -90,14 +90,14 @@ class Answers(Cases):
 
     def _guards(self, case: Case) -> list[Guard]:
         sql = "select * from ct_guards where team = ? and channel = ?"
-        return [guard_of(row) for row in self._memory._rows(sql, case.team, case.channel)]
+        return [guard_of(row) for row in self._rows(sql, case.team, case.channel)]
 
     def _investigate(self, intake: Intake, case: Case, now: datetime) -> None:
         """The message becomes the root of an incident, with what to do in its thread."""
         issued = self._known_issuance(case.tbs)
         if case.told_in:  # from here on it has a message of its own
-            self._memory._db.execute("update ct_cases set told_in = '' where id = ?", (case.id,))
-        incident = self._memory._keep(
+            self._db.execute("update ct_cases set told_in = '' where id = ?", (case.id,))
+        incident = self._history._keep(
             Incident(
                 id=0,
                 team=case.team,
@@ -117,7 +117,7 @@ class Answers(Cases):
                 checks=0,
             )
         )
-        self._memory._db.execute(
+        self._db.execute(
             "update ct_cases set state = 'investigated', answered_by = ?, answered_at = ?, incident = ? where id = ?",
             (intake.user, now.timestamp(), incident.id, case.id),
         )
@@ -132,24 +132,24 @@ class Answers(Cases):
             text="opened it to investigate",
         )
         for entry in (logged, told, opened):
-            self._memory._enter(incident.id, entry)
+            self._history._enter(incident.id, entry)
         notes = self._said(after)
         if case.told_in:
             notes.append(self._flood_note(after, case.told_in))
         what_to_do = words.what_to_do(self._shown(after), incident, intake.user)
         notes.append(replace(note_of(case, f"{case.root}:what-to-do", what_to_do), parent=case.root))
-        self._memory._audited(intake.id, "done", incident.target)
-        self._memory._finish(intake.id, now, notes, None)
+        self._audited(intake.id, "done", incident.target)
+        self._finish(intake.id, now, notes, None)
 
     def _refuse(self, intake: Intake, why: str, content: Content, target: str, now: datetime) -> None:
-        self._memory._audited(intake.id, f"declined: {why}", target)
-        self._memory._finish(intake.id, now, (reply(intake, content),), None)
+        self._audited(intake.id, f"declined: {why}", target)
+        self._finish(intake.id, now, (reply(intake, content),), None)
 
     async def headline_of(self, incident: Incident) -> Content | None:
         """The message of an incident that an issuance opened; None for others."""
 
         def found() -> Content | None:
-            rows = self._memory._rows("select * from ct_cases where incident = ?", incident.id)
+            rows = self._rows("select * from ct_cases where incident = ?", incident.id)
             return investigated(self._shown(case_of(rows[0])), incident) if rows else None
 
-        return await self._memory._run(found)
+        return await self._run(found)

@@ -42,16 +42,16 @@ class CtBook(Inquiries):
     async def watch(self, guard: Guard) -> tuple[bool, Guard | None]:
         """Watch the domain, or otherwise than before. Back with whether it is watched (not where too many are), and
         how it was until now."""
-        return await self._memory._write(self._watch, guard)
+        return await self._write(self._watch, guard)
 
     def _watch(self, guard: Guard) -> tuple[bool, Guard | None]:
         where = (guard.team, guard.channel, guard.domain)
-        old = self._memory._rows("select * from ct_guards where team = ? and channel = ? and domain = ?", *where)
+        old = self._rows("select * from ct_guards where team = ? and channel = ? and domain = ?", *where)
         if not old:
-            count = self._memory._rows("select count(*) as n from ct_guards where team = ?", guard.team)
+            count = self._rows("select count(*) as n from ct_guards where team = ?", guard.team)
             if count[0]["n"] >= MOST_GUARDS:
                 return False, None
-        self._memory._db.execute(
+        self._db.execute(
             "insert into ct_guards (team, channel, domain, expected_cas, lookalikes, added_by, added_at)"
             " values (?, ?, ?, ?, ?, ?, ?) on conflict (team, channel, domain) do update set"
             " expected_cas = excluded.expected_cas, lookalikes = excluded.lookalikes",
@@ -64,31 +64,31 @@ class CtBook(Inquiries):
         """Watch it no longer in this channel, and forget what was approved there. False: it was not watched."""
 
         def removed() -> bool:
-            execute, where = self._memory._db.execute, (team, channel, domain)
+            execute, where = self._db.execute, (team, channel, domain)
             cursor = execute("delete from ct_guards where team = ? and channel = ? and domain = ?", where)
             execute("delete from ct_approvals where team = ? and channel = ? and domain = ?", where)
-            if not self._memory._rows("select 1 from ct_guards limit 1"):
+            if not self._rows("select 1 from ct_guards limit 1"):
                 # Nobody watches anything: when somebody does again, logs begin at their ends of then.
                 execute("delete from ct_positions")
             return bool(cursor.rowcount)
 
-        return await self._memory._write(removed)
+        return await self._write(removed)
 
     async def guards(self, team: str, channel: str) -> list[Guard]:
         """What a channel watches, by name."""
         sql = "select * from ct_guards where team = ? and channel = ? order by domain"
-        return [guard_of(row) for row in await self._memory._run(self._memory._rows, sql, team, channel)]
+        return [guard_of(row) for row in await self._run(self._rows, sql, team, channel)]
 
     async def guarding_channels(self, team: str) -> list[str]:
         """The channels of a workspace that watch a domain."""
         sql = "select distinct channel from ct_guards where team = ? order by 1 limit 200"
-        return [row["channel"] for row in await self._memory._run(self._memory._rows, sql, team)]
+        return [row["channel"] for row in await self._run(self._rows, sql, team)]
 
     async def domains(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Every domain watched where anything can be said, and those whose look-alikes are wanted (none where they are
         too many)."""
         sql = "select domain, team, channel, lookalikes from ct_guards order by domain"
-        rows = await self._memory._run(self._memory._rows, sql)
+        rows = await self._run(self._rows, sql)
         spoken = [row for row in rows if self._is_open(row["team"], row["channel"])]
         similar = tuple(dict.fromkeys(row["domain"] for row in spoken if row["lookalikes"]))
         return tuple(dict.fromkeys(row["domain"] for row in spoken)), similar if len(similar) <= MOST_SIMILAR else ()
@@ -98,18 +98,18 @@ class CtBook(Inquiries):
     async def following(self) -> tuple[str, ...]:
         """The logs (hex ids) that are not read to their ends."""
         sql = "select log_id from ct_positions where state != 'finished'"
-        return tuple(row["log_id"] for row in await self._memory._run(self._memory._rows, sql))
+        return tuple(row["log_id"] for row in await self._run(self._rows, sql))
 
     async def load(self, log_id: str) -> Position | None:
         from probes.ct.position import Position
 
         sql = "select position from ct_positions where log_id = ?"
-        rows = await self._memory._run(self._memory._rows, sql, log_id)
+        rows = await self._run(self._rows, sql, log_id)
         return Position.from_json(json.loads(rows[0]["position"])) if rows else None
 
     async def commit(self, position: Position, found: Sequence[Found], events: Sequence[Event], now: datetime) -> int:
         """All of it in one transaction; how many messages that made."""
-        return await self._memory._write(self._commit, position, found, events, now)
+        return await self._write(self._commit, position, found, events, now)
 
     def _commit(self, position: Position, found: Sequence[Found], events: Sequence[Event], now: datetime) -> int:
         notes: list[Note] = []
@@ -122,20 +122,20 @@ class CtBook(Inquiries):
         for event in events:
             notes += self._tell_event(event, now)
         promised = position.promised.size if position.promised else 0
-        self._memory._db.execute(
+        self._db.execute(
             "insert or replace into ct_positions"
             " (log_id, position, downloaded, verified, promised, state, newest_ms, at) values (?, ?, ?, ?, ?, ?, ?, ?)",
             (position.log_id, json.dumps(position.to_json()), position.downloaded, position.verified_size, promised,
              position.state, min(position.newest_ms, 1 << 62), now.timestamp()),
         )  # fmt: skip
-        self._memory._note(notes)
+        self._note(notes)
         return len(notes)
 
     def _take(self, found: Found, now: datetime) -> tuple[list[Case], list[Note]]:
         """One entry: new, or one more of an issuance that is known; the cases that it changes. What goes wrong with a
         strange certificate must neither stop its log nor go unsaid: then the messages that say so."""
         try:
-            with self._memory._db.atomic():
+            with self._db.atomic():
                 return self._taken(found, now), []
         except Exception:
             LOG.exception("ct entry not understood log=%s index=%s", found.log.url, found.issuance.first.index)
@@ -158,7 +158,7 @@ class CtBook(Inquiries):
         if not issuance.matches:
             return []
         issued = _issued(found, now)
-        execute = self._memory._db.execute
+        execute = self._db.execute
         is_new = execute(
             "insert or ignore into ct_issuances (tbs, facts, ca, spki, not_after, logged_at, found_at)"
             " values (?, ?, ?, ?, ?, ?, ?)",
@@ -191,8 +191,8 @@ class CtBook(Inquiries):
         for each in found.lookalikes:
             sql = "select count(*) as n from ct_lookalikes where domain = ? and at > ?"
             day = (now - timedelta(days=1)).timestamp()
-            if self._memory._rows(sql, each.domain, day)[0]["n"] < _MOST_LOOKALIKES:
-                self._memory._db.execute(
+            if self._rows(sql, each.domain, day)[0]["n"] < _MOST_LOOKALIKES:
+                self._db.execute(
                     "insert or ignore into ct_lookalikes (domain, name, why, ca, tbs, log, at)"
                     " values (?, ?, ?, ?, ?, ?, ?)",
                     (each.domain, each.name, each.why, found.issuance.facts.ca, found.issuance.tbs_sha256,

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 from bot import issuances
-from bot.casebook import Casebook
 from bot.expiry import authority
+from bot.history import Book, History
 from bot.issuances import Case, Guard, Issued, Known, Place, Served, Shown, folded
 from bot.model import Content, Incident, Note
 from bot.plain import plain, typed
@@ -35,11 +35,11 @@ def _always(team: str, channel: str) -> bool:
     return True
 
 
-class Cases:
+class Cases(Book):
     """The cases of all channels. *is_open*: whether anything can be said in a channel."""
 
-    def __init__(self, memory: Casebook, *, is_open: Callable[[str, str], bool] = _always) -> None:
-        self._memory = memory
+    def __init__(self, memory: History, *, is_open: Callable[[str, str], bool] = _always) -> None:
+        super().__init__(memory)
         self._is_open = is_open
 
     # ── whether it was expected ─────────────────────────────────────────────────
@@ -48,7 +48,7 @@ class Cases:
         """The channels that watch one of them, and can be spoken in."""
         sql = "select * from ct_guards where domain in (select value from json_each(?)) order by id"
         found: dict[tuple[str, str], list[Guard]] = {}
-        for row in self._memory._rows(sql, json.dumps(list(domains))):
+        for row in self._rows(sql, json.dumps(list(domains))):
             if self._is_open(row["team"], row["channel"]):
                 found.setdefault((row["team"], row["channel"]), []).append(guard_of(row))
         return found
@@ -58,7 +58,7 @@ class Cases:
         known = {guard.domain: self._known(team, channel, guard.domain) for guard in guards}
         verdict = issuances.judged(issued, guards, known, ca_domains(issued.issuer))
         ca = folded(issued.ca)
-        self._memory._db.execute(
+        self._db.execute(
             "insert into ct_cases (team, channel, tbs, domains, state, because, at, ca_before, key_before, told_in)"
             " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -86,13 +86,13 @@ class Cases:
             " (select value from json_each(?))) limit 1"
         )
         domains = json.dumps([guard.domain for guard in guards])
-        return bool(value and self._memory._rows(sql, guards[0].team, guards[0].channel, value, issued.tbs, domains))
+        return bool(value and self._rows(sql, guards[0].team, guards[0].channel, value, issued.tbs, domains))
 
     def _flood(self, team: str, channel: str, now: datetime) -> str:
         """The key of the message that many share; empty while each has its own."""
         since = (now - _ALONE_WITHIN).timestamp()
         sql = "select count(*) as n from ct_cases where team = ? and channel = ? and state = 'open' and at > ?"
-        if self._memory._rows(sql, team, channel, since)[0]["n"] < _MOST_ALONE:
+        if self._rows(sql, team, channel, since)[0]["n"] < _MOST_ALONE:
             return ""
         return f"ct:flood:{team}:{channel}:{now:%Y-%m-%d}"
 
@@ -100,9 +100,9 @@ class Cases:
         """What this channel may go by: its own watch list, its own answers, and a back-fill."""
         approved: dict[str, set[str]] = {"ca": set(), "key": set(), "certificate": set()}
         sql = "select kind, value from ct_approvals where team = ? and channel = ? and domain = ?"
-        for row in self._memory._rows(sql, team, channel, domain):
+        for row in self._rows(sql, team, channel, domain):
             approved[row["kind"]].add(row["value"])
-        served = self._memory._rows(
+        served = self._rows(
             "select distinct c.spki, c.issuer from watches w join lookouts l on l.id = w.lookout"
             " join leaves f on f.lookout = l.id join certificates c on c.sha256 = f.sha256"
             " where w.team = ?1 and w.channel = ?2 and (l.host = ?3 or l.host like '%.' || ?3)",
@@ -110,7 +110,7 @@ class Cases:
             channel,
             domain,
         )
-        rows = self._memory._rows("select found from ct_fills where domain = ?", domain)
+        rows = self._rows("select found from ct_fills where domain = ?", domain)
         filled = json.loads(rows[0]["found"]) if rows else []
         return Known(
             served_cas=frozenset(folded(authority(row["issuer"])) for row in served),
@@ -138,7 +138,7 @@ class Cases:
             return [self._flood_note(case, case.told_in)]
         shown = self._shown(case)
         notes = [note_of(case, case.root, self._headline(shown))]
-        evidence = self._memory._rows(
+        evidence = self._rows(
             "select log, idx, evidence from ct_entries where tbs = ? and evidence is not null order by at, log limit 1",
             case.tbs,
         )
@@ -161,13 +161,13 @@ class Cases:
         return words.root(shown) if incident is None else words.investigated(shown, incident)
 
     def _incident(self, case: Case) -> Incident | None:
-        rows = self._memory._rows("select * from incidents where id = ?", case.incident) if case.incident else []
+        rows = self._rows("select * from incidents where id = ?", case.incident) if case.incident else []
         return incident_of(rows[0]) if rows else None
 
     def _flood_note(self, case: Case, key: str) -> Note:
         sql = "select * from ct_cases where told_in = ? order by id desc limit ?"
-        cases = [case_of(row) for row in self._memory._rows(sql, key, words.FLOOD_SHOWN)][::-1]
-        counted = self._memory._rows(
+        cases = [case_of(row) for row in self._rows(sql, key, words.FLOOD_SHOWN)][::-1]
+        counted = self._rows(
             "select json_extract(i.facts, '$.ca') as ca, count(*) as n, sum(c.state = 'open') as waiting,"
             """ sum(coalesce(i.caa, '') like '%"forbidden"%') as forbidden"""
             " from ct_cases c join ct_issuances i on i.tbs = c.tbs where c.told_in = ? group by i.ca order by n desc",
@@ -180,8 +180,8 @@ class Cases:
 
     def _shown(self, case: Case) -> Shown:
         issued = self._known_issuance(case.tbs)
-        rows = self._memory._rows("select caa, caa_at from ct_issuances where tbs = ?", case.tbs)
-        served = self._memory._rows("select served from ct_cases where id = ?", case.id)
+        rows = self._rows("select caa, caa_at from ct_issuances where tbs = ?", case.tbs)
+        served = self._rows("select served from ct_cases where id = ?", case.id)
         caa = rows[0]["caa"]
         return Shown(
             case=case,
@@ -204,16 +204,14 @@ class Cases:
                 is_verified=bool(row["is_verified"]),
                 has_proof=bool(row["proved"]),
             )
-            for row in self._memory._rows(sql, tbs)
+            for row in self._rows(sql, tbs)
         ]
 
     def _known_issuance(self, tbs: str) -> Issued:
-        return typed(
-            Issued, json.loads(self._memory._rows("select facts from ct_issuances where tbs = ?", tbs)[0]["facts"])
-        )
+        return typed(Issued, json.loads(self._rows("select facts from ct_issuances where tbs = ?", tbs)[0]["facts"]))
 
     def _cases_of(self, tbs: str) -> list[Row]:
-        return self._memory._rows("select * from ct_cases where tbs = ? order by id", tbs)
+        return self._rows("select * from ct_cases where tbs = ? order by id", tbs)
 
 
 # ── rows ────────────────────────────────────────────────────────────────────────

@@ -38,18 +38,18 @@ class Inquiries(Logs):
             "select facts from ct_issuances i where caa is null order by exists (select 1 from ct_cases c where"
             " c.tbs = i.tbs and c.state != 'expected' and c.told_in = '') desc, found_at limit ?"
         )
-        rows = await self._memory._run(self._memory._rows, sql, most)
+        rows = await self._run(self._rows, sql, most)
         return [typed(Issued, json.loads(row["facts"])) for row in rows]
 
     async def examined(self, tbs: str, caa: Sequence[Finding] | None, now: datetime) -> int:
         """What CAA says of it; None: nobody could be asked, which counts as an answer after some attempts. What CAA
         forbids is told even where its CA was expected. Back with how many messages that changes."""
-        return await self._memory._write(self._examined, tbs, caa, now)
+        return await self._write(self._examined, tbs, caa, now)
 
     def _examined(self, tbs: str, caa: Sequence[Finding] | None, now: datetime) -> int:
-        execute = self._memory._db.execute
+        execute = self._db.execute
         execute("update ct_issuances set caa_attempts = caa_attempts + 1 where tbs = ?", (tbs,))
-        attempts = self._memory._rows("select caa_attempts as n from ct_issuances where tbs = ?", tbs)[0]["n"]
+        attempts = self._rows("select caa_attempts as n from ct_issuances where tbs = ?", tbs)[0]["n"]
         if caa is None and attempts < CAA_ATTEMPTS:
             return 0
         found = caa if caa is not None else [Finding(name="", verdict="failed", why="nobody could be asked")]
@@ -68,7 +68,7 @@ class Inquiries(Logs):
                 execute("update ct_cases set told_in = ? where id = ?", (told_in, case.id))
                 case = replace(case, state="open", because=because, told_in=told_in)
             notes += self._said(case) if is_news else []
-        self._memory._note(notes)
+        self._note(notes)
         return len(notes)
 
     def _is_approved(self, case: Case) -> bool:
@@ -86,42 +86,42 @@ class Inquiries(Logs):
         """Open cases none of whose entries has a proof, each with an entry to be proved."""
 
         def found() -> list[tuple[Issued, Place]]:
-            rows = self._memory._rows(
+            rows = self._rows(
                 "select distinct tbs from ct_cases c where state in ('open', 'investigated') and told_in = '' and not"
                 " exists (select 1 from ct_entries e where e.tbs = c.tbs and e.evidence is not null) limit 20"
             )
             return [(self._known_issuance(row["tbs"]), self._places(row["tbs"])[0]) for row in rows]
 
-        return await self._memory._run(found)
+        return await self._run(found)
 
     async def proved(self, tbs: str, place: Place, evidence: Mapping[str, Any]) -> int:
         """The proof of one entry; how many messages that adds."""
 
         def done() -> int:
-            self._memory._db.execute(
+            self._db.execute(
                 "update ct_entries set evidence = ? where tbs = ? and log_id = ? and idx = ?",
                 (json.dumps(evidence, ensure_ascii=False), tbs, place.log_id, place.index),
             )
             notes = [note for row in self._cases_of(tbs) for note in self._said(case_of(row))]
-            self._memory._note(notes)
+            self._note(notes)
             return len(notes)
 
-        return await self._memory._write(done)
+        return await self._write(done)
 
     async def unserved(self, since: datetime) -> list[tuple[Case, Issued]]:
         """Open cases since then: whether they are served is looked up again."""
 
         def found() -> list[tuple[Case, Issued]]:
             sql = "select * from ct_cases where state in ('open', 'investigated') and at > ? order by id desc limit 100"
-            cases = [case_of(row) for row in self._memory._rows(sql, since.timestamp())]
+            cases = [case_of(row) for row in self._rows(sql, since.timestamp())]
             return [(case, self._known_issuance(case.tbs)) for case in cases]
 
-        return await self._memory._run(found)
+        return await self._run(found)
 
     async def served(self, issued: Issued, team: str, channels: Sequence[str]) -> Served:
         """Where watches in those channels see the certificate, or another with its key."""
-        rows = await self._memory._run(
-            self._memory._rows,
+        rows = await self._run(
+            self._rows,
             "select distinct l.host, l.port, c.tbs = ?1 as is_same from certificates c join leaves f"
             " on f.sha256 = c.sha256 join lookouts l on l.id = f.lookout join watches w on w.lookout = l.id"
             " where (c.tbs = ?1 or (c.spki = ?2 and c.spki != '')) and w.team = ?3"
@@ -143,19 +143,19 @@ class Inquiries(Logs):
         def kept() -> int:
             text = text_of(served)
             sql = "update ct_cases set served = ? where id = ? and served != ?"
-            if not self._memory._db.execute(sql, (text, case.id, text)).rowcount or case.told_in:
+            if not self._db.execute(sql, (text, case.id, text)).rowcount or case.told_in:
                 return 0  # known, or told by a message that does not say so
-            rows = self._memory._rows("select * from ct_cases where id = ?", case.id)
+            rows = self._rows("select * from ct_cases where id = ?", case.id)
             notes = self._said(case_of(rows[0]))
-            self._memory._note(notes)
+            self._note(notes)
             return len(notes)
 
-        return await self._memory._write(kept)
+        return await self._write(kept)
 
     async def watching_channels(self, team: str) -> list[str]:
         """The channels of the workspace that watch endpoints."""
         sql = "select distinct channel from watches where team = ? order by 1 limit 200"
-        return [row["channel"] for row in await self._memory._run(self._memory._rows, sql, team)]
+        return [row["channel"] for row in await self._run(self._rows, sql, team)]
 
     # ── forgetting ──────────────────────────────────────────────────────────────
 
@@ -163,35 +163,35 @@ class Inquiries(Logs):
         """Forget issuances found before then, some at a time, but for those of incidents; how many."""
 
         def pruned() -> int:
-            rows = self._memory._rows(
+            rows = self._rows(
                 "select tbs from ct_issuances where found_at < ? and tbs not in"
                 " (select tbs from ct_cases where incident != 0) limit 200",
                 before.timestamp(),
             )
             old = json.dumps([row["tbs"] for row in rows])
             for table in ("ct_entries", "ct_names", "ct_cases", "ct_issuances"):
-                self._memory._db.execute(
+                self._db.execute(
                     f"delete from {table} where tbs in (select value from json_each(?))",  # noqa: S608 - our own names
                     (old,),
                 )
             for table in ("ct_lookalikes", "ct_events"):
-                self._memory._db.execute(
+                self._db.execute(
                     f"delete from {table} where at < ?",  # noqa: S608 - our own names
                     (before.timestamp(),),
                 )
             return len(rows)
 
-        return await self._memory._write(pruned)
+        return await self._write(pruned)
 
     # ── back-fills ──────────────────────────────────────────────────────────────
 
     async def filled_at(self, domain: str) -> datetime | None:
-        rows = await self._memory._run(self._memory._rows, "select at from ct_fills where domain = ?", domain)
+        rows = await self._run(self._rows, "select at from ct_fills where domain = ?", domain)
         return moment_of(rows[0]["at"]) if rows else None
 
     async def filled(self, domain: str) -> list[dict[str, Any]]:
         """What the back-fill of the domain brought: ca, spki and not_after of each certificate."""
-        rows = await self._memory._run(self._memory._rows, "select found from ct_fills where domain = ?", domain)
+        rows = await self._run(self._rows, "select found from ct_fills where domain = ?", domain)
         found: list[dict[str, Any]] = json.loads(rows[0]["found"]) if rows else []
         return found
 
@@ -199,7 +199,7 @@ class Inquiries(Logs):
         rows = [{"ca": each.ca, "spki": each.spki, "not_after": each.not_after.isoformat()} for each in found]
         sql = "insert or replace into ct_fills (domain, found, at) values (?, ?, ?)"
         text = json.dumps(rows, ensure_ascii=False)
-        await self._memory._write(self._memory._db.execute, sql, (domain, text, now.timestamp()))
+        await self._write(self._db.execute, sql, (domain, text, now.timestamp()))
 
     # ── what other parts ask ────────────────────────────────────────────────────
 
@@ -210,7 +210,7 @@ class Inquiries(Logs):
 
         def found() -> list[Issued]:
             parent = host.partition(".")[2]
-            rows = self._memory._rows(
+            rows = self._rows(
                 "select distinct i.facts, i.logged_at from ct_names n join ct_issuances i on i.tbs = n.tbs"
                 " join ct_cases c on c.tbs = i.tbs where n.name in (?1, ?2) and i.logged_at between ?3 and ?4"
                 " and c.team = ?5 and c.channel in (select value from json_each(?6)) order by i.logged_at desc limit 5",
@@ -223,13 +223,13 @@ class Inquiries(Logs):
             )
             return [typed(Issued, json.loads(row["facts"])) for row in rows]
 
-        return await self._memory._run(found)
+        return await self._run(found)
 
     def newer_of(self, lineage: Lineage, now: datetime) -> Sequence[SeenInCt]:
         """Certificates for a lineage's names that were asked for and are served nowhere (`NewerOf`)."""
         if not lineage.names:
             return ()
-        rows = self._memory._rows(
+        rows = self._rows(
             "select i.facts from ct_names n join ct_issuances i on i.tbs = n.tbs join ct_cases c on c.tbs = i.tbs"
             " where n.name = ? and c.team = ? and c.channel = ? and c.state in ('expected', 'approved')"
             " and i.not_after > ? and not exists (select 1 from certificates s where s.tbs = i.tbs)"
@@ -259,7 +259,7 @@ class Inquiries(Logs):
         """What a digest says: what waits for an answer, and what was issued, seen and told since."""
 
         def found() -> words.Since:
-            rows, at = self._memory._rows, since.timestamp()
+            rows, at = self._rows, since.timestamp()
             waiting = rows(
                 "select * from ct_cases where team = ? and channel = ? and state = 'open' order by id limit 20",
                 team, channel,
@@ -295,4 +295,4 @@ class Inquiries(Logs):
                 logs=logs if has_any else [],
             )
 
-        return await self._memory._run(found)
+        return await self._run(found)

@@ -37,10 +37,10 @@ class Logs(Answers):
         fact = _fact(event)
         known = "select 1 from ct_events where log_id = ? and fact = ? and (ended_at is null or kind in"
         known += " ('malformed-entry', 'split-view', 'shrunken'))"
-        if self._memory._rows(known, event.log_id, fact):
+        if self._rows(known, event.log_id, fact):
             return []
         text = json.dumps(ct_evidence.event_evidence(event, now), ensure_ascii=False)
-        cursor = self._memory._db.execute(
+        cursor = self._db.execute(
             "insert into ct_events (log_id, log, kind, fact, severity, text, evidence, at)"
             " values (?, ?, ?, ?, ?, ?, ?, ?)",
             (event.log_id, event.log, event.kind, fact, event.severity, event.text, text, now.timestamp()),
@@ -50,13 +50,13 @@ class Logs(Answers):
         # A log that lies has a message of its own. What many may suffer at once (as when our own network fails) is
         # told by the message of the first of them.
         told_in = (self._begun(event.kind, now) if event.kind in _SHARED_KINDS else 0) or number
-        self._memory._db.execute("update ct_events set told_in = ? where id = ?", (told_in, number))
+        self._db.execute("update ct_events set told_in = ? where id = ?", (told_in, number))
         return self._event_notes(told_in) if event.kind in _TOLD_KINDS else []
 
     def _begun(self, kind: str, now: datetime) -> int:
         """The message of another log in the same trouble since not long ago; 0 for none."""
         sql = "select told_in from ct_events where kind = ? and at > ? and told_in != 0 and ended_at is null limit 1"
-        rows = self._memory._rows(sql, kind, (now - _SHARED_WITHIN).timestamp())
+        rows = self._rows(sql, kind, (now - _SHARED_WITHIN).timestamp())
         return int(rows[0]["told_in"]) if rows else 0
 
     def _over(self, event: Event, now: datetime) -> list[Note]:
@@ -65,22 +65,22 @@ class Logs(Answers):
         kind = "inconsistent" if was in {"beyond-final", "final-root"} else was
         sql = "select id, kind, told_in from ct_events where log_id = ? and kind = ? and ended_at is null"
         notes: list[Note] = []
-        for row in self._memory._rows(sql, event.log_id, kind):
-            self._memory._db.execute("update ct_events set ended_at = ? where id = ?", (now.timestamp(), row["id"]))
+        for row in self._rows(sql, event.log_id, kind):
+            self._db.execute("update ct_events set ended_at = ? where id = ?", (now.timestamp(), row["id"]))
             if row["kind"] in _TOLD_KINDS:
                 notes += self._event_notes(row["told_in"])
         return notes
 
     def _event_notes(self, told_in: int) -> list[Note]:
         """To each channel that watches a domain, with what proves it."""
-        rows = self._memory._rows("select * from ct_events where told_in = ? order by id", told_in)
+        rows = self._rows("select * from ct_events where told_in = ? order by id", told_in)
         content, is_over = words.log_events(rows), all(row["ended_at"] is not None for row in rows)
         notes = []
-        for place in self._memory._rows("select distinct team, channel from ct_guards"):
+        for place in self._rows("select distinct team, channel from ct_guards"):
             if not self._is_open(place["team"], place["channel"]):
                 continue
             key = f"ct:event:{told_in}:{place['team']}:{place['channel']}"
-            if is_over and not self._memory._rows("select 1 from outbox where key = ?", key):
+            if is_over and not self._rows("select 1 from outbox where key = ?", key):
                 continue  # whoever was not told that it began is not told that it is over
             root = Note(key=key, kind="message", team=place["team"], channel=place["channel"], content=content)
             notes.append(root)
@@ -89,11 +89,11 @@ class Logs(Answers):
 
     async def listed(self, listed: Listed, now: datetime) -> list[str]:
         """The list as it was read; what differs from the one before, in words."""
-        return await self._memory._write(self._listed, listed, now)
+        return await self._write(self._listed, listed, now)
 
     def _listed(self, listed: Listed, now: datetime) -> list[str]:
-        execute = self._memory._db.execute
-        before = {row["log_id"]: (row["name"], row["state"]) for row in self._memory._rows("select * from ct_logs")}
+        execute = self._db.execute
+        before = {row["log_id"]: (row["name"], row["state"]) for row in self._rows("select * from ct_logs")}
         lines = words.list_changes(before, listed.logs) if before else []
         for log_id, (name, state) in listed.logs.items():
             execute(
@@ -114,11 +114,11 @@ class Logs(Answers):
 
     async def changed(self, line: str, now: datetime) -> None:
         """A line about the log list, or about how a log began."""
-        await self._memory._write(self._changed, line, now)
+        await self._write(self._changed, line, now)
 
     def _changed(self, line: str, now: datetime) -> None:
-        execute, day = self._memory._db.execute, (now - timedelta(days=1)).timestamp()
-        if not self._memory._rows("select 1 from ct_changes where text = ? and at > ?", line[:600], day):
+        execute, day = self._db.execute, (now - timedelta(days=1)).timestamp()
+        if not self._rows("select 1 from ct_changes where text = ? and at > ?", line[:600], day):
             execute("insert into ct_changes (at, text) values (?, ?)", (now.timestamp(), line[:600]))
             execute(
                 "delete from ct_changes where id not in (select id from ct_changes order by id desc limit ?)",
@@ -129,7 +129,7 @@ class Logs(Answers):
         """What those channels watch, and how it stands with the logs: facts that change seldom."""
 
         def found() -> words.Standing:
-            rows, here = self._memory._rows, json.dumps(list(channels))
+            rows, here = self._rows, json.dumps(list(channels))
             among = "team = ? and channel in (select value from json_each(?))"
             domains = rows(f"select count(distinct domain) as n from ct_guards where {among}", team, here)  # noqa: S608
             waiting = rows(
@@ -146,13 +146,13 @@ class Logs(Answers):
                 raised={row["kind"]: row["n"] for row in raised},
             )
 
-        return await self._memory._run(found)
+        return await self._run(found)
 
     async def overview(self, team: str, channel: str, now: datetime) -> words.Overview:
         """Everything that `ct list` and `ct status` say that is stored."""
 
         def found() -> words.Overview:
-            rows = self._memory._rows
+            rows = self._rows
             sql = (
                 "select p.*, coalesce(l.name, p.log_id) as name, coalesce(l.state, 'no longer listed') as listed"
                 " from ct_positions p left join ct_logs l on l.log_id = p.log_id order by name"
@@ -183,7 +183,7 @@ class Logs(Answers):
                 waiting_in_all=in_all[0]["n"],
             )
 
-        return await self._memory._run(found)
+        return await self._run(found)
 
 
 def _proof(root: Note, row: Row) -> Note:
