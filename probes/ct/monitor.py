@@ -2,6 +2,7 @@
 
 Downloaded is not yet verified. Every entry is appended to a compact tree; its root must be the root of a signed head
 before the position moves there. What does not fit is downloaded once more, and then told with both heads as evidence.
+Long: every rule of what a log may do and what is told of it, over one position.
 """
 
 from __future__ import annotations
