@@ -3,6 +3,7 @@
 The order that makes it safe: entries are downloaded and looked through; what concerns somebody waits; the root of
 everything downloaded is compared with the signed head, or each waiting entry is proved by itself; then, in one commit,
 position and findings become durable; then they are told. What `probes.ct.monitor` decides is not decided here.
+Long: the one order in which a log is looked at, read and kept, which only holds when it is seen whole.
 """
 
 from __future__ import annotations
