@@ -209,20 +209,10 @@ class Alarms:
         """One message for all of them, which grows while more come."""
         team, channel = place
         now = _now()
-        open_ones = [
-            flood for flood in await self._watchlist.floods(team, channel) if now - flood.began_at < schedule.DAY
-        ]
-        flood = (
-            open_ones[0]
-            if open_ones
-            else Flood(
-                key=f"flood:{team}:{channel}:{now.timestamp():.3f}",
-                team=team,
-                channel=channel,
-                began_at=now,
-                members={},
-            )
+        begun = Flood(
+            key=f"flood:{team}:{channel}:{now.timestamp():.3f}", team=team, channel=channel, began_at=now, members={}
         )
+        flood = next(iter(await self._open_floods(*place)), begun)
         new = {
             watch.id: Failing(target=incidents.endpoint_of(watch.target), cause=report.cause or "")
             for watch, report in news

@@ -253,7 +253,7 @@ def _settings(was: Served, is_now: Served) -> Iterator[Drift]:
             kind="alpn",
             key=f"alpn:{is_now.alpn}",
             severity="warning" if gone else "notice",
-            text=f"ALPN {is_now.alpn or 'agreed no more'}"
+            text=f"ALPN {is_now.alpn or 'no longer agreed'}"
             + (f" instead of {was.alpn}" if gone and is_now.alpn else ""),
             evidence=(f"before: {was.alpn or 'none'}",),
         )
@@ -290,7 +290,7 @@ def _versions(was: Served, is_now: Served) -> Iterator[Drift]:
                 kind="versions-gone",
                 key=f"versions-gone:{','.join(gone)}",
                 severity="notice" if only_old else "warning",
-                text=f"{', '.join(gone)} agreed no more",
+                text=f"{', '.join(gone)} no longer agreed",
                 evidence=(f"before: {', '.join(was.versions)}",),
             )
         if come:
@@ -327,7 +327,7 @@ def _suites(was: Served, is_now: Served) -> Iterator[Drift]:
             kind="suites-gone",
             key=f"suites-gone:{','.join(gone[:8])}",
             severity="notice",
-            text=f"suites agreed no more: {', '.join(gone[:4])}"
+            text=f"suites no longer agreed: {', '.join(gone[:4])}"
             + (f" and {len(gone) - 4} more" if len(gone) > 4 else ""),
         )
 

@@ -27,6 +27,17 @@ _ORDER: Final = ("🔴", "🟠", "⚪", _WELL)
 _MINE: Final = " So many at once: my own network may be the reason."
 _TELL: Final = " ct-policy@chromium.org wants to know."
 _PROOF: Final = f" The file in the thread proves it;{_TELL}"
+_TROUBLES: Final = {
+    "split-view": "a split view",
+    "shrunken": "a tree that shrank",
+    "inconsistent": "entries that it did not sign",
+    "bad-signature": "a head with a wrong signature",
+    "stale-head": "no new head",
+    "future-head": "a head from the future",
+    "unreadable": "entries kept back",
+    "malformed-many": "many certificates that cannot be read",
+    "gap": "a gap at the end",
+}
 _MEANINGS: Final = {
     "split-view": "It shows different people different trees: certificates may be hidden from you. Nothing that it "
     f"says is to be relied upon; browsers distrust such a log.{_PROOF}",
@@ -78,7 +89,8 @@ def log_events(rows: Sequence[Row]) -> Content:
     """Logs that do not behave, all in one way: rows of `ct_events`."""
     kind, open_ones = rows[0]["kind"], [row for row in rows if row["ended_at"] is None]
     about = f"CT log {rows[0]['log']}" if len(rows) == 1 else f"{len(rows)} CT logs"
-    plain = foreign(f"{about}: {kind.replace('-', ' ')}", 200)
+    trouble = _TROUBLES.get(kind, kind.replace("-", " "))
+    plain = foreign(f"{about}: {trouble}", 200)
     if len(rows) == 1:
         blocks = [section(_event(rows[0]))]
     else:
@@ -86,7 +98,7 @@ def log_events(rows: Sequence[Row]) -> Content:
         over = "" if open_ones else ", and all are right again"
         lines = "\n".join(f"• {_listed(row)}" for row in rows[:_LINES])
         more = f"\n… and {len(rows) - _LINES} more" if len(rows) > _LINES else ""
-        blocks = [section(cut(f"{sign} *{len(rows)} CT logs: {kind.replace('-', ' ')}*{over}\n{lines}{more}", 2900))]
+        blocks = [section(cut(f"{sign} *{len(rows)} CT logs: {trouble}*{over}\n{lines}{more}", 2900))]
     if open_ones:
         mine = _MINE if len(open_ones) > _MANY else ""
         first = datetime.fromtimestamp(rows[0]["at"], UTC)

@@ -378,7 +378,7 @@ async def test_a_bad_signature_is_told_and_taken_back(idle_desk: Desk, log: CtLo
     await desk.start(ct=source(tmp_path, log.listed("static")))
     await begun(desk, "example.test")
     log.bad_signature = True
-    message = await desk.headline("bad signature")
+    message = await desk.headline("wrong signature")
     log.bad_signature = False
 
     def over() -> bool:

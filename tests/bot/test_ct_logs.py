@@ -45,7 +45,7 @@ async def test_a_log_that_is_gone_before_its_end_is_a_gap(
     log.fill(2)
     await until(lambda: rows(desk, "select promised from ct_positions") == [(5,)])
     log.misbehave("checkpoint", status(404))
-    message = await desk.headline("CT log sycamore (static): gap")
+    message = await desk.headline("CT log sycamore (static): a gap at the end")
     assert "the entries 3 to 4 are not verified" in said(message) and "another log, too" in said(message)
     file = json.loads(await evidence_of(desk, message))
     assert file["kind"] == "gap" and (file["evidence"]["from"], file["evidence"]["to"]) == (3, 5)
@@ -59,13 +59,13 @@ async def test_a_head_that_never_grows_younger_is_stale_until_it_does(
     log.head_time_ms = int((time.time() - 3 * 3600) * 1000)
     await desk.start(ct=source(tmp_path, log.listed("static")))
     await begun(desk, "example.test")
-    message = await desk.headline("stale head")
+    message = await desk.headline("no new head")
     assert "its newest tree head is 3 hours old" in said(message)
     assert "🟠 `sycamore (static)`" in await state_of(desk)
     log.head_time_ms = None
     await desk.workspace.wait_for(lambda: "is right again" in said(again(desk, message)))
     assert "🟢 *It is working*" in await state_of(desk)
-    assert sum("stale head" in each["text"] for each in desk.bot_messages()) == 1
+    assert sum("no new head" in each["text"] for each in desk.bot_messages()) == 1
 
 
 async def test_a_shrunken_log_is_told_with_both_heads_and_is_not_well(
@@ -75,7 +75,7 @@ async def test_a_shrunken_log_is_told_with_both_heads_and_is_not_well(
     await desk.start(ct=source(tmp_path, log.listed("rfc6962")))
     await begun(desk, "example.test")
     log.size = 2
-    message = await desk.headline("shrunken")
+    message = await desk.headline("a tree that shrank")
     assert "signed 3 entries first and only 2 later" in said(message) and "🔴" in said(message)
     file = json.loads(await evidence_of(desk, message))
     assert sorted(file["evidence"][name]["tree_size"] for name in ("head", "other_head")) == [2, 3]
@@ -91,7 +91,7 @@ async def test_an_inconsistent_log_is_told_while_its_names_are_still_seen(
     log.flipped = {3}
     log.fill(1)
     log.submit(Authority().issue("api.example.test"))
-    message = await desk.headline("inconsistent")
+    message = await desk.headline("entries that it did not sign")
     assert "downloaded twice" in said(message)
     file = json.loads(await evidence_of(desk, message))
     assert file["evidence"]["computed_root"]
@@ -110,7 +110,7 @@ async def test_trouble_that_many_logs_share_is_one_message(
         log.head_time_ms = old
     await desk.start(ct=source(tmp_path, *(log.listed("static") for log in logs)))
     await begun(desk, "example.test", logs=5)
-    message = await desk.headline("5 CT logs: stale head")
+    message = await desk.headline("5 CT logs: no new head")
     assert all(f"`{log.name} (static)`" in said(message) for log in logs)
     assert "my own network may be the reason" in said(message)
     assert "🔴 *No log is well*" in await state_of(desk)
@@ -120,7 +120,7 @@ async def test_trouble_that_many_logs_share_is_one_message(
         log.head_time_ms = None
     await desk.workspace.wait_for(lambda: "all are right again" in said(again(desk, message)))
     await desk.settled()
-    assert sum("stale head" in each["text"] for each in desk.bot_messages()) == 1
+    assert sum("no new head" in each["text"] for each in desk.bot_messages()) == 1
 
 
 async def test_one_that_refuses_is_behind_and_the_others_go_on(
@@ -164,7 +164,7 @@ async def test_a_log_full_of_unreadable_entries_is_one_message(
     for number in range(MOST_MALFORMED + 25):
         log.add(b"\x30\x82" + number.to_bytes(2))
     log.submit(Authority().issue("api.example.test"))
-    message = await desk.headline("CT log sycamore (static): malformed many")
+    message = await desk.headline("CT log sycamore (static): many certificates that cannot be read")
     assert f"more than {MOST_MALFORMED} of its entries in a day" in said(message)
     await desk.headline("certificate for api.example.test")
     await desk.settled()

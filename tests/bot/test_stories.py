@@ -584,7 +584,7 @@ async def test_a_staple_that_is_missing_for_an_hour_and_for_days(town: Town) -> 
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"alpn": None}, "ALPN agreed no more"),
+        ({"alpn": None}, "ALPN no longer agreed"),
         ({"agreed_versions": ("TLSv1.2",), "version": "TLSv1.2"}, "TLSv1.3"),
         ({"agreed_versions": ("TLSv1.0", "TLSv1.2", "TLSv1.3")}, "TLSv1.0 agreed now"),
         ({"agreed_suites": ("TLS_AES_128_GCM_SHA256", "TLS_RSA_WITH_RC4_128_SHA")}, "weak suites agreed now"),
@@ -616,7 +616,7 @@ async def test_a_change_of_a_whole_fleet_is_not_a_flood(town: Town) -> None:
     found = await town.said()
     alone = [line for line in found if not line.startswith("↳")]
     assert len(alone) == 11 and len(found) == 41
-    assert "🟠 40 endpoints have changed within an hour" in alone[-1] and "agreed no more (40)" in alone[-1]
+    assert "🟠 40 endpoints have changed within an hour" in alone[-1] and "no longer agreed (40)" in alone[-1]
     for name in names:
         town.serve(name)
     await town.look(*names, kind="full", at=15)

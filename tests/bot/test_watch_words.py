@@ -80,10 +80,10 @@ def changed(kind: str, said: str, *evidence: str, **more: Any) -> Told:
 
 def test_what_was_before_stands_beside_what_it_belongs_to_and_is_said_once() -> None:
     alpn = changed("alpn", "ALPN http/1.1 instead of h2", "before: h2")
-    version = changed("versions", "TLSv1.3 agreed no more", "before: TLSv1.2, TLSv1.3")
+    version = changed("versions", "TLSv1.3 no longer agreed", "before: TLSv1.2, TLSv1.3")
     told = text(drift.message(WATCH, [alpn, version], 1))
     assert "before: h2" not in told
-    assert "• TLSv1.3 agreed no more _(before: TLSv1.2, TLSv1.3)_" in told
+    assert "• TLSv1.3 no longer agreed _(before: TLSv1.2, TLSv1.3)_" in told
     assert "before: TLSv1.2, TLSv1.3" in text(drift.message(WATCH, [version], 1))
 
 
@@ -94,9 +94,9 @@ def test_another_ca_says_until_when_in_utc_and_what_to_do_where_it_is_right() ->
 
 
 def test_what_went_back_says_since_when_and_what_it_was() -> None:
-    over = changed("alpn", "ALPN agreed no more", ended="back", ended_at=day(1))
+    over = changed("alpn", "ALPN no longer agreed", ended="back", ended_at=day(1))
     told = text(drift.message(WATCH, [over], 1))
-    assert "is as it was before, since <!date^" in told and "What had changed: ALPN agreed no more." in told
+    assert "is as it was before, since <!date^" in told and "What had changed: ALPN no longer agreed." in told
 
 
 # ── expiry ──────────────────────────────────────────────────────────────────────

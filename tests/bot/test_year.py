@@ -148,7 +148,7 @@ def test_an_outage_is_an_incident_and_not_a_second_warning() -> None:
         ("moves.test", 2, "new address 192.0.2.77"),
         ("staple.test", 2, "no OCSP staple any more"),
         ("slow.test", 2, "handshakes take 260 ms instead of 87 ms"),
-        ("alpn.test", 2, "ALPN agreed no more"),
+        ("alpn.test", 2, "ALPN no longer agreed"),
         ("chain.test", 2, "only the leaf is sent"),
         ("intermediate.test", 3, "the intermediate R12 that it sends expires"),
     ],
