@@ -110,8 +110,15 @@ def _log_to_stderr(level: str) -> None:
 
 
 def _is_ours_or_grave(record: logging.LogRecord) -> bool:
-    """Below WARNING, Slack's libraries log whole payloads: response URLs, trigger ids, bodies of forged requests."""
-    return record.levelno >= logging.WARNING or not record.name.startswith(("slack_bolt", "slack_sdk"))
+    """Below WARNING, Slack's libraries log whole payloads: response URLs, trigger ids, bodies of forged requests.
+
+    A connection that closed before an acknowledgement left is one line: Slack sends the request again.
+    """
+    if not record.name.startswith(("slack_bolt", "slack_sdk")):
+        return True
+    if record.exc_info and isinstance(record.exc_info[1], ConnectionError):
+        record.exc_info = record.exc_text = None
+    return record.levelno >= logging.WARNING
 
 
 # ── running ─────────────────────────────────────────────────────────────────────

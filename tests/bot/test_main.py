@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+import bot.__main__ as bot_main
 from bot.__main__ import telling_first
 from bot.history import History
 from bot.local import Workspace, serve
@@ -202,3 +204,13 @@ async def test_doctor_asks_slack_who_it_is(tmp_path: Path, token: str, status: i
     assert got == status, said
     assert ("invalid_auth" in said) == (status == 1)
     assert running.bot_token not in said
+
+
+@pytest.mark.parametrize(("error", "is_shown"), [(ConnectionResetError("closing"), False), (KeyError("x"), True)])
+def test_a_connection_that_closed_is_a_line_and_our_own_fault_a_traceback(error: Exception, is_shown: bool) -> None:
+    try:
+        raise error
+    except Exception:
+        record = logging.LogRecord("slack_sdk.socket_mode", logging.ERROR, "", 1, "failed", None, sys.exc_info())
+    assert bot_main._is_ours_or_grave(record)
+    assert ("Traceback" in logging.Formatter().format(record)) == is_shown

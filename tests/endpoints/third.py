@@ -8,7 +8,8 @@ Labelled from the catalogue without sight of the rules and of what gathers their
   `resumption/shared-name-421-apache-copied-files`, with the cause that was given.
 - `healthy/starttls-mysql`, `validity/starttls-mysql-lapsed`: the server dropped a hello that came in one segment with
   the SSLRequest, as MySQL's clients send it.
-- `mtls/wrong-ca-loop-required`: asyncio aborts before its alert 48 leaves, and the server names no CAs: either code.
+- `mtls/wrong-ca-loop-required`: asyncio aborts before its alert 48 leaves, and the server names no CAs: either code,
+  or, seldom, `mtls.certificate-required`, for it hangs up the same way without a certificate.
 
 Seventy-five endpoints joined after that run; none of their labels was changed.
 

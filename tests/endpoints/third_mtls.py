@@ -302,7 +302,9 @@ def wrong_shown(to: Register) -> None:
         "wrong-ca",
         UNKNOWN,
         REJECTED,
-        why="asyncio hangs up before its alert is sent, and names no CAs: nothing tells which of the two",
+        REQUIRED,
+        why="asyncio hangs up before its alert is sent, with a certificate as without one, and names no CAs: all that "
+        "is certain is that it wants another one",
     )
     wrong_kind = "an EC key fits none of the algorithms asked for: nothing can be shown, or what is shown is refused"
     add("wrong-kind-of-key-nginx", "nginx", _nginx(NGINX_ON + " ssl_conf_command ClientSignatureAlgorithms "
