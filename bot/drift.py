@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from bot.expiry import Certificates, authority, covers, expired_extras, is_meant, share_left
+from bot.expiry import Certificates, authority, covers, expired_extras, is_meant, step_by_time
 from bot.sighting import Served, Sighting
 from bot.watched import Pace
 
@@ -22,7 +22,6 @@ _HABIT = 2  # earlier renewals that agree, before a key is expected to be new, o
 _DAYS = 7  # of handshake times, before there is a history to be off
 _LOOKS = 12  # of a day, before its median says anything
 _SLOWER_MS = 25.0
-_LAST_SHARE = 1 / 6  # of the lifetime: from there on an end is near (`validity.expiring`)
 _ORDER: tuple[Severity, ...] = ("critical", "warning", "notice")
 FLAPPY = frozenset({"staple-lost", "resumption-broken", "tickets-unshared", "suites-gone", "address-gone"})  # by nature
 EVENTS = frozenset({"key-kept", "key-changed"})  # they happen and are over: there is no going back of them
@@ -198,19 +197,16 @@ def _certificates(
 
 def _unexpected(new: Sighting, certificates: Certificates, habits: Habits) -> Iterator[Drift]:
     """A CA that nobody expects, though it may have been there from the beginning."""
-    at: dict[str, list[str]] = {}
-    for each in new.served:
-        leaf = certificates.get(each.chain[0]) if each.chain else None
-        if leaf is not None and habits.expected and not habits.expects(leaf.issuer):
-            at.setdefault(leaf.issuer, []).append(each.address)
-    for issuer, addresses in at.items():
-        if authority(issuer) not in habits.authorities:
+    leaves = ((certificates.get(each.chain[0]), each.address) for each in new.served if each.chain)
+    issuers = ((leaf.issuer, address) for leaf, address in leaves if leaf is not None and habits.expected)
+    for issuer, addresses in _where(issuers).items():
+        if not habits.expects(issuer) and authority(issuer) not in habits.authorities:
             yield Drift(
                 kind="issuer",
                 key=f"issuer:{authority(issuer)}",
                 severity="warning",
                 text=f"certificate from {authority(issuer)}; expected is {' or '.join(habits.expected[:3])}",
-                addresses=tuple(sorted(addresses)),
+                addresses=addresses,
                 evidence=(f"issuer: {issuer}",),
             )
 
@@ -333,39 +329,42 @@ def _suites(was: Served, is_now: Served) -> Iterator[Drift]:
 
 
 def _extras(new: Sighting, certificates: Certificates, now: datetime) -> Iterator[Drift]:
-    at: dict[str, list[str]] = {}
-    for each in new.served:
-        for extra in expired_extras(each.chain, certificates, now):
-            at.setdefault(extra, []).append(each.address)
-    for extra, addresses in at.items():
+    sent = ((extra, each.address) for each in new.served for extra in expired_extras(each.chain, certificates, now))
+    for extra, addresses in _where(sent).items():
         yield Drift(
             kind="extra",
             key=f"extra:{extra[:16]}",
             severity="notice",
             text="an expired certificate is sent that nothing needs",
-            addresses=tuple(sorted(addresses)),
+            addresses=addresses,
             evidence=(f"{certificates[extra].subject}, until {certificates[extra].not_after}",),
         )
 
 
 def _second(new: Sighting, certificates: Certificates, now: datetime) -> Iterator[Drift]:
     """Certificates for another kind of key, which the thread of the usual one knows nothing of."""
-    at: dict[tuple[str, bool], list[str]] = {}
-    for each in new.served:
-        for chain in each.others:
-            left = share_left(certificates.get(chain[0]), now)
-            if left is not None and left < _LAST_SHARE:
-                at.setdefault((chain[0], left < 0), []).append(each.address)
-    for (leaf, is_over), addresses in at.items():
+    shown = ((chain[0], each.address) for each in new.served for chain in each.others if chain[0] in certificates)
+    for leaf, addresses in _where(shown).items():
+        step = step_by_time(certificates[leaf], now)
+        if step is None:
+            continue
         ends = certificates[leaf].not_after[:10]
         yield Drift(
             kind="second-certificate",
             key=f"second-certificate:{leaf[:16]}",
             severity="warning",
-            text=f"the second certificate, for older clients, {'ended' if is_over else 'ends'} on {ends}",
-            addresses=tuple(sorted(addresses)),
+            text=f"the second certificate, for older clients, {'ended' if step == 'expired' else 'ends'} on {ends}",
+            addresses=addresses,
             evidence=(f"{certificates[leaf].subject}, SHA-256 {leaf[:16]}",),
         )
+
+
+def _where(found: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """The addresses of each thing that was found at one."""
+    at: dict[str, list[str]] = {}
+    for thing, address in found:
+        at.setdefault(thing, []).append(address)
+    return {thing: tuple(sorted(addresses)) for thing, addresses in at.items()}
 
 
 def slower(paces: Sequence[Pace]) -> Drift | None:

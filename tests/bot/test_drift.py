@@ -185,6 +185,9 @@ def test_a_second_certificate_that_ends_is_told_before_and_after() -> None:
     assert keys(soon.sha256) == [("ends", "warning")]
     assert keys(over.sha256) == [("ended", "warning")]
     assert keys("0" * 64) == []  # not remembered
+    long = certificate(FIRST.names, day(1 - 350), 398)  # 48 days are left: less than a sixth, more than 30 days
+    KNOWN[long.sha256] = long
+    assert keys(long.sha256) == []
 
 
 # ── handshake times ─────────────────────────────────────────────────────────────
