@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from probes.facts import Facts
 from probes.look import Look
-from probes.model import Finding
+from probes.model import Finding, Severity
 from probes.rules.phrase import addresses, fips, lines, where
 from probes.values import value
 
@@ -24,17 +24,25 @@ class Obstructed:
     def place(self) -> str:
         return where(self.looks)
 
+    @property
+    def severity(self) -> Severity:
+        return "critical"
+
+    @property
+    def stops_all(self) -> bool:
+        return True
+
     def finding(self, *, explanation: str, fix: str, next_command: str) -> Finding:
         return Finding(
             code=self.code,
-            severity="critical",
+            severity=self.severity,
             explanation=explanation,
             evidence=self.evidence,
             addresses=addresses(self.looks),
             fails_for=self.fails_for,
             fix=fix,
             next_command=next_command,
-            stops_all=True,
+            stops_all=self.stops_all,
         )
 
 

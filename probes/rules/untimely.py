@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterable, Iterator
 from probes.clients import CURRENT
 from probes.facts import Facts
 from probes.look import Chain, Look, leaf_of
-from probes.model import Finding
+from probes.model import Severity
 from probes.pki.certificate import Certificate
 from probes.rules.obstructed import Obstructed
 from probes.rules.phrase import date, issuer, subject, x509
 from probes.rules.renewal import renewal_lines
-from probes.values import changed, value
+from probes.values import value
 
 
-def key_name(leaf: Certificate) -> str:
+def _key_name(leaf: Certificate) -> str:
     return {"rsa": "RSA", "ec": "ECDSA"}.get(leaf.key_kind, leaf.key_kind)
 
 
-def takes(leaf: Certificate) -> tuple[str, ...]:
+def _takes(leaf: Certificate) -> tuple[str, ...]:
     """The options with which s_client is shown a certificate with this kind of key."""
     return ("-tls1_2", "-cipher", "aRSA" if leaf.key_kind == "rsa" else "aECDSA")
 
@@ -38,21 +38,21 @@ class Untimely(Obstructed):
     def subject(self) -> str:
         """What a sentence about it begins with."""
         if self.is_second:
-            return f"The second certificate of {self.place}, for clients that take {key_name(self.leaf)} keys alone,"
+            return f"The second certificate of {self.place}, for clients that take {_key_name(self.leaf)} keys alone,"
         return f"The certificate of {self.place}"
 
     @property
     def next_command(self) -> str:
-        if self.is_second:
-            return x509(self.looks[0], "-subject", "-dates", takes=takes(self.leaf))
-        return x509(self.looks[0], "-subject", "-dates")
+        return x509(self.looks[0], "-subject", "-dates", takes=_takes(self.leaf) if self.is_second else ())
 
-    def finding(self, *, explanation: str, fix: str, next_command: str) -> Finding:
-        found = Obstructed.finding(self, explanation=explanation, fix=fix, next_command=next_command)
-        if not self.is_second:
-            return found
+    @property
+    def severity(self) -> Severity:
         is_current = any(family.name in self.fails_for for family in CURRENT)
-        return changed(found, severity="critical" if is_current else "warning", stops_all=False)
+        return "critical" if is_current or not self.is_second else "warning"
+
+    @property
+    def stops_all(self) -> bool:
+        return not self.is_second
 
 
 def untimely(facts: Facts, code: str) -> Iterator[Untimely]:
