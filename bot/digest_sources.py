@@ -65,9 +65,9 @@ def of_issuances(book: CtBook) -> Source:
         changed = tuple(
             Item(
                 weight="notice",
-                subject=issued.matches[0].name if issued.matches else case.domains[0],
+                subject=_name(case, issued),
                 text=f"its certificate by {code(issued.ca or '?', 60)} was expected, says <@{case.answered_by}>",
-                key=case.told_in or case.root,
+                key=case.message,
             )
             for case, issued in found.answered
             if case.state == "approved"
@@ -78,11 +78,15 @@ def of_issuances(book: CtBook) -> Source:
     return source
 
 
+def _name(case: Case, issued: Issued) -> str:
+    return issued.matches[0].name if issued.matches else case.domains[0]
+
+
 def _by_message(waiting: Iterable[tuple[Case, Issued]]) -> list[list[tuple[Case, Issued]]]:
     """Those that one message tells of are one thing to do."""
     told: dict[str, list[tuple[Case, Issued]]] = {}
     for case, issued in waiting:
-        told.setdefault(case.told_in or case.root, []).append((case, issued))
+        told.setdefault(case.message, []).append((case, issued))
     return list(told.values())
 
 
@@ -93,9 +97,9 @@ def _waiting(found: Since, told: Sequence[tuple[Case, Issued]]) -> Item:
         what += f" and {words.counted(len(told) - 1, 'more', 'more')} told with it"
     return Item(
         weight="critical" if any(issuances.is_forbidden(found.caa.get(each.tbs)) for each, _ in told) else "warning",
-        subject=issued.matches[0].name if issued.matches else case.domains[0],
+        subject=_name(case, issued),
         text=f"{what}; nobody is known to have asked for {'them' if len(told) > 1 else 'it'}",
-        key=case.told_in or case.root,
+        key=case.message,
     )
 
 

@@ -134,8 +134,13 @@ class Case:
 
     @property
     def root(self) -> str:
-        """The key of the message that shows it."""
+        """The key of the message that shows it, where it has its own."""
         return f"ct:{self.id}"
+
+    @property
+    def message(self) -> str:
+        """The key of the message that tells of it."""
+        return self.told_in or self.root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
